@@ -1,0 +1,467 @@
+/**
+ * One actor in memory: an ordinary XState actor, with its children, whose every change is a turn.
+ *
+ * A turn is synchronous and has no effect outside of the actor: what it emits, the custom actions it runs and the
+ * processes it invokes are collected, for the engine to carry out once the turn has committed. To that end each actor of
+ * the system is taken hold of at its birth, the inspection event `@xstate.actor`, which fires in the constructor before
+ * the first snapshot:
+ *
+ * - `system.scheduler` is ours: a delayed event becomes a {@link Timer} with an absolute deadline, and no timeout is set.
+ * - `system._relay` passes events on within a turn; one that arrives outside of a turn (a promise that calls
+ *   `self.send`, a callback that sends back) is posted to the mailbox and becomes a turn of its own.
+ * - the scope's `actionExecutor` queues custom actions, its `emit` collects into the turn.
+ * - promise, callback and observable logic is replaced by a stand-in that starts nothing (see processes.ts).
+ *
+ * If a turn throws, or its commit is lost, the in-memory actor is of no use any more: discard it and restore the row.
+ */
+import { type AnyActorLogic, type AnyActorRef, type AnyEventObject, createActor, type InspectionEvent, isMachineSnapshot } from 'xstate';
+import {
+  type Address,
+  formatAddress,
+  NotSerializableError,
+  PerdureError,
+  SnapshotIncompatibleError,
+  TurnFailedError,
+} from '../errors.ts';
+import { type Ambient, withAmbient } from '../machine/ambient.ts';
+import { decode, encode } from './codec.ts';
+import { inlineSpawn, kindOf } from './logic.ts';
+import { asProcess, hasProcesses, type Processes } from './processes.ts';
+import { type ActorPath, collectRefs, detachRefs, isInTree, pathOf, resolvePath } from './refs.ts';
+
+/** What a turn is made from. */
+export type Stimulus =
+  | { kind: 'event'; event: AnyEventObject }
+  /** The earliest deadline fires, if it has passed. */
+  | { kind: 'timer' }
+  /** An event for a child (or the root), which arrived outside of a turn. */
+  | { kind: 'relay'; sessionId: string; event: AnyEventObject }
+  /** An event emitted outside of a turn. */
+  | { kind: 'emit'; event: AnyEventObject }
+  | { kind: 'stop' };
+
+/** A delayed event with its absolute deadline, in ms since the epoch. */
+export interface Timer {
+  id: string | undefined;
+  event: AnyEventObject;
+  dueAt: number;
+  source: AnyActorRef;
+  target: AnyActorRef;
+}
+
+/** A deadline as people and the database see it. */
+export interface StoredTimer {
+  id?: string;
+  event: AnyEventObject;
+  dueAt: number;
+  source?: ActorPath;
+  target?: ActorPath;
+}
+
+/** What one turn did, apart from the actor's new state. */
+export interface Turn {
+  /** The logic had a transition for the event (for reducers: the context changed). */
+  handled: boolean;
+  /** The event that was applied; `undefined` for a turn that found nothing to do. */
+  event: AnyEventObject | undefined;
+  /** The deadline that fired, for turns made from a timer. */
+  firedDueAt?: number;
+  emitted: AnyEventObject[];
+  actions: (() => unknown)[];
+  deliveries: { sessionId: string; event: AnyEventObject }[];
+}
+
+/** Where a live actor turns to for what happens outside of its turns. */
+export interface Host {
+  readonly address: Address;
+  post(stimulus: Stimulus): void;
+  /** `log(...)` actions and `logger` of the actor. */
+  log(...args: unknown[]): void;
+  /** A custom action, after its commit, threw. */
+  actionFailed(error: unknown): void;
+  readonly processes: Processes;
+}
+
+interface StoredActor {
+  snapshot: any;
+  timers?: StoredTimer[];
+  /** How many actors were born in this system, so that generated ids are never used twice. */
+  births: number;
+}
+
+type Internals = AnyActorRef & {
+  logic: AnyActorLogic;
+  sessionId: string;
+  _actorScope: { sessionId: string; emit: unknown; actionExecutor: (action: ExecutableAction) => void };
+  _stop(): void;
+};
+type ExecutableAction = { type: string; info: unknown; params: unknown; exec?: (info: unknown, params: unknown) => unknown };
+type SystemInternals = {
+  _bookId(): string;
+  _relay(source: AnyActorRef | undefined, target: AnyActorRef, event: AnyEventObject): void;
+  scheduler: object;
+};
+
+const STOP = 'xstate.stop';
+
+export class LiveActor {
+  readonly #host: Host;
+  readonly #inspect: ((event: InspectionEvent) => void) | undefined;
+  #root!: Internals;
+  #turn: Turn | undefined;
+  #at = 0;
+  #restoring = false;
+  #births = 0;
+  /** In order of deadline; of equal ones, the one scheduled first comes first. */
+  #timers: Timer[] = [];
+  #sessionIds = new WeakMap<object, string>();
+
+  private constructor(host: Host, inspect: ((event: InspectionEvent) => void) | undefined) {
+    this.#host = host;
+    this.#inspect = inspect;
+  }
+
+  /** The first turn of a new actor. */
+  static spawn(
+    logic: AnyActorLogic,
+    input: unknown,
+    host: Host,
+    ambient: Ambient,
+    inspect?: (event: InspectionEvent) => void,
+  ): { actor: LiveActor; turn: Turn } {
+    const actor = new LiveActor(host, inspect);
+    const turn = actor.#inTurn(ambient, { type: 'xstate.init', input }, () => {
+      actor.#create(logic, { input });
+      actor.#root.start();
+    });
+    turn.handled = true;
+    return { actor, turn };
+  }
+
+  /**
+   * The actor of a stored state.
+   * @param text what {@link encode} gave
+   * @throws {SnapshotIncompatibleError} when it is not readable or does not fit the logic
+   */
+  static restore(logic: AnyActorLogic, text: string, host: Host, inspect?: (event: InspectionEvent) => void): LiveActor {
+    const actor = new LiveActor(host, inspect);
+    const stored = readStored(text, host.address);
+    actor.#births = stored.births;
+    rememberSessions(stored.snapshot, actor.#sessionIds);
+    const placeRefs = text.includes('"xstate$$type"') ? collectRefs(stored) : undefined;
+    actor.#restoring = true;
+    try {
+      actor.#create(logic, { snapshot: stored.snapshot });
+      assertWhole(actor.#root, stored.snapshot, host.address, []);
+      placeRefs?.(actor.#root);
+      actor.#root.start();
+      actor.#timers = (stored.timers ?? []).flatMap((timer) => actor.#revive(timer));
+    } catch (cause) {
+      if (cause instanceof SnapshotIncompatibleError) throw cause;
+      throw incompatible(host.address, (cause as Error).message, cause);
+    } finally {
+      actor.#restoring = false;
+    }
+    return actor;
+  }
+
+  /** The root actor's snapshot. */
+  get snapshot(): any {
+    return this.#root.getSnapshot();
+  }
+
+  get root(): AnyActorRef {
+    return this.#root;
+  }
+
+  /** The earliest deadline, in ms since the epoch. */
+  get nextDueAt(): number | undefined {
+    return this.#timers[0]?.dueAt;
+  }
+
+  /** Some child has a process outside of turns, now or after this turn's commit. */
+  get hasProcesses(): boolean {
+    return hasProcesses(this.#root);
+  }
+
+  /** The pending deadlines, in their order. */
+  get timers(): StoredTimer[] {
+    return this.#timers.filter((timer) => isInTree(this.#root, timer.target)).map(storedTimer);
+  }
+
+  /**
+   * Applies a stimulus.
+   * @throws {TurnFailedError} when the logic threw; the actor must then be discarded
+   */
+  perform(stimulus: Stimulus, ambient: Ambient): Turn {
+    switch (stimulus.kind) {
+      case 'event':
+        return this.#deliver(ambient, this.#root, stimulus.event, undefined);
+      case 'relay': {
+        const target = this.#find(this.#root, stimulus.sessionId);
+        if (!target || target.getSnapshot().status !== 'active') return nothing();
+        return this.#deliver(ambient, target, stimulus.event, target);
+      }
+      case 'timer': {
+        const timer = this.#timers[0];
+        if (!timer || timer.dueAt > ambient.now()) return nothing();
+        this.#timers.shift();
+        return { ...this.#deliver(ambient, timer.target, timer.event, timer.source), firedDueAt: timer.dueAt };
+      }
+      case 'emit':
+        return { ...nothing(), handled: true, event: stimulus.event, emitted: [stimulus.event] };
+      case 'stop':
+        return this.#inTurn(ambient, { type: STOP }, () => this.#root._stop());
+    }
+  }
+
+  /** The whole actor as one JSON text: snapshot, children, deadlines. Call after a turn that did not throw. */
+  encode(): string {
+    const stored: StoredActor = { snapshot: this.#persist(this.#root), births: this.#births };
+    const timers = this.timers;
+    if (timers.length > 0) stored.timers = timers;
+    let encoded: ReturnType<typeof encode>;
+    try {
+      encoded = encode(detachRefs(this.#root, stored, (ref) => this.#persist(ref)), '');
+    } catch (error) {
+      if (!(error instanceof NotSerializableError)) throw error;
+      throw new NotSerializableError(error.path.replace(/^\./, ''), error.message.split(' is ')[1]?.split(', which')[0] ?? 'a value', {
+        address: this.#host.address,
+      });
+    }
+    const json = encoded.json as object;
+    return JSON.stringify(encoded.meta ? { ...json, meta: encoded.meta } : json);
+  }
+
+  /** Carries out what the turn may do now that it has committed. Never throws. */
+  afterCommit(turn: Turn, ambient: Ambient): void {
+    const { processes } = this.#host;
+    withAmbient(ambient, () => {
+      for (const action of turn.actions) this.#attempt(action);
+      this.#attempt(() => processes.start(this.#root));
+      for (const { sessionId, event } of turn.deliveries) this.#attempt(() => processes.deliver(sessionId, event));
+      this.#attempt(() => processes.stopUnwanted(this.#root));
+    });
+  }
+
+  #attempt(action: () => unknown): void {
+    try {
+      const result = action();
+      if (result instanceof Promise) result.catch((error) => this.#host.actionFailed(error));
+    } catch (error) {
+      this.#host.actionFailed(error);
+    }
+  }
+
+  #create(logic: AnyActorLogic, options: { input?: unknown; snapshot?: unknown }): void {
+    const root = createActor(logic, {
+      ...options,
+      id: this.#host.address.participantId,
+      logger: (...args: unknown[]) => this.#host.log(...args),
+      inspect: (event: InspectionEvent) => this.#observe(event),
+    } as never) as unknown as Internals;
+    this.#root = root;
+    // An actor that fails without an error observer ends the whole process; `perform` looks at the status itself.
+    root.subscribe({ error: () => {} });
+  }
+
+  #observe(event: InspectionEvent): void {
+    if (event.type === '@xstate.actor') this.#takeHold(event.actorRef as unknown as Internals);
+    else if (event.type === '@xstate.microstep' && event.event === this.#turn?.event && event.actorRef === this.#root) {
+      this.#turn.handled ||= event._transitions.some((t) => t.target !== undefined || t.actions.length > 0 || t.reenter);
+    }
+    this.#inspect?.(event);
+  }
+
+  #takeHold(ref: Internals): void {
+    if (!ref._parent) this.#takeHoldOfSystem(ref);
+    else if (typeof ref.src !== 'string') throw inlineSpawn(`The actor ${formatAddress(this.#host.address)}`);
+    const scope = ref._actorScope;
+    const known = this.#sessionIds.get((ref as unknown as { options: { snapshot?: object } }).options.snapshot ?? {});
+    if (!ref._parent || known) ref.sessionId = scope.sessionId = known ?? 'x:0';
+    const kind = kindOf(ref.logic);
+    if (kind !== 'machine' && kind !== 'reducer') {
+      ref.logic = asProcess(ref, ref.logic, kind, (event) => this.#turn?.deliveries.push({ sessionId: ref.sessionId, event }));
+    }
+    const execute = scope.actionExecutor;
+    scope.actionExecutor = (action) => {
+      if (action.type.startsWith('xstate.') && action.type !== 'xstate.log') execute(action);
+      else if (action.exec) this.#turn?.actions.push(() => action.exec?.(action.info, action.params));
+    };
+    scope.emit = (event: AnyEventObject) => {
+      if (this.#turn) this.#turn.emitted.push(event);
+      else this.#host.post({ kind: 'emit', event });
+    };
+  }
+
+  #takeHoldOfSystem(root: Internals): void {
+    const system = root.system as unknown as SystemInternals;
+    const relay = system._relay;
+    system._bookId = () => `x:${++this.#births}`;
+    system._relay = (source, target, event) => {
+      if (this.#restoring) return;
+      if (this.#turn) {
+        if (target.system === root.system) relay(source, target, event);
+        // An actor outside of this system is a side effect.
+        else this.#turn.actions.push(() => target.send(event));
+      } else this.#host.post({ kind: 'relay', sessionId: target.sessionId, event });
+    };
+    system.scheduler = {
+      schedule: (source: AnyActorRef, target: AnyActorRef, event: AnyEventObject, delay: number, id?: string) =>
+        this.#schedule({ id, event, source, target, dueAt: this.#at + Math.max(0, delay) }),
+      // Several pending events may share an id; cancel means all of them (SCXML 6.3).
+      cancel: (source: AnyActorRef, id: string) => this.#cancel((timer) => timer.source === source && timer.id === id),
+      cancelAll: (source: AnyActorRef) => this.#cancel((timer) => timer.source === source),
+    };
+  }
+
+  #schedule(timer: Timer): void {
+    if (Number.isNaN(timer.dueAt)) {
+      throw new TypeError(`The delay of '${timer.event.type}' is not a number. A delay is a number of milliseconds.`);
+    }
+    if (timer.dueAt > LAST_INSTANT) return; // never: Infinity, or beyond what a Date can hold
+    let at = this.#timers.length;
+    while (at > 0 && this.#timers[at - 1]!.dueAt > timer.dueAt) at--;
+    this.#timers.splice(at, 0, timer);
+  }
+
+  #cancel(matches: (timer: Timer) => boolean): void {
+    this.#timers = this.#timers.filter((timer) => !matches(timer));
+  }
+
+  #revive({ id, event, dueAt, source = [], target = [] }: StoredTimer): Timer[] {
+    const [from, to] = [resolvePath(this.#root, source), resolvePath(this.#root, target)];
+    if (!from || !to) throw new Error(`the deadline of '${event.type}' belongs to a child '${(from ? target : source).join('/')}' that is not there`);
+    return [{ id, event, dueAt, source: from, target: to }];
+  }
+
+  #deliver(ambient: Ambient, target: AnyActorRef, event: AnyEventObject, source: AnyActorRef | undefined): Turn {
+    const before = this.#root.getSnapshot();
+    const turn = this.#inTurn(ambient, event, () =>
+      (this.#root.system as unknown as SystemInternals)._relay(source, target, event),
+    );
+    const after = this.#root.getSnapshot();
+    if (!isMachineSnapshot(after)) turn.handled = before.context !== after.context || turn.emitted.length > 0;
+    else if (target !== this.#root) turn.handled = true;
+    return turn;
+  }
+
+  #inTurn(ambient: Ambient, event: AnyEventObject, body: () => void): Turn {
+    const turn: Turn = { ...nothing(), event };
+    this.#turn = turn;
+    this.#at = ambient.now();
+    try {
+      withAmbient(ambient, body);
+    } finally {
+      this.#turn = undefined;
+    }
+    const snapshot = this.#root.getSnapshot();
+    if (snapshot.status === 'error') throw turnFailed(this.#host.address, event, snapshot.error);
+    return turn;
+  }
+
+  #persist(ref: AnyActorRef): unknown {
+    const snapshot = ref.getSnapshot();
+    if (!isMachineSnapshot(snapshot)) return defined((ref as Internals).logic.getPersistedSnapshot(snapshot));
+    const { status, output, error, value, context, historyValue, children } = snapshot as any;
+    return {
+      ...defined({ status, output, error }),
+      value,
+      context,
+      historyValue: mapValues(historyValue, (nodes: { id: string }[]) => nodes.map(({ id }) => ({ id }))),
+      children: mapValues(children, (child: Internals | undefined) =>
+        child && {
+          snapshot: this.#persist(child),
+          sessionId: child.sessionId,
+          ...defined({ src: child.src, systemId: (child as any).systemId, syncSnapshot: (child as any)._syncSnapshot || undefined }),
+        },
+      ),
+    };
+  }
+
+  #find(ref: AnyActorRef, sessionId: string): AnyActorRef | undefined {
+    if (ref.sessionId === sessionId) return ref;
+    for (const child of Object.values((ref.getSnapshot()?.children ?? {}) as Record<string, AnyActorRef | undefined>)) {
+      const found = child && this.#find(child, sessionId);
+      if (found) return found;
+    }
+    return undefined;
+  }
+}
+
+/** The last instant that a Date can hold. */
+const LAST_INSTANT = 8.64e15;
+
+const nothing = (): Turn => ({ handled: false, event: undefined, emitted: [], actions: [], deliveries: [] });
+
+function storedTimer({ id, event, dueAt, source, target }: Timer): StoredTimer {
+  const [from, to] = [pathOf(source), pathOf(target)];
+  return {
+    ...(id !== undefined && { id }),
+    event,
+    dueAt,
+    ...(from.length > 0 && { source: from }),
+    ...(to.length > 0 && { target: to }),
+  };
+}
+
+function readStored(text: string, address: Address): StoredActor {
+  let stored: any;
+  try {
+    const { meta, ...json } = JSON.parse(text);
+    stored = decode(meta ? { json, meta } : { json });
+  } catch (cause) {
+    throw incompatible(address, `state_data is not readable (${(cause as Error).message})`, cause);
+  }
+  if (typeof stored?.snapshot?.status !== 'string') throw incompatible(address, 'state_data holds no snapshot');
+  return { ...stored, births: stored.births ?? 0 };
+}
+
+function rememberSessions(snapshot: any, sessionIds: WeakMap<object, string>): void {
+  for (const child of Object.values<any>(snapshot.children ?? {})) {
+    if (!child?.snapshot) continue;
+    sessionIds.set(child.snapshot, child.sessionId);
+    rememberSessions(child.snapshot, sessionIds);
+  }
+}
+
+// XState turns a snapshot that does not fit into an actor with status 'error', and leaves out a child whose logic it does
+// not know. Here that is an error which says what does not fit.
+function assertWhole(ref: AnyActorRef, stored: any, address: Address, path: ActorPath): void {
+  const snapshot = ref.getSnapshot();
+  if (snapshot.status === 'error' && stored.status !== 'error') {
+    throw incompatible(address, `${path.length > 0 ? `child '${path.join('/')}': ` : ''}${snapshot.error?.message}`, snapshot.error);
+  }
+  for (const [id, child] of Object.entries<any>(stored.children ?? {})) {
+    const restored = snapshot.children?.[id];
+    if (!restored) throw incompatible(address, `its child '${[...path, id].join('/')}' runs '${child?.src}', which the machine does not provide`);
+    assertWhole(restored, child.snapshot, address, [...path, id]);
+  }
+}
+
+const incompatible = (address: Address, why: string, cause?: unknown) =>
+  new SnapshotIncompatibleError(`The stored snapshot of ${formatAddress(address)} cannot be restored: ${why}.`, {
+    address,
+    cause,
+  });
+
+function turnFailed(address: Address, event: AnyEventObject, cause: unknown): PerdureError {
+  if (cause instanceof PerdureError) return cause;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new TurnFailedError(
+    `The event '${event.type}' made ${formatAddress(address)} throw: ${reason}. The turn was undone; the actor is as it was before.`,
+    { address, cause },
+  );
+}
+
+const defined = <T extends object>(object: T) =>
+  Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as Partial<T>;
+
+function mapValues<T, R>(object: Record<string, T>, map: (value: T) => R): Record<string, R> {
+  const result: Record<string, R> = {};
+  for (const key in object) {
+    const value = map(object[key] as T);
+    if (value !== undefined) result[key] = value;
+  }
+  return result;
+}

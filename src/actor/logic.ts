@@ -1,0 +1,117 @@
+/**
+ * What kinds of actor logic there are, and which of them can be durable.
+ *
+ * | kind | in a turn | after a crash |
+ * |---|---|---|
+ * | machine | pure | restored from its snapshot |
+ * | reducer (`fromTransition`, `fromStore`) | pure | restored from its snapshot |
+ * | promise | starts after the commit; its result is a turn of its own | runs again |
+ * | callback | starts after the commit; what it sends back is a turn of its own | starts again, without what it had received |
+ * | observable | subscribes after the commit; each value is a turn of its own | subscribes again |
+ */
+import type { AnyActorLogic, AnyStateMachine, StateNode } from 'xstate';
+import { InvalidArgumentError, UnsupportedLogicError } from '../errors.ts';
+
+export type LogicKind = 'machine' | 'reducer' | 'promise' | 'callback' | 'observable';
+
+/** Logic with a process behind it, which runs outside of turns. */
+export type ProcessKind = Exclude<LogicKind, 'machine' | 'reducer'>;
+
+const kinds = new WeakMap<object, LogicKind>();
+
+export function kindOf(logic: AnyActorLogic): LogicKind {
+  let kind = kinds.get(logic);
+  if (!kind) {
+    kind = classify(logic);
+    kinds.set(logic, kind);
+  }
+  return kind;
+}
+
+export const isMachine = (logic: unknown): logic is AnyStateMachine =>
+  typeof logic === 'object' && logic !== null && 'root' in logic && 'implementations' in logic;
+
+// XState does not tag its logics; they are told apart by how their (pure) transition answers.
+function classify(logic: AnyActorLogic): LogicKind {
+  if (isMachine(logic)) return 'machine';
+  if (!logic.start) return 'reducer';
+  if (answers(logic, { type: 'xstate.promise.resolve', data: 1 })) return 'promise';
+  if (answers(logic, { type: 'xstate.observable.complete' })) return 'observable';
+  return 'callback';
+}
+
+function answers(logic: AnyActorLogic, event: { type: string; data?: unknown }): boolean {
+  try {
+    return logic.transition({ status: 'active' } as never, event as never, { self: {} } as never).status === 'done';
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Checks that a flow's logic can be durable, as far as that can be seen before it runs.
+ * @throws {UnsupportedLogicError} or {@link InvalidArgumentError}, saying what to write instead
+ */
+export function assertDurable(logic: unknown, flowType: string): asserts logic is AnyActorLogic {
+  if (typeof logic !== 'object' || logic === null || typeof (logic as AnyActorLogic).transition !== 'function') {
+    throw new InvalidArgumentError(
+      `The logic of flow '${flowType}' is not actor logic. Give it a machine, fromTransition(...) or fromStore(...).`,
+    );
+  }
+  const kind = kindOf(logic as AnyActorLogic);
+  if (kind !== 'machine' && kind !== 'reducer') {
+    throw new UnsupportedLogicError(
+      `The logic of flow '${flowType}' is a ${kind}, whose state lives outside of its snapshot. ` +
+        `Write a machine that invokes it: createMachine({ invoke: { src: '…' } }).`,
+    );
+  }
+  if (isMachine(logic)) assertMachine(logic, `Flow '${flowType}'`, new Set());
+}
+
+function assertMachine(machine: AnyStateMachine, where: string, seen: Set<AnyStateMachine>): void {
+  if (seen.has(machine)) return;
+  seen.add(machine);
+  const actors = machine.implementations.actors as Record<string, unknown>;
+  for (const node of (machine as unknown as { idMap: Map<string, StateNode> }).idMap.values()) {
+    for (const invocation of node.invoke) {
+      const logic = invokedLogic(machine, node.config.invoke, invocation.src as string, node.invoke.indexOf(invocation));
+      if (!logic) {
+        throw new InvalidArgumentError(
+          `${where}, state '#${node.id}' invokes '${invocation.src}', which the machine does not provide. ` +
+            `Name it in setup({ actors: { … } }) or give it with machine.provide({ actors: { … } }).`,
+        );
+      }
+      if (isMachine(logic)) assertMachine(logic, `${where}, invoked in '#${node.id}'`, seen);
+    }
+    for (const transition of node.after) {
+      const name = typeof transition.delay === 'string' ? transition.delay : undefined;
+      if (name !== undefined && Number.isNaN(Number(name)) && !(name in machine.implementations.delays)) {
+        throw new InvalidArgumentError(
+          `${where}, state '#${node.id}' has a deadline '${name}', which the machine does not provide. Name it in setup({ delays: { … } }).`,
+        );
+      }
+    }
+    const transitions = [...node.transitions.values()].flat();
+    const actions = [node.entry, node.exit, ...transitions.map((t) => t.actions), ...(node.always ?? []).map((t) => t.actions)];
+    for (const action of actions.flat()) assertNamedSpawn(action, `${where}, state '#${node.id}'`);
+  }
+  for (const action of Object.values(machine.implementations.actions)) assertNamedSpawn(action, where);
+  for (const logic of Object.values(actors)) if (isMachine(logic)) assertMachine(logic, where, seen);
+}
+
+function invokedLogic(machine: AnyStateMachine, config: unknown, src: string, index: number): unknown {
+  const inline = [config].flat()[index] as { src: unknown } | undefined;
+  return typeof inline?.src === 'string' ? machine.implementations.actors[src] : inline?.src;
+}
+
+function assertNamedSpawn(action: unknown, where: string): void {
+  const { type, src } = (action ?? {}) as { type?: string; src?: unknown };
+  if (type === 'xstate.spawnChild' && typeof src !== 'string') throw inlineSpawn(where);
+}
+
+/** An actor spawned from a logic object, not from a name: after a restart nobody knows what it was. */
+export const inlineSpawn = (where: string) =>
+  new UnsupportedLogicError(
+    `${where} spawns an actor from inline logic, which cannot be restored. ` +
+      `Name the logic in setup({ actors: { worker: … } }) and spawn it by that name: spawn('worker') or spawnChild('worker').`,
+  );

@@ -1,0 +1,152 @@
+/**
+ * What runs outside of turns: the promises, callbacks and observables that an actor and its children invoked.
+ *
+ * Nothing is recorded about them. Which ones ought to run follows from the committed snapshot (every active child of such
+ * a kind), so after each commit, and after a restore, the two are brought together: what ought to run and does not is
+ * started, what runs and ought not to is stopped. That is why an invocation starts only after its turn has committed, why
+ * it runs again after a crash, and why none can be forgotten.
+ *
+ * A child keeps its session id for life, across restores too; it is what tells a process from a later one of the same
+ * name. A promise outlives the in-memory actor that started it (its result finds the child by session id); a callback or
+ * an observable is bound to the in-memory actor, and ends and starts again with it.
+ */
+import type { AnyActorLogic, AnyActorRef, AnyEventObject } from 'xstate';
+import { isMachineSnapshot } from 'xstate';
+import { kindOf, type ProcessKind } from './logic.ts';
+
+interface Process {
+  kind: ProcessKind;
+  stop(): void;
+  deliver?(event: AnyEventObject): void;
+}
+
+/** An active child that has a process behind it. */
+export interface Wanted {
+  ref: AnyActorRef;
+  logic: AnyActorLogic;
+  kind: ProcessKind;
+}
+
+/** The original logic of an actor whose `logic` was replaced by {@link asProcess}. */
+const originals = new WeakMap<AnyActorRef, AnyActorLogic>();
+
+/** The logic that stands in for a process in turns: it starts nothing, and does nothing but keep the snapshot. */
+export function asProcess(
+  ref: AnyActorRef,
+  logic: AnyActorLogic,
+  kind: ProcessKind,
+  deliver: (event: AnyEventObject) => void,
+): AnyActorLogic {
+  originals.set(ref, logic);
+  const stopped = (state: object) => ({ ...state, status: 'stopped', input: undefined, _subscription: undefined });
+  return {
+    ...logic,
+    start: () => {},
+    transition: (state, event, scope) => {
+      if (event.type === 'xstate.stop') return kind === 'promise' ? { ...state, status: 'stopped', input: undefined } : stopped(state);
+      if (kind !== 'callback') return logic.transition(state, event, scope);
+      deliver(event);
+      return state;
+    },
+  } as AnyActorLogic;
+}
+
+export class Processes {
+  readonly #running = new Map<string, Process>();
+  readonly #settled: (sessionId: string, event: AnyEventObject) => void;
+
+  /** @param settled a promise ended; the event is to be applied to the child of that session id, in a turn */
+  constructor(settled: (sessionId: string, event: AnyEventObject) => void) {
+    this.#settled = settled;
+  }
+
+  get size(): number {
+    return this.#running.size;
+  }
+
+  /** Starts what `root`'s committed snapshot asks for and is not running. */
+  start(root: AnyActorRef): void {
+    for (const wanted of wantedProcesses(root)) if (!this.#running.has(wanted.ref.sessionId)) this.#start(wanted);
+  }
+
+  /** Stops what runs and is not asked for any more. */
+  stopUnwanted(root: AnyActorRef): void {
+    if (this.#running.size === 0) return;
+    const wanted = new Set(wantedProcesses(root).map(({ ref }) => ref.sessionId));
+    for (const [sessionId, process] of this.#running) if (!wanted.has(sessionId)) this.#stop(sessionId, process);
+  }
+
+  deliver(sessionId: string, event: AnyEventObject): void {
+    this.#running.get(sessionId)?.deliver?.(event);
+  }
+
+  /** The in-memory actor goes; its promises stay. */
+  unbind(): void {
+    for (const [sessionId, process] of this.#running) if (process.kind !== 'promise') this.#stop(sessionId, process);
+  }
+
+  stopAll(): void {
+    for (const [sessionId, process] of this.#running) this.#stop(sessionId, process);
+  }
+
+  #stop(sessionId: string, process: Process): void {
+    this.#running.delete(sessionId);
+    process.stop();
+  }
+
+  #start({ ref, logic, kind }: Wanted): void {
+    this.#running.set(ref.sessionId, kind === 'promise' ? this.#run(ref, logic) : bind(ref, logic, kind));
+  }
+
+  #run(ref: AnyActorRef, logic: AnyActorLogic): Process {
+    const controller = new AbortController();
+    const { sessionId, system } = ref;
+    const { input } = ref.getSnapshot() as { input: unknown };
+    const { emit } = (ref as unknown as { _actorScope: { emit: unknown } })._actorScope;
+    let running = true;
+    const settle = (type: string) => (data: unknown) => {
+      if (running) this.#settled(sessionId, { type, data });
+      running = false;
+    };
+    // `config` is the function given to fromPromise. One that throws at once is a rejection, as in XState.
+    const creator = (logic as unknown as { config(args: object): PromiseLike<unknown> }).config;
+    new Promise((resolve) => resolve(creator({ input, system, self: ref, signal: controller.signal, emit }))).then(
+      settle('xstate.promise.resolve'),
+      settle('xstate.promise.reject'),
+    );
+    return {
+      kind: 'promise',
+      stop: () => {
+        if (running) controller.abort();
+        running = false;
+      },
+    };
+  }
+}
+
+function bind(ref: AnyActorRef, logic: AnyActorLogic, kind: ProcessKind): Process {
+  const scope = (ref as unknown as { _actorScope: never })._actorScope;
+  const state = { ...ref.getSnapshot() };
+  logic.start?.(state as never, scope);
+  return {
+    kind,
+    stop: () => void logic.transition({ ...state, status: 'active' } as never, { type: 'xstate.stop' } as never, scope),
+    deliver: (event) => void logic.transition(state as never, event as never, scope),
+  };
+}
+
+/** Whether `root`'s snapshot asks for a process. */
+export const hasProcesses = (root: AnyActorRef) => wantedProcesses(root).length > 0;
+
+function wantedProcesses(ref: AnyActorRef, found: Wanted[] = []): Wanted[] {
+  const snapshot = ref.getSnapshot();
+  if (!isMachineSnapshot(snapshot)) return found;
+  for (const id in snapshot.children) {
+    const child = snapshot.children[id] as AnyActorRef | undefined;
+    if (!child) continue;
+    const logic = originals.get(child);
+    if (!logic) wantedProcesses(child, found);
+    else if (child.getSnapshot().status === 'active') found.push({ ref: child, logic, kind: kindOf(logic) as ProcessKind });
+  }
+  return found;
+}

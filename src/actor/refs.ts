@@ -1,0 +1,131 @@
+/**
+ * Actor references inside snapshots. XState stores a reference in a machine's context as the bare id of a direct child,
+ * and any other one (a parent given as `input`, a grandchild, a stopped actor) is lost or comes back as plain data. Here
+ * every reference is stored with its path of child ids and comes back as the live actor; one to an actor that is gone
+ * comes back as an actor that is stopped, so that sending to it does nothing, as before.
+ */
+import { type AnyActorLogic, type AnyActorRef, createActor, fromTransition } from 'xstate';
+
+/** Path of child ids from the root actor; the root itself is the empty path. */
+export type ActorPath = readonly string[];
+
+interface StoredRef {
+  xstate$$type: 1;
+  id: string;
+  path?: ActorPath;
+  gone?: unknown;
+}
+
+export const isActorRef = (value: unknown): value is AnyActorRef & { logic: AnyActorLogic } =>
+  typeof value === 'object' && value !== null && 'sessionId' in value && 'send' in value && 'ref' in value;
+
+export function pathOf(ref: AnyActorRef): ActorPath {
+  const path: string[] = [];
+  for (let at = ref; at._parent; at = at._parent) path.unshift(at.id);
+  return path;
+}
+
+export function resolvePath(root: AnyActorRef, path: ActorPath): AnyActorRef | undefined {
+  let at: AnyActorRef | undefined = root;
+  for (const id of path) at = at?.getSnapshot()?.children?.[id] as AnyActorRef | undefined;
+  return at;
+}
+
+/** The actor at its own path is this very one, not a later one of the same name. */
+export const isInTree = (root: AnyActorRef, ref: AnyActorRef) => resolvePath(root, pathOf(ref)) === ref;
+
+/** `value` with every actor reference replaced by its stored form; `value` itself where it holds none. */
+export function detachRefs<T>(root: AnyActorRef, value: T, persist: (ref: AnyActorRef) => unknown): T {
+  const copies = new Map<object, unknown>();
+  const detach = (part: unknown): unknown => {
+    if (typeof part !== 'object' || part === null) return part;
+    if (isActorRef(part)) return toStoredRef(root, part, persist);
+    if (copies.has(part)) return copies.get(part);
+    // While a part is under way it stands for itself: a cycle through it keeps it as it is unless it holds a reference.
+    copies.set(part, part);
+    let copy: unknown = part;
+    if (Array.isArray(part)) {
+      const items = part.map(detach);
+      if (items.some((item, i) => item !== part[i])) copy = items;
+    } else if (part instanceof Map) {
+      const entries = [...part].map(([k, v]) => [detach(k), detach(v)] as const);
+      if (entries.some(([k, v]) => !part.has(k) || part.get(k) !== v)) copy = new Map(entries);
+    } else if (part instanceof Set) {
+      const items = [...part].map(detach);
+      if (items.some((item) => !part.has(item))) copy = new Set(items);
+    } else if (Object.getPrototypeOf(part) === Object.prototype) {
+      for (const key in part) {
+        const before = (part as Record<string, unknown>)[key];
+        const after = detach(before);
+        if (after === before) continue;
+        if (copy === part) copy = { ...part };
+        (copy as Record<string, unknown>)[key] = after;
+      }
+    }
+    copies.set(part, copy);
+    return copy;
+  };
+  return detach(value) as T;
+}
+
+function toStoredRef(root: AnyActorRef, ref: AnyActorRef, persist: (ref: AnyActorRef) => unknown): StoredRef {
+  return isInTree(root, ref)
+    ? { xstate$$type: 1, id: ref.id, path: pathOf(ref) }
+    : { xstate$$type: 1, id: ref.id, gone: persist(ref) };
+}
+
+/**
+ * Finds the stored references in a decoded snapshot. Called before the actors are made (XState would touch them);
+ * the function it returns puts the live actors in their places.
+ */
+export function collectRefs(value: unknown): (root: AnyActorRef) => void {
+  const places: ((resolve: (stored: StoredRef) => unknown) => void)[] = [];
+  const seen = new Set<object>();
+  const visit = (part: unknown) => {
+    if (typeof part !== 'object' || part === null || seen.has(part)) return;
+    seen.add(part);
+    if (part instanceof Map) {
+      for (const [key, item] of part) {
+        if (isStoredRef(item)) places.push((resolve) => part.set(key, resolve(item)));
+        else visit(item);
+      }
+    } else if (part instanceof Set) {
+      const items = [...part];
+      if (items.some(isStoredRef)) {
+        places.push((resolve) => {
+          part.clear();
+          for (const item of items) part.add(isStoredRef(item) ? resolve(item) : item);
+        });
+      }
+      items.forEach(visit);
+    } else {
+      for (const key in part) {
+        const holder = part as Record<string, unknown>;
+        const item = holder[key];
+        if (isStoredRef(item)) places.push((resolve) => (holder[key] = resolve(item)));
+        else visit(item);
+      }
+    }
+  };
+  visit(value);
+  return (root) => {
+    for (const place of places) {
+      place((stored) => (stored.path && resolvePath(root, stored.path)) ?? goneActor(root, stored));
+    }
+  };
+}
+
+const isStoredRef = (value: unknown): value is StoredRef =>
+  typeof value === 'object' && value !== null && (value as StoredRef).xstate$$type === 1;
+
+function goneActor(root: AnyActorRef, { id, gone }: StoredRef): AnyActorRef {
+  const ref = createActor(
+    fromTransition((state) => state, undefined),
+    { id, parent: root, src: 'gone', snapshot: gone ?? { status: 'stopped' } } as never,
+  ) as unknown as AnyActorRef;
+  (ref as unknown as { _processingStatus: number })._processingStatus = STOPPED;
+  return ref;
+}
+
+/** `ProcessingStatus.Stopped` of XState. */
+const STOPPED = 2;

@@ -1,0 +1,66 @@
+/** One actor as the engine holds it: its mailbox, and what is in memory of it. */
+import { LiveActor, type Stimulus } from '../actor/live-actor.ts';
+import { Processes } from '../actor/processes.ts';
+import type { Address } from '../errors.ts';
+import type { AnyFlow } from '../flow.ts';
+import type { ActorRow, Commit, InboxRow } from '../store/rows.ts';
+
+/** What a turn is asked to do besides its stimulus, and who waits for it. */
+export interface Item {
+  stimulus: Stimulus;
+  /** The inbound message that this turn applies: committed with it, at most once. */
+  inbound?: Omit<InboxRow, 'participant_id' | 'flow_type' | 'applied_at'>;
+  /** More to write in the turn's own transaction. */
+  also?: Commit['also'];
+  /** More messages to send, committed with the turn. */
+  notices?: { recipient: string; payload: object }[];
+  /** What to write if the turn throws, instead of nothing; then the item counts as done. */
+  onFailure?: (error: Error) => Pick<Commit, 'deadLetter'> & { notices?: Item['notices'] };
+  resolve: (done: Done) => void;
+  reject: (error: Error) => void;
+}
+
+/** What became of an item. */
+export interface Done {
+  snapshot: any;
+  /** The logic had a transition for the event. */
+  handled: boolean;
+  /** The inbound message had been applied before. */
+  duplicate: boolean;
+  /** The turn threw, and `onFailure` was committed in its place. */
+  failed?: Error;
+}
+
+/** The row without the snapshot, which is in `live` or in the database. */
+export type Row = Omit<ActorRow, 'state_data'>;
+
+export class Cell {
+  readonly address: Address;
+  readonly flow: AnyFlow;
+  readonly processes: Processes;
+  readonly queue: Item[] = [];
+  busy = false;
+  row: Row | undefined;
+  live: LiveActor | undefined;
+  /** The snapshot of the last commit; while a turn is being committed, `live` is ahead of it. */
+  committed: any;
+  handlerExpiresAt = 0;
+
+  constructor(address: Address, flow: AnyFlow, settled: (sessionId: string, event: any) => void) {
+    this.address = address;
+    this.flow = flow;
+    this.processes = new Processes(settled);
+  }
+
+  /** Nothing is going on, so that it may leave memory. */
+  get idle(): boolean {
+    return !this.busy && this.queue.length === 0 && this.processes.size === 0;
+  }
+
+  /** Forgets what is in memory, so that the next turn starts from the row. Promises go on. */
+  forget(): void {
+    this.processes.unbind();
+    this.live = undefined;
+    this.row = undefined;
+  }
+}

@@ -1,0 +1,131 @@
+/** The address of an actor: which flow, which participant. */
+export interface Address {
+  flowType: string;
+  participantId: string;
+}
+
+/** An address as people write it: `flow_type/participant_id`. */
+export const formatAddress = ({ flowType, participantId }: Address) => `${flowType}/${participantId}`;
+
+/**
+ * The base of all errors that Perdure throws. `code` is stable across releases; `message` says what happened, to whom,
+ * and what to do; `address` names the actor, where there is one.
+ */
+export abstract class PerdureError extends Error {
+  abstract readonly code: string;
+  readonly address?: Address;
+
+  constructor(message: string, options: { address?: Address; cause?: unknown } = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined);
+    this.name = new.target.name;
+    if (options.address) this.address = options.address;
+  }
+}
+
+/** A flow definition, a runtime option or an argument that cannot be used. */
+export class InvalidArgumentError extends PerdureError {
+  readonly code = 'INVALID_ARGUMENT';
+}
+
+/** Logic that cannot be made durable as it is written; the message says what to write instead. */
+export class UnsupportedLogicError extends PerdureError {
+  readonly code = 'UNSUPPORTED_LOGIC';
+}
+
+/** No flow of this type was given to `createRuntime({ flows })`. */
+export class UnknownFlowError extends PerdureError {
+  readonly code = 'UNKNOWN_FLOW';
+}
+
+/** There is no actor at this address: spawn it first. */
+export class ActorNotFoundError extends PerdureError {
+  readonly code = 'ACTOR_NOT_FOUND';
+  constructor(address: Address) {
+    super(`There is no actor ${formatAddress(address)}. Spawn it first, or check the participant's id.`, { address });
+  }
+}
+
+/** There is already an actor at this address. */
+export class ActorExistsError extends PerdureError {
+  readonly code = 'ACTOR_EXISTS';
+  constructor(address: Address) {
+    super(`The actor ${formatAddress(address)} exists already. Send it events with runtime.actor(), or use another id.`, {
+      address,
+    });
+  }
+}
+
+/** The actor failed repeatedly or its row is bad; its last good snapshot is kept and it takes no events. */
+export class ActorQuarantinedError extends PerdureError {
+  readonly code = 'ACTOR_QUARANTINED';
+}
+
+/** The event made the actor's logic throw. The turn was undone: the actor is as it was before the event. */
+export class TurnFailedError extends PerdureError {
+  readonly code = 'TURN_FAILED';
+}
+
+/** A value that cannot be stored without loss: a function, a socket, a class instance. `path` says where it is. */
+export class NotSerializableError extends PerdureError {
+  readonly code = 'NOT_SERIALIZABLE';
+  readonly path: string;
+  constructor(path: string, what: string, options: { address?: Address } = {}) {
+    super(`${path} is ${what}, which cannot be stored. Keep plain data there (JSON, Date, Map, Set, BigInt, Error, …).`, options);
+    this.path = path;
+  }
+}
+
+/** A stored snapshot that is not readable, or does not fit the flow's machine. */
+export class SnapshotIncompatibleError extends PerdureError {
+  readonly code = 'SNAPSHOT_INCOMPATIBLE';
+}
+
+/** A phone number that cannot be one. */
+export class InvalidPhoneNumberError extends PerdureError {
+  readonly code = 'INVALID_PHONE_NUMBER';
+}
+
+/** The phone number belongs to another active participant of this flow. */
+export class PhoneNumberTakenError extends PerdureError {
+  readonly code = 'PHONE_NUMBER_TAKEN';
+}
+
+/** An inbound message that lacks its channel, id or sender. */
+export class InvalidMessageError extends PerdureError {
+  readonly code = 'INVALID_MESSAGE';
+}
+
+/** The database refused to open, read or write. `reason` tells which way; the turn in question was not committed. */
+export class StoreError extends PerdureError {
+  readonly code = 'STORE_ERROR';
+  readonly reason: 'busy' | 'full' | 'readonly' | 'corrupt' | 'io' | 'constraint' | 'unknown';
+  constructor(reason: StoreError['reason'], message: string, options: { address?: Address; cause?: unknown } = {}) {
+    super(message, options);
+    this.reason = reason;
+  }
+}
+
+/** The database was written by a newer Perdure than this one. */
+export class NewerDatabaseError extends PerdureError {
+  readonly code = 'NEWER_DATABASE';
+}
+
+/** Another process runs on this SQLite file. `pid` is its process id, where it is known. */
+export class DatabaseInUseError extends PerdureError {
+  readonly code = 'DATABASE_IN_USE';
+  readonly pid: number | undefined;
+  constructor(message: string, pid: number | undefined) {
+    super(message);
+    this.pid = pid;
+  }
+}
+
+/** The runtime is not running: it was not started yet, or is stopping. */
+export class NotRunningError extends PerdureError {
+  readonly code = 'NOT_RUNNING';
+}
+
+/** `waitFor` gave up. */
+export class TimeoutError extends PerdureError {
+  readonly code = 'TIMEOUT';
+}

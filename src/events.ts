@@ -1,0 +1,50 @@
+/**
+ * The one channel on which the runtime tells what happens. Logging, metrics, the status page and the tests are its
+ * listeners; the engine itself prints nothing.
+ */
+import type { Address } from './errors.ts';
+
+export interface RuntimeEvents {
+  /** A turn has committed. `lateness`: for a deadline, how many ms after it. */
+  turn: { address: Address; event: string; from: string | null; to: string; version: number; at: number; lateness?: number };
+  /** A turn threw and was undone. */
+  turnFailed: { address: Address; event: string; error: Error };
+  /** An event was put aside with its error. */
+  deadLetter: { address: Address; event: string; error: Error };
+  /** An actor was put aside; it takes no events until it is retried. */
+  quarantined: { address: Address; error: Error };
+  /** A custom action threw after its commit. Nothing else is affected. */
+  actionFailed: { address: Address; error: unknown };
+  /** A machine's `log(...)`. */
+  log: { address: Address; args: unknown[] };
+  /** A message was handed over to the transport, or finally not. */
+  sent: { recipient: string; id: number; attempts: number };
+  sendFailed: { recipient: string; id: number; attempts: number; error: Error; final: boolean };
+  /** A group of turns could not be written; the turns were undone. */
+  commitFailed: { turns: number; error: Error };
+  /** Something went wrong in the background, e.g. in a listener. */
+  fault: { during: string; error: unknown };
+}
+
+type Listener<T> = (event: T) => void;
+
+export class EventChannel {
+  readonly #listeners = new Map<string, Set<Listener<never>>>();
+
+  /** Listens to one kind of event; call the result to stop. A listener that throws harms nobody. */
+  on<K extends keyof RuntimeEvents>(type: K, listener: Listener<RuntimeEvents[K]>): () => void {
+    const listeners = this.#listeners.get(type) ?? new Set();
+    this.#listeners.set(type, listeners.add(listener as Listener<never>));
+    return () => listeners.delete(listener as Listener<never>);
+  }
+
+  emit<K extends keyof RuntimeEvents>(type: K, event: RuntimeEvents[K]): void {
+    for (const listener of this.#listeners.get(type) ?? []) {
+      try {
+        (listener as Listener<RuntimeEvents[K]>)(event);
+      } catch (error) {
+        if (type !== 'fault') this.emit('fault', { during: `a listener to '${type}'`, error });
+      }
+    }
+  }
+}

@@ -1,0 +1,91 @@
+import type { AnyActorLogic, AnyEventObject, EmittedFrom, EventFromLogic, InputFrom, SnapshotFrom } from 'xstate';
+import { assertDurable } from './actor/logic.ts';
+import { type Duration, milliseconds } from './duration.ts';
+import { InvalidArgumentError } from './errors.ts';
+
+/** A message from a person. `(channel, id)` names it for ever: a redelivery is applied once. */
+export interface InboundMessage {
+  /** Where it came in, e.g. `'sms'`, `'whatsapp'`, `'web'`. */
+  channel: string;
+  /** The channel's own id of the message. */
+  id: string;
+  /** Who sent it: a phone number in any usual form, or another address of the channel. */
+  from: string;
+  text: string;
+}
+
+/** A row for one of the application's own tables. */
+export interface FlowRecord {
+  table: string;
+  row: Record<string, unknown>;
+}
+
+export interface FlowDefinition<TLogic extends AnyActorLogic> {
+  /** Names the flow for ever: `flow_states.flow_type`. */
+  type: string;
+  /** The version of the logic; a snapshot of another version is migrated. A whole number from 1. */
+  version: number;
+  /** A machine, `fromTransition(...)` or `fromStore(...)`. */
+  logic: TLogic;
+  /** The event that an inbound message means, or null where it means nothing to the flow. Default: `{ type: 'reply', text }`. */
+  receive?: (args: { message: InboundMessage; snapshot: SnapshotFrom<TLogic> }) => EventFromLogic<TLogic> | null;
+  /** From version N to N + 1: takes and returns a persisted snapshot. */
+  migrate?: Record<number, (persisted: any) => any>;
+  /** Emitted events that are messages to send, by type. Default: `['message']`. */
+  outgoing?: readonly string[];
+  /** The row that an emitted event is recorded as, in the turn's own transaction. */
+  record?: (emitted: EmittedFrom<TLogic>, actor: { participantId: string; at: number }) => FlowRecord | null;
+  /** A remark for the journal line of the turn that emitted this event. */
+  note?: (emitted: EmittedFrom<TLogic>) => string | null;
+  /** The events for a participant who opts out (STOP) and in again (START). */
+  optOut?: { withdraw: EventFromLogic<TLogic>; rejoin: EventFromLogic<TLogic> };
+  /** `response_handlers.handler_type`. Default: the flow's type. */
+  handlerType?: string;
+  /** How long an address stays bound to an actor after its last turn. Default: `'48h'`. */
+  handlerTtl?: Duration;
+  /** What to do with a message that may have been sent just before a crash. Default: `'resend'`. */
+  uncertain?: 'resend' | 'hold';
+}
+
+/** A flow that is known to be durable. */
+export interface Flow<TLogic extends AnyActorLogic = AnyActorLogic>
+  extends Required<Pick<FlowDefinition<TLogic>, 'outgoing' | 'handlerType' | 'uncertain'>>,
+    Omit<FlowDefinition<TLogic>, 'outgoing' | 'handlerType' | 'uncertain' | 'handlerTtl'> {
+  /** In ms. */
+  handlerTtl: number;
+}
+
+/** Any flow, whatever its logic. */
+export type AnyFlow = Flow<any>;
+
+/** Input, events and snapshots of a flow. */
+export type InputOf<F extends AnyFlow> = InputFrom<F['logic']>;
+export type EventOf<F extends AnyFlow> = EventFromLogic<F['logic']>;
+export type SnapshotOf<F extends AnyFlow> = SnapshotFrom<F['logic']>;
+export type EmittedOf<F extends AnyFlow> = EmittedFrom<F['logic']> & AnyEventObject;
+
+/**
+ * Defines a flow: the logic of its actors, and how they meet the world.
+ *
+ * @example
+ * const flow = defineFlow({ type: 'appointment', version: 1, logic: machine })
+ * @throws {UnsupportedLogicError} the logic has parts that cannot be durable; the message says what to write instead
+ * @throws {InvalidArgumentError} a field that cannot be used
+ */
+export function defineFlow<TLogic extends AnyActorLogic>(definition: FlowDefinition<TLogic>): Flow<TLogic> {
+  const { type, version, logic, outgoing = ['message'], handlerTtl = '48h', uncertain = 'resend' } = definition;
+  if (typeof type !== 'string' || !/^[\w.-]+$/.test(type)) {
+    throw new InvalidArgumentError(`A flow's type is a name of letters, digits, '_', '-' and '.'; this one is ${JSON.stringify(type)}.`);
+  }
+  if (!Number.isInteger(version) || version < 1) {
+    throw new InvalidArgumentError(`The version of flow '${type}' must be a whole number from 1; it is ${version}.`);
+  }
+  assertDurable(logic, type);
+  return {
+    ...definition,
+    outgoing,
+    uncertain,
+    handlerType: definition.handlerType ?? type,
+    handlerTtl: milliseconds(handlerTtl),
+  };
+}

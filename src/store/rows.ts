@@ -1,0 +1,124 @@
+/** What the tables hold, as the code above the store sees it. Instants are ms since the epoch. */
+import type { Knex } from 'knex';
+
+export type ActorStatus = 'active' | 'done' | 'error' | 'stopped' | 'quarantined';
+
+/** A row of `flow_states`. */
+export interface ActorRow {
+  id: number;
+  participant_id: string;
+  flow_type: string;
+  current_state: string;
+  state_data: string;
+  created_at: string;
+  updated_at: string;
+  version: number;
+  flow_version: number;
+  status: ActorStatus;
+  next_due_at: number | null;
+  lease_until: number | null;
+  last_error: string | null;
+  address: string | null;
+}
+
+/** What a turn changes in its actor's row; applied only if the row still has `version - 1`. */
+export type ActorUpdate = Pick<
+  ActorRow,
+  'id' | 'version' | 'current_state' | 'state_data' | 'updated_at' | 'flow_version' | 'status' | 'next_due_at' | 'lease_until' | 'last_error'
+>;
+
+export interface InboxRow {
+  id: number;
+  channel: string;
+  message_id: string;
+  participant_id: string | null;
+  flow_type: string | null;
+  sender: string;
+  text: string;
+  applied_at: number;
+}
+
+/**
+ * pending → sending (handed to the transport) → sent | failed; `held` when it may have been sent before a crash and the
+ * flow's policy is to hold; `cancelled` when the recipient opted out.
+ */
+export type OutboxStatus = 'pending' | 'sending' | 'sent' | 'failed' | 'held' | 'cancelled';
+
+export interface OutboxRow {
+  id: number;
+  participant_id: string | null;
+  flow_type: string | null;
+  recipient: string;
+  /** `message` goes to the transport, `event` to another actor of this runtime. */
+  kind: 'message' | 'event';
+  payload: string;
+  status: OutboxStatus;
+  attempts: number;
+  next_attempt_at: number | null;
+  idempotency_key: string;
+  last_error: string | null;
+  created_at: number;
+  updated_at: number;
+}
+
+export type OutboxMark = Pick<OutboxRow, 'id' | 'status' | 'attempts' | 'next_attempt_at' | 'last_error' | 'updated_at'>;
+
+export interface JournalRow {
+  id: number;
+  participant_id: string;
+  flow_type: string;
+  version: number;
+  event_type: string;
+  from_state: string | null;
+  to_state: string;
+  at: number;
+  /** The deadline that fired; `at - due_at` is how late it was. */
+  due_at: number | null;
+  note: string | null;
+}
+
+export interface HandlerRow {
+  phone_number: string;
+  flow_type: string;
+  participant_id: string;
+  handler_type: string;
+  bound_at: number;
+  expires_at: number;
+}
+
+export interface DeadLetterRow {
+  participant_id: string;
+  flow_type: string;
+  event: string;
+  error: string;
+  at: number;
+}
+
+/** Runs a query of the application in the transaction of a commit. */
+export type InTransaction = <T>(query: Knex.QueryBuilder<any, T> | Knex.Raw<T>) => Promise<T>;
+
+/** All that one turn writes: together, or not at all. */
+export interface Commit {
+  insert?: ActorRow;
+  update?: ActorUpdate;
+  inbound?: InboxRow;
+  outbox?: OutboxRow[];
+  journal?: JournalRow;
+  handlers?: HandlerRow[];
+  /** Rows for the flow's own tables. */
+  records?: { table: string; row: Record<string, unknown> }[];
+  deadLetter?: DeadLetterRow;
+  marks?: OutboxMark[];
+  /** The application's own writes. A commit with these is a transaction of its own. */
+  also?: (run: InTransaction, knex: Knex) => Promise<void>;
+}
+
+/**
+ * What became of a commit. `conflict`: the row has another version (or, for an insert, exists already). `duplicate`: the
+ * inbound message was applied before. In all cases but `committed` nothing of it was written.
+ */
+export type Outcome =
+  | { result: 'committed' }
+  | { result: 'conflict' }
+  | { result: 'duplicate' }
+  | { result: 'failed'; error: Error };

@@ -1,0 +1,188 @@
+/**
+ * The tables, as the engine uses them.
+ *
+ * A commit takes a group of turns in one transaction. Every statement reports how many rows it changed; as long as that is
+ * as many as there are turns, nobody lost. If fewer, the transaction finds out who lost (an inbound message that was
+ * applied before, a row that has another version), is rolled back, and the others are committed without them. If a
+ * statement fails for a reason that lies in one turn, the turns are committed one by one, so that only that one fails.
+ */
+import type { Knex } from 'knex';
+import type { Address } from '../errors.ts';
+import { StoreError } from '../errors.ts';
+import { Connection, storeError } from './connection.ts';
+import type { ActorRow, Commit, HandlerRow, OutboxRow, Outcome } from './rows.ts';
+import * as sql from './statements.ts';
+
+/** Tables whose ids are given out by this process, in time order. */
+type Sequence = 'flow_states' | 'inbox' | 'outbox_messages' | 'flow_journal';
+
+const COMMITTED: Outcome = { result: 'committed' };
+
+/** Reasons that lie in the database and not in a turn: every turn of the group fails alike. */
+const GENERAL = new Set<StoreError['reason']>(['busy', 'full', 'readonly', 'corrupt', 'io']);
+
+export class Store {
+  readonly knex: Knex;
+  readonly #last: Record<Sequence, number>;
+
+  private constructor(knex: Knex, last: Record<Sequence, number>) {
+    this.knex = knex;
+    this.#last = last;
+  }
+
+  static async open(knex: Knex): Promise<Store> {
+    const last = {} as Record<Sequence, number>;
+    for (const table of ['flow_states', 'inbox', 'outbox_messages', 'flow_journal'] as const) {
+      const row = await knex(table).max('id as id').first();
+      last[table] = Number(row?.id ?? 0);
+    }
+    return new Store(knex, last);
+  }
+
+  nextId(table: Sequence): number {
+    return ++this.#last[table];
+  }
+
+  /** Writes a group of turns; the outcomes come in the order of the group. */
+  async commit(group: readonly Commit[]): Promise<Outcome[]> {
+    let losers: Map<Commit, Outcome>;
+    try {
+      losers = await Connection.use(this.knex, (connection) => this.#transaction(connection, group));
+    } catch (cause) {
+      const error = cause as Error;
+      const general = error instanceof StoreError && GENERAL.has(error.reason);
+      if (group.length === 1 || general) return group.map(() => ({ result: 'failed', error }));
+      const outcomes: Outcome[] = [];
+      for (const commit of group) outcomes.push(...(await this.commit([commit])));
+      return outcomes;
+    }
+    if (losers.size === 0) return group.map(() => COMMITTED);
+    const others = group.filter((commit) => !losers.has(commit));
+    const outcomes = others.length > 0 ? await this.commit(others) : [];
+    return group.map((commit) => losers.get(commit) ?? outcomes.shift()!);
+  }
+
+  /** The rows of these actors, in no particular order; the ones that do not exist are missing. */
+  load(addresses: readonly Address[]): Promise<ActorRow[]> {
+    const keys = JSON.stringify(addresses.map(({ participantId, flowType }) => [participantId, flowType]));
+    return Connection.use(this.knex, (connection) => connection.all<ActorRow>(sql.loadActors, [keys]));
+  }
+
+  /** Up to `limit` active actors whose earliest deadline is at or before `until`, in order of deadline. */
+  due(until: number, after: { next_due_at: number; id: number }, limit: number) {
+    return Connection.use(this.knex, (connection) =>
+      connection.all<Pick<ActorRow, 'participant_id' | 'flow_type' | 'next_due_at'> & { id: number }>(sql.dueActors, [
+        until,
+        after.next_due_at,
+        after.id,
+        limit,
+      ]),
+    );
+  }
+
+  /** Active actors that have processes outside of turns (see actor/processes.ts). */
+  leased(): Promise<Pick<ActorRow, 'participant_id' | 'flow_type'>[]> {
+    return this.knex('flow_states')
+      .select('participant_id', 'flow_type')
+      .whereNotNull('lease_until')
+      .where('status', 'active')
+      .orderBy('id');
+  }
+
+  /** Messages that are not sent yet, in order. */
+  unsent(): Promise<OutboxRow[]> {
+    return this.knex<OutboxRow>('outbox_messages').whereIn('status', ['pending', 'sending']).orderBy('id');
+  }
+
+  /** Handlers of an address, the one whose actor was active last first. */
+  handlers(phoneNumber: string): Promise<(HandlerRow & { updated_at: string; status: ActorRow['status'] })[]> {
+    return this.knex('response_handlers as h')
+      .join('flow_states as f', (on) => on.on('f.participant_id', 'h.participant_id').on('f.flow_type', 'h.flow_type'))
+      .where('h.phone_number', phoneNumber)
+      .select('h.*', 'f.updated_at', 'f.status')
+      .orderBy('f.updated_at', 'desc');
+  }
+
+  /** Forgets inbound messages that were applied before `instant`, a thousand at a time; the number forgotten. */
+  pruneInbox(instant: number): Promise<number> {
+    return Connection.use(this.knex, (connection) => connection.run(sql.pruneInbox, [instant]));
+  }
+
+  async setting<T>(key: string): Promise<T | undefined> {
+    const row = await this.knex('runtime_settings').where({ key }).first();
+    return row && JSON.parse(row.value);
+  }
+
+  async saveSetting(key: string, value: unknown): Promise<void> {
+    await this.knex('runtime_settings').insert({ key, value: JSON.stringify(value) }).onConflict('key').merge();
+  }
+
+  async #transaction(connection: Connection, group: readonly Commit[]): Promise<Map<Commit, Outcome>> {
+    await connection.run('BEGIN IMMEDIATE');
+    try {
+      const losers = await this.#write(connection, group);
+      await connection.run(losers.size === 0 ? 'COMMIT' : 'ROLLBACK');
+      return losers;
+    } catch (error) {
+      await connection.run('ROLLBACK').catch(() => {}); // SQLite has rolled back by itself after some errors
+      throw error instanceof Error && 'code' in error && error instanceof StoreError === false && isSqlite(error)
+        ? storeError(error)
+        : error;
+    }
+  }
+
+  async #write(connection: Connection, group: readonly Commit[]): Promise<Map<Commit, Outcome>> {
+    const losers = new Map<Commit, Outcome>();
+    const write = async (statement: sql.GroupStatement, rows: object[]): Promise<boolean> => {
+      if (rows.length === 0) return true;
+      const values = rows.map((row) => statement.columns.map((column) => (row as Record<string, unknown>)[column]));
+      return (await connection.run(statement.sql, [JSON.stringify(values)])) === rows.length;
+    };
+    const every = <T>(pick: (commit: Commit) => T | T[] | undefined): T[] =>
+      group.flatMap((commit) => pick(commit) ?? []) as T[];
+
+    const inbound = every((commit) => commit.inbound);
+    if (!(await write(sql.insertInbox, inbound))) {
+      const taken = await this.#ids(connection, 'inbox', 'channel', 'message_id', inbound);
+      for (const commit of group) if (commit.inbound && !taken.has(commit.inbound.id)) losers.set(commit, { result: 'duplicate' });
+    }
+    const inserts = every((commit) => commit.insert);
+    if (!(await write(sql.insertActors, inserts))) {
+      const taken = await this.#ids(connection, 'flow_states', 'participant_id', 'flow_type', inserts);
+      for (const commit of group) if (commit.insert && !taken.has(commit.insert.id)) losers.set(commit, { result: 'conflict' });
+    }
+    const updates = every((commit) => commit.update);
+    if (!(await write(sql.updateActors, updates))) {
+      const ids = JSON.stringify(updates.map(({ id }) => id));
+      const rows = await connection.all<{ id: number; version: number }>(
+        'SELECT id, version FROM flow_states WHERE id IN (SELECT value FROM json_each(?))',
+        [ids],
+      );
+      const versions = new Map(rows.map(({ id, version }) => [id, version]));
+      for (const commit of group) {
+        if (commit.update && versions.get(commit.update.id) !== commit.update.version) losers.set(commit, { result: 'conflict' });
+      }
+    }
+    if (losers.size > 0) return losers;
+    await write(sql.insertOutbox, every((commit) => commit.outbox));
+    await write(sql.insertJournal, every((commit) => commit.journal));
+    await write(sql.upsertHandlers, every((commit) => commit.handlers));
+    await write(sql.markOutbox, every((commit) => commit.marks));
+    await write(sql.insertDeadLetters, every((commit) => commit.deadLetter));
+    for (const { table, row } of every((commit) => commit.records)) await connection.query(this.knex(table).insert(row));
+    for (const commit of group) await commit.also?.((query) => connection.query(query), this.knex);
+    return losers;
+  }
+
+  async #ids(connection: Connection, table: string, first: string, second: string, rows: object[]): Promise<Set<number>> {
+    const keys = JSON.stringify(rows.map((row) => [(row as any)[first], (row as any)[second]]));
+    const found = await connection.all<{ id: number }>(
+      `SELECT ${table}.id FROM json_each(?) AS key JOIN ${table} ON ${first} = key.value->>0 AND ${second} = key.value->>1`,
+      [keys],
+    );
+    const ours = new Set(rows.map((row) => (row as { id: number }).id));
+    return new Set(found.map(({ id }) => id).filter((id) => ours.has(id)));
+  }
+}
+
+const isSqlite = (error: Error) => String((error as { code?: unknown }).code).startsWith('SQLITE_');
