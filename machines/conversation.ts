@@ -1,0 +1,327 @@
+/**
+ * Conversation: a participant talks with an assistant, who speaks first. A reply is composed by `generateReply`, which the
+ * flow provides.
+ *
+ * - Messages that arrive while a reply is being composed, or between two attempts, are kept in order; the next attempt
+ *   takes them all.
+ * - An attempt that fails, gives an empty text or takes longer than 2 minutes is repeated after 5 s, and again after 30 s.
+ *   Then the participant gets an apology, and `failure` is emitted. What was not answered stays in the history, so that the
+ *   next reply takes it up.
+ * - Paused, nothing is composed and nothing is said; messages are kept. An attempt under way is abandoned. Resuming
+ *   composes a reply if one is owed.
+ * - Withdrawn, nothing is kept or said, until `rejoin`, which waits for the participant's next message.
+ * - `reset` forgets the history, and the assistant speaks first again.
+ */
+import { assign, emit, enqueueActions, fromPromise, setup } from 'xstate';
+import { canonical, type Message, message, now } from '../src/machine/index.ts';
+import { texts } from './texts/conversation.ts';
+
+export interface ConversationInput {
+  participantId: string;
+  /** The first system message of every prompt. */
+  systemPrompt: string;
+  /** The second one, if there is something to know. */
+  participantBackground?: string;
+  name?: string;
+}
+
+export interface HistoryMessage {
+  role: 'user' | 'assistant';
+  content: string;
+  /** ISO 8601, UTC. */
+  timestamp: string;
+}
+
+export interface ConversationContext {
+  participantId: string;
+  name: string | null;
+  systemPrompt: string;
+  participantBackground: string | null;
+  /** The last 50 messages, oldest first. */
+  conversationHistory: HistoryMessage[];
+  /** Messages that arrived since the last attempt began. */
+  pendingMessages: HistoryMessage[];
+  /** The participant waits for the assistant. */
+  replyOwed: boolean;
+  /** Attempts at the reply that failed. */
+  failedAttempts: number;
+  lastError: string | null;
+}
+
+export type ConversationEvent =
+  /** What the participant's phone said. */
+  | { type: 'reply'; text: string }
+  | { type: 'pause' }
+  | { type: 'resume' }
+  /** Opts out. */
+  | { type: 'withdraw' }
+  /** Comes back after `withdraw`. */
+  | { type: 'rejoin' }
+  /** Ends the conversation. */
+  | { type: 'complete' }
+  /** Starts over. */
+  | { type: 'reset' }
+  | { type: 'update'; name?: string; participantBackground?: string; systemPrompt?: string };
+
+/** All attempts at a reply failed; the participant got an apology. */
+export interface ConversationFailure {
+  type: 'failure';
+  error: string;
+  attempts: number;
+}
+
+export type ConversationEmitted = Message | ConversationFailure;
+
+export interface PromptMessage {
+  role: 'system' | 'user' | 'assistant';
+  content: string;
+}
+
+/** What `generateReply` gets and gives. */
+export interface GenerateInput {
+  messages: PromptMessage[];
+}
+export interface GenerateOutput {
+  text: string;
+}
+
+/** The context of a participant who has just been enrolled: the assistant owes the first word. */
+export function conversationContext(input: ConversationInput): ConversationContext {
+  return {
+    participantId: input.participantId,
+    name: input.name ?? null,
+    systemPrompt: input.systemPrompt,
+    participantBackground: input.participantBackground ?? null,
+    conversationHistory: [],
+    pendingMessages: [],
+    replyOwed: true,
+    failedAttempts: 0,
+    lastError: null,
+  };
+}
+
+const KEPT = 50;
+const PROMPTED = 30;
+
+/** The system prompt, the participant's background, and the last 30 messages. */
+export function prompt({
+  systemPrompt,
+  participantBackground,
+  conversationHistory,
+}: ConversationContext): PromptMessage[] {
+  return [
+    { role: 'system', content: systemPrompt },
+    ...(participantBackground ? [{ role: 'system' as const, content: participantBackground }] : []),
+    ...conversationHistory.slice(-PROMPTED).map(({ role, content }) => ({ role, content })),
+  ];
+}
+
+const entry = (role: HistoryMessage['role'], content: string): HistoryMessage => ({
+  role,
+  content,
+  timestamp: new Date(now()).toISOString(),
+});
+
+// XState types named actions and guards by the machine's own events; these two come from the invocation.
+const generatedText = (event: object): string => {
+  const { output } = event as { output?: Partial<GenerateOutput> | undefined };
+  return typeof output?.text === 'string' ? output.text.trim() : '';
+};
+
+function problemOf(event: object): string {
+  if ('error' in event) return event.error instanceof Error ? event.error.message : String(event.error);
+  return 'output' in event ? 'The reply was empty.' : 'The reply took longer than 2 minutes.';
+}
+
+export const conversationMachine = setup({
+  types: {
+    context: {} as ConversationContext,
+    events: {} as ConversationEvent,
+    input: {} as ConversationInput,
+    emitted: {} as ConversationEmitted,
+    tags: {} as 'asking' | 'composing' | 'retrying' | 'paused' | 'withdrawn' | 'completed',
+  },
+  actors: {
+    generateReply: fromPromise<GenerateOutput, GenerateInput>(async () => {
+      throw new Error('Provide generateReply: conversationMachine.provide({ actors: { generateReply } }).');
+    }),
+  },
+  delays: {
+    composingDeadline: 120_000,
+    shortBackoff: 5_000,
+    longBackoff: 30_000,
+  },
+  guards: {
+    saidSomething: ({ event }) => event.type === 'reply' && event.text.trim() !== '',
+    isText: ({ event }) => generatedText(event) !== '',
+    moreArrived: ({ event, context }) => generatedText(event) !== '' && context.pendingMessages.length > 0,
+    firstFailure: ({ context }) => context.failedAttempts === 0,
+    secondFailure: ({ context }) => context.failedAttempts === 1,
+    owesReply: ({ context }) => context.replyOwed || context.pendingMessages.length > 0,
+  },
+  actions: {
+    keepMessage: assign({
+      pendingMessages: ({ context, event }) =>
+        event.type === 'reply'
+          ? [...context.pendingMessages, entry('user', event.text.trim())]
+          : context.pendingMessages,
+    }),
+    /** The attempt that begins answers all that has arrived. */
+    takeMessages: assign(({ context }) => ({
+      conversationHistory: [...context.conversationHistory, ...context.pendingMessages].slice(-KEPT),
+      pendingMessages: [],
+      replyOwed: true,
+    })),
+    sayReply: enqueueActions(({ context, event, enqueue }) => {
+      const text = generatedText(event);
+      enqueue.emit(message(text));
+      enqueue.assign({
+        conversationHistory: [...context.conversationHistory, entry('assistant', text)].slice(-KEPT),
+        replyOwed: false,
+        failedAttempts: 0,
+        lastError: null,
+      });
+    }),
+    noteFailure: assign(({ context, event }) => ({
+      failedAttempts: context.failedAttempts + 1,
+      lastError: problemOf(event),
+    })),
+    giveUp: enqueueActions(({ context, enqueue }) => {
+      enqueue.emit({ type: 'failure', error: context.lastError ?? 'unknown', attempts: context.failedAttempts });
+      enqueue.emit(message(texts.apology));
+      enqueue.assign({ replyOwed: false, failedAttempts: 0 });
+    }),
+    /** Nothing is owed any more. */
+    settle: assign({ replyOwed: false, failedAttempts: 0 }),
+    forgetAttempts: assign({ failedAttempts: 0 }),
+    sayTextOnly: emit(message(texts.textOnly)),
+    sayGoodbye: emit(message(texts.goodbye)),
+    forgetConversation: assign({
+      conversationHistory: [],
+      pendingMessages: [],
+      replyOwed: true,
+      failedAttempts: 0,
+      lastError: null,
+    }),
+    updateParticipant: assign(({ context, event }) => {
+      if (event.type !== 'update') return {};
+      const { name = context.name, participantBackground = context.participantBackground } = event;
+      return { name, participantBackground, systemPrompt: event.systemPrompt ?? context.systemPrompt };
+    }),
+  },
+}).createMachine({
+  id: 'conversation',
+  description: 'A conversation of a participant with an assistant, who speaks first.',
+  context: ({ input }) => conversationContext(input),
+  initial: 'CONVERSATION_ACTIVE',
+  states: {
+    CONVERSATION_ACTIVE: {
+      description: 'The conversation goes on.',
+      initial: 'COMPOSING_REPLY',
+      on: {
+        reply: [
+          { guard: 'saidSomething', actions: 'keepMessage', description: 'Kept in order, for the next attempt.' },
+          { actions: 'sayTextOnly' },
+        ],
+        pause: '.PAUSED',
+        withdraw: {
+          target: 'WITHDRAWN',
+          actions: 'settle',
+          description: 'The participant opts out: what is being composed is abandoned, nothing is said.',
+        },
+        complete: { target: 'COMPLETE', actions: 'sayGoodbye', description: 'An operator ends the conversation.' },
+        reset: { target: '.COMPOSING_REPLY', actions: 'forgetConversation', description: 'Starts over.' },
+        update: { actions: 'updateParticipant' },
+      },
+      states: {
+        AWAITING_PARTICIPANT: {
+          description: 'Waits for the participant to say something; no deadline.',
+          tags: 'asking',
+          on: {
+            reply: { guard: 'saidSomething', target: 'COMPOSING_REPLY', actions: 'keepMessage' },
+          },
+        },
+        COMPOSING_REPLY: {
+          description: 'A reply to all that has arrived is composed. An attempt has 2 minutes.',
+          tags: 'composing',
+          entry: 'takeMessages',
+          invoke: {
+            id: 'generateReply',
+            src: 'generateReply',
+            input: ({ context }) => ({ messages: prompt(context) }),
+            onDone: [
+              {
+                guard: 'moreArrived',
+                target: 'COMPOSING_REPLY',
+                reenter: true,
+                actions: 'sayReply',
+                description: 'More has arrived meanwhile: it is answered together.',
+              },
+              { guard: 'isText', target: 'AWAITING_PARTICIPANT', actions: 'sayReply' },
+              { guard: 'firstFailure', target: 'RETRYING_SOON', actions: 'noteFailure' },
+              { guard: 'secondFailure', target: 'RETRYING_LATER', actions: 'noteFailure' },
+              { target: 'AWAITING_PARTICIPANT', actions: ['noteFailure', 'giveUp'] },
+            ],
+            onError: [
+              { guard: 'firstFailure', target: 'RETRYING_SOON', actions: 'noteFailure' },
+              { guard: 'secondFailure', target: 'RETRYING_LATER', actions: 'noteFailure' },
+              {
+                target: 'AWAITING_PARTICIPANT',
+                actions: ['noteFailure', 'giveUp'],
+                description: 'The third failure: an apology.',
+              },
+            ],
+          },
+          after: {
+            composingDeadline: [
+              { guard: 'firstFailure', target: 'RETRYING_SOON', actions: 'noteFailure' },
+              { guard: 'secondFailure', target: 'RETRYING_LATER', actions: 'noteFailure' },
+              { target: 'AWAITING_PARTICIPANT', actions: ['noteFailure', 'giveUp'] },
+            ],
+          },
+        },
+        RETRYING_SOON: {
+          description: 'The first attempt failed; the second begins after 5 seconds.',
+          tags: ['composing', 'retrying'],
+          after: { shortBackoff: 'COMPOSING_REPLY' },
+        },
+        RETRYING_LATER: {
+          description: 'The second attempt failed; the third and last begins after 30 seconds.',
+          tags: ['composing', 'retrying'],
+          after: { longBackoff: 'COMPOSING_REPLY' },
+        },
+        PAUSED: {
+          description:
+            'Nothing is composed and nothing is said; messages are kept and answered together after resuming.',
+          tags: 'paused',
+          entry: 'forgetAttempts',
+          on: {
+            reply: [
+              { guard: 'saidSomething', actions: 'keepMessage' },
+              { description: 'Not text: nothing is said about it.' },
+            ],
+            resume: [{ guard: 'owesReply', target: 'COMPOSING_REPLY' }, { target: 'AWAITING_PARTICIPANT' }],
+            reset: { actions: 'forgetConversation', description: 'Starts over after resuming.' },
+            complete: { target: '#conversation.COMPLETE', description: 'Ends without a word.' },
+          },
+        },
+      },
+    },
+    WITHDRAWN: {
+      description: 'Has opted out. Nothing is composed or said, until the participant comes back.',
+      tags: 'withdrawn',
+      on: {
+        rejoin: {
+          target: '#conversation.CONVERSATION_ACTIVE.AWAITING_PARTICIPANT',
+          description: 'Comes back, without a word from the assistant.',
+        },
+        update: { actions: 'updateParticipant' },
+      },
+    },
+    COMPLETE: {
+      description: 'The conversation is over.',
+      tags: 'completed',
+      type: 'final',
+    },
+  },
+});
