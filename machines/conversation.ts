@@ -13,7 +13,7 @@
  * - `reset` forgets the history, and the assistant speaks first again.
  */
 import { assign, emit, enqueueActions, fromPromise, setup } from 'xstate';
-import { canonical, type Message, message, now } from '../src/machine/index.ts';
+import { type Message, message, now } from '../src/machine/index.ts';
 import { texts } from './texts/conversation.ts';
 
 export interface ConversationInput {
@@ -143,7 +143,7 @@ export const conversationMachine = setup({
   },
   actors: {
     generateReply: fromPromise<GenerateOutput, GenerateInput>(async () => {
-      throw new Error('Provide generateReply: conversationMachine.provide({ actors: { generateReply } }).');
+      throw new Error('provide generateReply: conversationMachine.provide({ actors: { generateReply } }).');
     }),
   },
   delays: {
@@ -187,8 +187,8 @@ export const conversationMachine = setup({
       lastError: problemOf(event),
     })),
     giveUp: enqueueActions(({ context, enqueue }) => {
-      enqueue.emit({ type: 'failure', error: context.lastError ?? 'unknown', attempts: context.failedAttempts });
       enqueue.emit(message(texts.apology));
+      enqueue.emit({ type: 'failure', error: context.lastError ?? 'unknown', attempts: context.failedAttempts });
       enqueue.assign({ replyOwed: false, failedAttempts: 0 });
     }),
     /** Nothing is owed any more. */

@@ -2,13 +2,14 @@
  * Micro health intervention: once a day a participant is asked to try a one-minute habit, in one of two wordings assigned
  * by chance, reports, and is asked about the circumstances.
  *
- * While participating, three things go on side by side: whether messages flow or are held back (`contact`), the states of
- * the day (`day`), and the weekly summary (`week`). What holds in every state:
+ * While participating, two things go on side by side: the states of the day (`day`) and the weekly summary (`week`). What
+ * holds in every state:
  *
  * - An answer that does not fit gets one hint, each time, and changes nothing: no state, no deadline.
  * - Paused, everything goes on (answers count, deadlines fire), but nothing is said. What a step would have said is kept
- *   until the next step says something; resuming says what is kept. Hints and "all set" are not kept.
- * - Withdrawn, all deadlines are gone and nothing is said, until `rejoin`.
+ *   until the next step says something, and so is the last weekly summary; resuming says what is kept. Hints and "all set"
+ *   are not kept: they answer what was said just then.
+ * - Withdrawn, all deadlines are gone and nothing is said, until `rejoin`, which also ends a pause.
  * - The study ends when, after `studyDays` days, the next round would begin; a round under way is finished.
  * - `reset` starts over: all recorded data are cleared and the study's days count anew; the welcome is not repeated.
  */
@@ -25,15 +26,7 @@ import {
   now,
   random,
 } from '../src/machine/index.ts';
-import {
-  type Question,
-  questions,
-  summarySoFar,
-  texts,
-  weeklySummary,
-  welcome,
-  words,
-} from './texts/micro-health-intervention.ts';
+import { type Question, questions, texts, weeklySummary, welcome, words } from './texts/micro-health-intervention.ts';
 
 /** The states of the day, and the study's end. */
 export type InterventionState =
@@ -125,7 +118,7 @@ export type InterventionEvent =
   | { type: 'reset' }
   /** An operator's move to a state, which is entered as if the flow had come there. */
   | { type: 'advance'; to: InterventionState; reason?: string }
-  /** The count so far, now; neither the count nor the schedule changes. */
+  /** The weekly summary now; the counter starts at 0, the schedule stays. */
   | { type: 'weeklySummary' }
   /** Changes what is known of the participant; a pending daily prompt moves along. */
   | { type: 'update'; name?: string; timezone?: string; dailyPromptTime?: string };
@@ -205,7 +198,7 @@ export const microHealthInterventionMachine = setup({
     events: {} as InterventionEvent,
     input: {} as InterventionInput,
     emitted: {} as InterventionEmitted,
-    tags: {} as 'asking' | 'resting' | 'paused' | 'withdrawn' | 'completed',
+    tags: {} as 'asking' | 'resting' | 'withdrawn' | 'completed',
   },
   delays: {
     nextDailyPrompt: ({ context }) =>
@@ -242,6 +235,13 @@ export const microHealthInterventionMachine = setup({
     studyIsOver: ({ context }) => studyIsOver(context),
     allSetIsDue: ({ context }) => !context.paused && context.allSetDate !== today(context),
     isAssigned: ({ context }, { to }: { to: RoundAnswers['flowAssignment'] }) => context.flowAssignment === to,
+    /** A name alone moves no deadline. */
+    changesPromptTime: ({ context, event }) =>
+      event.type === 'update' &&
+      ((event.timezone ?? context.timezone) !== context.timezone ||
+        (event.dailyPromptTime ?? context.dailyPromptTime) !== context.dailyPromptTime),
+    changesZone: ({ context, event }) =>
+      event.type === 'update' && (event.timezone ?? context.timezone) !== context.timezone,
     movesTo: ({ event }, { state }: { state: InterventionState }) => event.type === 'advance' && event.to === state,
   },
   actions: {
@@ -266,7 +266,7 @@ export const microHealthInterventionMachine = setup({
       });
       if (!context.paused && !context.hasSeenOrientation) enqueue.emit(greeting);
     }),
-    /** Tells what the question's valid answers are. Not kept while paused: it answers what was said just now. */
+    /** Tells what the question's valid answers are. */
     hint: enqueueActions(({ context, enqueue }, { question }: { question: QuestionName }) => {
       if (!context.paused) enqueue.emit(hintMessage(question));
     }),
@@ -279,11 +279,6 @@ export const microHealthInterventionMachine = setup({
     }),
     sayWeeklySummary: enqueueActions(({ context, enqueue }) => {
       const summary = message(weeklySummary(context.timesCompletedThisWeek));
-      if (context.paused) enqueue.assign({ held: { ...context.held, week: [summary] } });
-      else enqueue.emit(summary);
-    }),
-    saySummarySoFar: enqueueActions(({ context, enqueue }) => {
-      const summary = message(summarySoFar(context.timesCompletedThisWeek));
       if (context.paused) enqueue.assign({ held: { ...context.held, week: [summary] } });
       else enqueue.emit(summary);
     }),
@@ -348,7 +343,7 @@ export const microHealthInterventionMachine = setup({
   initial: 'PARTICIPATING',
   states: {
     PARTICIPATING: {
-      description: 'Takes part in the study. Contact, the states of the day and the weekly summary go on side by side.',
+      description: 'Takes part in the study. The states of the day and the weekly summary go on side by side.',
       type: 'parallel',
       on: {
         withdraw: {
@@ -357,27 +352,13 @@ export const microHealthInterventionMachine = setup({
           description: 'The participant opts out: all deadlines are gone, nothing is said.',
         },
         complete: { target: 'COMPLETE', description: 'An operator ends the study for this participant.' },
+        pause: { actions: 'holdMessages', description: 'Messages are held back; answers count and deadlines fire.' },
+        resume: {
+          actions: ['letMessagesFlow', 'sayWhatWasHeld'],
+          description: 'Says what belongs to the current state and was not said.',
+        },
       },
       states: {
-        contact: {
-          description: 'Whether messages are sent or held back.',
-          initial: 'OPEN',
-          states: {
-            OPEN: {
-              description: 'Messages are sent.',
-              entry: 'letMessagesFlow',
-              on: { pause: 'PAUSED' },
-            },
-            PAUSED: {
-              description:
-                'Messages are held back; answers count and deadlines fire. Resuming says what belongs to the current ' +
-                'state and was not said.',
-              tags: 'paused',
-              entry: 'holdMessages',
-              on: { resume: { target: 'OPEN', actions: 'sayWhatWasHeld' } },
-            },
-          },
-        },
         week: {
           description: 'The weekly summary, every 7 days at the local time of weeklyReset. Interrupts nothing.',
           initial: 'COUNTING',
@@ -395,13 +376,14 @@ export const microHealthInterventionMachine = setup({
               },
               on: {
                 weeklySummary: {
-                  actions: 'saySummarySoFar',
-                  description: 'The count so far; counter and schedule stay.',
+                  actions: ['sayWeeklySummary', 'beginWeek'],
+                  description: 'The summary now; the counter starts at 0, the schedule stays.',
                 },
                 update: {
+                  guard: 'changesZone',
                   target: 'COUNTING',
                   reenter: true,
-                  description: 'Another zone may move the end of the week.',
+                  description: 'The end of the week moves with the local time.',
                 },
               },
             },
@@ -414,7 +396,7 @@ export const microHealthInterventionMachine = setup({
             update: { actions: 'updateParticipant' },
             reset: {
               target: '.ORIENTATION',
-              actions: ['startOver', 'dropWhatWasHeld'],
+              actions: ['startOver', 'beginWeek', 'dropWhatWasHeld'],
               description: 'Starts over. The welcome is not repeated: orientation is once in a lifetime.',
             },
             advance: [
@@ -486,6 +468,7 @@ export const microHealthInterventionMachine = setup({
                   { actions: 'hintReady' },
                 ],
                 update: {
+                  guard: 'changesPromptTime',
                   target: 'ORIENTATION',
                   reenter: true,
                   actions: 'updateParticipant',
@@ -844,6 +827,7 @@ export const microHealthInterventionMachine = setup({
                   { guard: 'allSetIsDue', actions: 'sayAllSet' },
                 ],
                 update: {
+                  guard: 'changesPromptTime',
                   target: 'END_OF_DAY',
                   reenter: true,
                   actions: 'updateParticipant',
@@ -861,7 +845,7 @@ export const microHealthInterventionMachine = setup({
       on: {
         rejoin: {
           target: '#micro_health_intervention.PARTICIPATING.day.END_OF_DAY',
-          actions: 'catchUpWeek',
+          actions: ['letMessagesFlow', 'catchUpWeek'],
           description: 'Comes back, without a word, and waits for the next daily prompt.',
         },
         update: { actions: 'updateParticipant' },

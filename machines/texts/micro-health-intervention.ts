@@ -119,8 +119,5 @@ export const welcome = (name: string | null) =>
 
 export const weeklySummary = (times: number) =>
   times === 0
-    ? 'Your week: no habit done in the last 7 days. A new week starts now, with new chances.'
-    : `Your week: you did the habit ${times === 1 ? 'once' : `${times} times`} in the last 7 days. Well done!`;
-
-export const summarySoFar = (times: number) =>
-  `Your week so far: you did the habit ${times === 1 ? 'once' : `${times} times`}.`;
+    ? 'Your week: the habit was not done this time. A new week starts now, with new chances.'
+    : `Your week: you did the habit ${times === 1 ? 'once' : `${times} times`}. Well done! A new week starts now.`;
