@@ -223,6 +223,20 @@ describe('a generator that fails', () => {
     },
   );
 
+  it('is given up after three empty texts, too', async () => {
+    const participant = await greeted();
+    participant.reply('Hi');
+    for (const state of ['RETRYING_SOON', 'RETRYING_LATER', 'AWAITING_PARTICIPANT']) {
+      await participant.says(' ');
+      expect(stateOf(participant)).toBe(state);
+      participant.pass(30_000);
+    }
+    expect(participant.emitted).toEqual([
+      message(texts.apology),
+      { type: 'failure', error: 'The reply was empty.', attempts: 3 },
+    ]);
+  });
+
   it('includes one that takes longer than 2 minutes; its late result does nothing', async () => {
     const participant = await greeted();
     participant.reply('Hi');

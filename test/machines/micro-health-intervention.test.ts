@@ -685,6 +685,16 @@ describe('withdraw and rejoin', () => {
     expect(participant.context.weekEndsAt).toBe(Date.parse('2026-05-15T08:00:00Z'));
   });
 
+  it('begin a new week at the very end of one', () => {
+    const participant = at('SEND_INTERVENTION_IMMEDIATE');
+    participant.reply('done');
+    participant.send({ type: 'withdraw' });
+    participant.passUntil('2026-05-08T08:00:00Z');
+    participant.send({ type: 'rejoin' });
+    expect(participant.context.timesCompletedThisWeek).toBe(0);
+    expect(participant.context.weekEndsAt).toBe(Date.parse('2026-05-15T08:00:00Z'));
+  });
+
   it('ignore rejoin while participating', () => {
     const participant = at('MOOD_QUESTION');
     participant.send({ type: 'rejoin' });
@@ -855,6 +865,13 @@ describe('update', () => {
       participant.send({ type: 'update', ...change });
       expect(participant.snapshot).toMatchObject({ status: 'error', error: expect.any(TypeError) });
     }
+  });
+
+  it('moves the pending daily prompt with the zone alone', () => {
+    const participant = at('END_OF_DAY');
+    participant.send({ type: 'update', timezone: 'Asia/Tokyo' });
+    participant.waits('END_OF_DAY', 17 * HOUR, 'COMMITMENT_PROMPT');
+    expect(participant.time).toBe('2026-05-02T01:00:00.000Z');
   });
 
   it('knows the new name, and leaves the rest as it was', () => {
