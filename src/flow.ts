@@ -14,11 +14,10 @@ export interface InboundMessage {
   text: string;
 }
 
-/** A row for one of the application's own tables. */
-export interface FlowRecord {
-  table: string;
-  row: Record<string, unknown>;
-}
+/** A row to add to one of the application's own tables, or columns to set in the rows that match. */
+export type FlowRecord =
+  | { table: string; row: Record<string, unknown> }
+  | { table: string; where: Record<string, unknown>; set: Record<string, unknown> };
 
 export interface FlowDefinition<TLogic extends AnyActorLogic> {
   /** Names the flow for ever: `flow_states.flow_type`. */
@@ -35,6 +34,14 @@ export interface FlowDefinition<TLogic extends AnyActorLogic> {
   outgoing?: readonly string[];
   /** The row that an emitted event is recorded as, in the turn's own transaction. */
   record?: (emitted: EmittedFrom<TLogic>, actor: { participantId: string; at: number }) => FlowRecord | null;
+  /** What the application's tables should say about the actor's state, written in the turn's own transaction. */
+  project?: (turn: {
+    participantId: string;
+    /** `undefined` in the first turn. */
+    before: SnapshotFrom<TLogic> | undefined;
+    after: SnapshotFrom<TLogic>;
+    at: number;
+  }) => FlowRecord | null;
   /** A remark for the journal line of the turn that emitted this event. */
   note?: (emitted: EmittedFrom<TLogic>) => string | null;
   /** The events for a participant who opts out (STOP) and in again (START). */

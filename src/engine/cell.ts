@@ -1,5 +1,6 @@
 /** One actor as the engine holds it: its mailbox, and what is in memory of it. */
-import { LiveActor, type Stimulus } from '../actor/live-actor.ts';
+import type { AnyEventObject } from 'xstate';
+import type { LiveActor, Stimulus } from '../actor/live-actor.ts';
 import { Processes } from '../actor/processes.ts';
 import type { Address } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
@@ -8,6 +9,8 @@ import type { ActorRow, Commit, InboxRow } from '../store/rows.ts';
 /** What a turn is asked to do besides its stimulus, and who waits for it. */
 export interface Item {
   stimulus: Stimulus;
+  /** Makes the event from the state that it meets, in place of the stimulus' own; null: the message means nothing here. */
+  prepare?: (snapshot: any) => AnyEventObject | null;
   /** The inbound message that this turn applies: committed with it, at most once. */
   inbound?: Omit<InboxRow, 'participant_id' | 'flow_type' | 'applied_at'>;
   /** More to write in the turn's own transaction. */
@@ -19,6 +22,9 @@ export interface Item {
   resolve: (done: Done) => void;
   reject: (error: Error) => void;
 }
+
+/** An item without those who wait for it. */
+export type Work = Omit<Item, 'resolve' | 'reject'>;
 
 /** What became of an item. */
 export interface Done {

@@ -26,16 +26,15 @@ import {
   NotRunningError,
   NotSerializableError,
   SnapshotIncompatibleError,
-  TurnFailedError,
   UnknownFlowError,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
-import type { AnyFlow } from '../flow.ts';
+import type { AnyFlow, FlowRecord } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
 import type { ActorRow, ActorUpdate, Commit, OutboxRow, Outcome } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { Alarms } from './alarms.ts';
-import { Cell, type Done, type Item } from './cell.ts';
+import { Cell, type Done, type Item, type Work } from './cell.ts';
 import { Committer } from './committer.ts';
 import { Loader } from './loader.ts';
 import { migrateState } from './migration.ts';
@@ -61,9 +60,6 @@ const LEASE = 60_000;
 const HANDLER_GRAIN = 60_000;
 /** Between attempts to commit a turn that nobody can repeat, in ms. */
 const COMMIT_RETRY = 1_000;
-
-/** An item without those who wait for it. */
-export type Work = Omit<Item, 'resolve' | 'reject'>;
 
 export class Engine {
   readonly #options: EngineOptions;
@@ -175,7 +171,7 @@ export class Engine {
   }
 
   /** The committed state: from memory, or read from the row. */
-  async read(address: Address): Promise<{ row: Omit<ActorRow, 'state_data'>; snapshot: any; timers: LiveActor['timers'] }> {
+  async read(address: Address): Promise<{ row: Row; snapshot: any; timers: LiveActor['timers'] }> {
     const cell = this.#cell(address);
     if (!cell.live || cell.busy) await this.post(address, { stimulus: { kind: 'timer' } }).catch((error) => {
       if (!(error instanceof ActorQuarantinedError)) throw error;
@@ -309,12 +305,12 @@ export class Engine {
     const { stimulus } = item;
     // An event never overtakes a deadline that has passed: it fires first, as a turn of its own.
     const overdue = stimulus.kind !== 'timer' && live.nextDueAt !== undefined && live.nextDueAt <= ambient.now();
-    const step: Omit<Item, 'resolve' | 'reject'> = overdue ? { stimulus: { kind: 'timer' } } : item;
+    const step: Work = overdue ? { stimulus: { kind: 'timer' } } : item;
     const before = live.snapshot;
     let turn: Turn;
     let commit: Commit | undefined;
     try {
-      turn = row.status === 'active' ? live.perform(step.stimulus, ambient) : idleTurn(step.stimulus);
+      turn = row.status === 'active' ? perform(live, step, ambient) : nothing();
       commit = this.#compose(cell, step, turn, before, ambient.now());
     } catch (error) {
       cell.forget();
@@ -352,7 +348,7 @@ export class Engine {
       cell.committed = cell.live.snapshot;
       if (row.status === 'active') {
         const live = cell.live;
-        cell.live.afterCommit(idleTurn({ kind: 'timer' }), this.#ambient(cell.address, row.version));
+        cell.live.afterCommit(nothing(), this.#ambient(cell.address, row.version));
         this.#alarms.set(cell.address, live.nextDueAt);
       }
     }
@@ -433,6 +429,7 @@ export class Engine {
     commit.update = update;
     const outbox: OutboxRow[] = [];
     const notes: string[] = [];
+    const records: FlowRecord[] = [];
     turn.emitted.forEach((emitted, i) => {
       const key = `${formatAddress(address)}:${version}:${i}`;
       if (emitted.type === 'perdure.send') {
@@ -443,11 +440,14 @@ export class Engine {
         outbox.push(this.message(address, key, recipient, emitted));
       }
       const record = flow.record?.(emitted as never, { participantId: address.participantId, at });
-      if (record) (commit.records ??= []).push(record);
+      if (record) records.push(record);
       const note = flow.note?.(emitted as never);
       if (note) notes.push(note);
     });
     if (outbox.length > 0) commit.outbox = [...outbox, ...notices];
+    const projection = flow.project?.({ participantId: address.participantId, before, after: snapshot, at });
+    if (projection) records.push(projection);
+    if (records.length > 0) commit.records = records;
     if (this.#options.journal) {
       commit.journal = {
         id: this.#store.nextId('flow_journal'),
@@ -561,7 +561,7 @@ export class Engine {
     return { snapshot: undefined, handled: false, duplicate: outcome.result === 'duplicate', failed: error };
   }
 
-  async #quarantine(cell: Cell, row: Omit<ActorRow, 'state_data'>, error: Error): Promise<void> {
+  async #quarantine(cell: Cell, row: Row, error: Error): Promise<void> {
     const version = row.version + 1;
     const outcome = await this.#committer.add({
       also: async (run, knex) => {
@@ -606,6 +606,13 @@ export class Engine {
 
 const activeDueAt = (cell: Cell) => (cell.row?.status === 'active' ? cell.live?.nextDueAt : undefined);
 
-const idleTurn = (_: Stimulus): Turn => ({ handled: false, event: undefined, emitted: [], actions: [], deliveries: [] });
+/** A turn that finds nothing to do. */
+const nothing = (): Turn => ({ handled: false, event: undefined, emitted: [], actions: [], deliveries: [] });
 
-export { TurnFailedError };
+function perform(live: LiveActor, { stimulus, prepare }: Work, ambient: Ambient): Turn {
+  if (!prepare) return live.perform(stimulus, ambient);
+  const event = prepare(live.snapshot);
+  return event ? live.perform({ kind: 'event', event }, ambient) : nothing();
+}
+
+type Row = Omit<ActorRow, 'state_data'>;

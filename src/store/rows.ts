@@ -105,8 +105,11 @@ export interface Commit {
   outbox?: OutboxRow[];
   journal?: JournalRow;
   handlers?: HandlerRow[];
-  /** Rows for the flow's own tables. */
-  records?: { table: string; row: Record<string, unknown> }[];
+  /** Rows to add to the flow's own tables, or columns to set in them. */
+  records?: (
+    | { table: string; row: Record<string, unknown> }
+    | { table: string; where: Record<string, unknown>; set: Record<string, unknown> }
+  )[];
   deadLetter?: DeadLetterRow;
   marks?: OutboxMark[];
   /** The application's own writes. A commit with these is a transaction of its own. */

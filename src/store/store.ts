@@ -125,9 +125,7 @@ export class Store {
       return losers;
     } catch (error) {
       await connection.run('ROLLBACK').catch(() => {}); // SQLite has rolled back by itself after some errors
-      throw error instanceof Error && 'code' in error && error instanceof StoreError === false && isSqlite(error)
-        ? storeError(error)
-        : error;
+      throw isSqlite(error) ? storeError(error) : error;
     }
   }
 
@@ -169,7 +167,10 @@ export class Store {
     await write(sql.upsertHandlers, every((commit) => commit.handlers));
     await write(sql.markOutbox, every((commit) => commit.marks));
     await write(sql.insertDeadLetters, every((commit) => commit.deadLetter));
-    for (const { table, row } of every((commit) => commit.records)) await connection.query(this.knex(table).insert(row));
+    for (const record of every((commit) => commit.records)) {
+      const table = this.knex(record.table);
+      await connection.query('row' in record ? table.insert(record.row) : (table.where(record.where).update(record.set) as never));
+    }
     for (const commit of group) await commit.also?.((query) => connection.query(query), this.knex);
     return losers;
   }
@@ -185,4 +186,4 @@ export class Store {
   }
 }
 
-const isSqlite = (error: Error) => String((error as { code?: unknown }).code).startsWith('SQLITE_');
+const isSqlite = (error: unknown) => String((error as { code?: unknown })?.code).startsWith('SQLITE_');

@@ -1,0 +1,30 @@
+export type { StoredTimer } from './actor/live-actor.ts';
+export { type Clock, SimulatedClock, scaledClock, systemClock } from './clock.ts';
+export type { Duration } from './duration.ts';
+export { type OutgoingMessage, PermanentSendError, type Transport } from './engine/outbox.ts';
+export * from './errors.ts';
+export type { RuntimeEvents } from './events.ts';
+export {
+  type AnyFlow,
+  defineFlow,
+  type EmittedOf,
+  type EventOf,
+  type Flow,
+  type FlowDefinition,
+  type FlowRecord,
+  type InboundMessage,
+  type InputOf,
+  type SnapshotOf,
+} from './flow.ts';
+export type { Receipt } from './messaging/inbound.ts';
+export {
+  ActorHandle,
+  type Committed,
+  createRuntime,
+  type Health,
+  type PendingTimer,
+  Runtime,
+  type RuntimeOptions,
+  type SpawnOptions,
+} from './runtime.ts';
+export type { ActorStatus, Commit, InTransaction } from './store/rows.ts';

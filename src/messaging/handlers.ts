@@ -1,0 +1,54 @@
+/**
+ * Who gets a message from an address. The table `response_handlers` is the truth; this is a bounded cache in front of it.
+ * Where an address belongs to actors of several flows, the one whose last turn is the most recent gets the message: who
+ * spoke last is answered.
+ */
+import { LRUCache } from 'lru-cache';
+import type { Store } from '../store/store.ts';
+
+export interface Handler {
+  flowType: string;
+  participantId: string;
+  expiresAt: number;
+}
+
+export class Handlers {
+  readonly #store: Store;
+  readonly #ttl: (flowType: string) => number;
+  readonly #cache = new LRUCache<string, Handler[]>({ max: 50_000 });
+
+  /** @param ttl how long a handler of a flow lives after its actor's last turn, in ms */
+  constructor(store: Store, ttl: (flowType: string) => number) {
+    this.#store = store;
+    this.#ttl = ttl;
+  }
+
+  /** All handlers of an address, expired ones too; the one that was active last comes first. */
+  async of(address: string): Promise<Handler[]> {
+    const known = this.#cache.get(address);
+    if (known) return known;
+    const rows = await this.#store.handlers(address);
+    const handlers = rows.map((row) => ({
+      flowType: row.flow_type,
+      participantId: row.participant_id,
+      // Renewed by every turn; the column is written now and then only.
+      expiresAt: Math.max(row.expires_at, Date.parse(row.updated_at) + this.#ttl(row.flow_type)),
+    }));
+    if (handlers.length > 0) this.#cache.set(address, handlers);
+    return handlers;
+  }
+
+  /** An actor of this address has made a turn. */
+  touch(address: string, flowType: string, expiresAt: number): void {
+    const handlers = this.#cache.peek(address);
+    const handler = handlers?.find((candidate) => candidate.flowType === flowType);
+    if (!handlers || !handler) return;
+    handler.expiresAt = Math.max(handler.expiresAt, expiresAt);
+    if (handlers[0] !== handler) handlers.sort((a, b) => Number(b === handler) - Number(a === handler));
+  }
+
+  /** The address was bound anew. */
+  forget(address: string): void {
+    this.#cache.delete(address);
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * The way in for messages from people. In this order: the words that every flow knows (STOP, START, HELP); the handler
+ * bound to the sender; auto-enrolment; a default reply. Whatever the way, the mark that makes a redelivery harmless is
+ * written in the same transaction as the message's effect, and `receive` resolves only after that.
+ */
+import type { CountryCode } from 'libphonenumber-js';
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../clock.ts';
+import type { Done, Work } from '../engine/cell.ts';
+import type { Engine } from '../engine/engine.ts';
+import { type Address, InvalidMessageError } from '../errors.ts';
+import type { AnyFlow, InboundMessage } from '../flow.ts';
+import type { Commit } from '../store/rows.ts';
+import type { Store } from '../store/store.ts';
+import { normalizeAddress } from './address.ts';
+import { Handlers } from './handlers.ts';
+import { type Keyword, keywordOf, type Texts } from './keywords.ts';
+
+/**
+ * What became of an inbound message. `applied`: the flow had a transition for it. `ignored`: it had none. `duplicate`: the
+ * message was applied before. `failed`: the flow threw; the event is a dead letter, the sender was told. `unrouted`: nobody
+ * knows the sender. `stopped`, `started`, `helped`: one of the words that every flow knows.
+ */
+export interface Receipt {
+  status: 'applied' | 'ignored' | 'duplicate' | 'failed' | 'unrouted' | 'stopped' | 'started' | 'helped';
+  handled: boolean;
+  /** The actor that got the message. */
+  address?: Address;
+  /** Its snapshot after the message. */
+  snapshot?: any;
+}
+
+export interface InboundOptions {
+  engine: Engine;
+  store: Store;
+  clock: Clock;
+  flows: ReadonlyMap<string, AnyFlow>;
+  texts: Texts;
+  defaultCountry: CountryCode | undefined;
+  /** Enrols an unknown sender, or answers null. */
+  autoEnroll: ((message: InboundMessage, address: string) => Promise<Address | null>) | undefined;
+}
+
+const HOUR = 3_600_000;
+
+export class Inbound {
+  readonly #options: InboundOptions;
+  readonly handlers: Handlers;
+  readonly #optedOut = new Set<string>();
+  readonly #lastDefaultReply = new LRUCache<string, number>({ max: 10_000 });
+
+  constructor(options: InboundOptions) {
+    this.#options = options;
+    this.handlers = new Handlers(options.store, (flowType) => options.flows.get(flowType)?.handlerTtl ?? 0);
+    options.engine.onActivity = (address, flowType, expiresAt) => this.handlers.touch(address, flowType, expiresAt);
+  }
+
+  async start(): Promise<void> {
+    for (const address of await this.#options.store.knex('opt_outs').pluck('address')) this.#setOptedOut(address, true);
+  }
+
+  async receive(message: InboundMessage): Promise<Receipt> {
+    const sender = this.#validate(message);
+    const keyword = keywordOf(message.text);
+    if (keyword === 'stop' || keyword === 'help' || (keyword === 'start' && this.#optedOut.has(sender))) {
+      return this.#keyword(keyword, message, sender);
+    }
+    const now = this.#options.clock.now();
+    const handler = (await this.handlers.of(sender)).find(({ expiresAt, flowType }) => expiresAt > now && this.#options.flows.has(flowType));
+    const address: Address | null = handler ?? (await this.#options.autoEnroll?.(message, sender)) ?? null;
+    return address ? this.#deliver(address, message, sender) : this.#unrouted(message, sender);
+  }
+
+  /** Applies a message to an actor, whoever the sender is bound to. */
+  async deliver(address: Address, message: InboundMessage): Promise<Receipt> {
+    return this.#deliver(address, message, this.#validate(message));
+  }
+
+  #validate(message: InboundMessage): string {
+    for (const field of ['channel', 'id', 'from'] as const) {
+      if (typeof message?.[field] !== 'string' || message[field].trim() === '') {
+        throw new InvalidMessageError(
+          `The message has no ${field}. A message needs channel, id, from and text; (channel, id) is what keeps it from being applied twice.`,
+        );
+      }
+    }
+    if (typeof message.text !== 'string') throw new InvalidMessageError('The message has no text. Send an empty text if it has none.');
+    return normalizeAddress(message.from, this.#options.defaultCountry);
+  }
+
+  async #deliver({ flowType, participantId }: Address, message: InboundMessage, sender: string): Promise<Receipt> {
+    const address = { flowType, participantId };
+    const { engine, flows, clock, texts } = this.#options;
+    const flow = flows.get(flowType);
+    const reply = { type: 'reply', text: message.text };
+    const done = await engine.post(address, {
+      stimulus: { kind: 'event', event: reply },
+      prepare: (snapshot) => (flow?.receive ? flow.receive({ message, snapshot }) : reply),
+      inbound: this.#mark(message, sender),
+      onFailure: (error) => ({
+        deadLetter: {
+          participant_id: participantId,
+          flow_type: flowType,
+          event: JSON.stringify(reply),
+          error: error.message,
+          at: clock.now(),
+        },
+        notices: [{ recipient: sender, payload: { type: 'message', text: texts.problem } }],
+      }),
+    });
+    return { ...receiptOf(done), address };
+  }
+
+  async #unrouted(message: InboundMessage, sender: string): Promise<Receipt> {
+    const due = await this.#defaultReplyIsDue(sender);
+    return this.#answer(message, sender, due ? this.#options.texts.unknown : undefined, 'unrouted');
+  }
+
+  async #defaultReplyIsDue(sender: string): Promise<boolean> {
+    const now = this.#options.clock.now();
+    let last = this.#lastDefaultReply.get(sender);
+    if (last === undefined) {
+      const row = await this.#options.store
+        .knex('outbox_messages')
+        .whereNull('participant_id')
+        .where({ recipient: sender })
+        .max('created_at as at')
+        .first();
+      last = Number(row?.at ?? 0);
+    }
+    if (now - last < HOUR) return false;
+    this.#lastDefaultReply.set(sender, now);
+    return true;
+  }
+
+  async #keyword(keyword: Keyword, message: InboundMessage, sender: string): Promise<Receipt> {
+    if (keyword === 'help') return this.#answer(message, sender, this.#options.texts.help, 'helped');
+    const out = keyword === 'stop';
+    const status = out ? 'stopped' : 'started';
+    // Confirmed once: a second STOP gets no answer.
+    const confirm = !out || !this.#optedOut.has(sender);
+    const text = confirm ? this.#options.texts[status] : undefined;
+    const also = this.#recordOptOut(sender, out, message);
+    const actors = (await this.handlers.of(sender)).filter(({ flowType }) => this.#options.flows.get(flowType)?.optOut);
+    if (actors.length === 0) {
+      const receipt = await this.#answer(message, sender, text, status, also);
+      this.#setOptedOut(sender, out);
+      return receipt;
+    }
+    // Each actor's turn has a mark of its own; after a crash between two, the redelivery goes on where it stopped.
+    let first: Done | undefined;
+    for (const [i, { flowType, participantId }] of actors.entries()) {
+      const events = this.#options.flows.get(flowType)!.optOut!;
+      const work: Work = {
+        stimulus: { kind: 'event', event: out ? events.withdraw : events.rejoin },
+        inbound: this.#mark(i === 0 ? message : { ...message, id: `${message.id}#${flowType}` }, sender),
+        ...(i === 0 && { also, ...(text && { notices: [{ recipient: sender, payload: essential(text) }] }) }),
+      };
+      const done = await this.#options.engine.post({ flowType, participantId }, work);
+      first ??= done;
+    }
+    this.#setOptedOut(sender, out);
+    return first!.duplicate ? { status: 'duplicate', handled: false } : { status, handled: true };
+  }
+
+  /** Keeps the opt-out and cancels what is waiting to be sent, in the transaction of the turn. */
+  #recordOptOut(address: string, out: boolean, message: InboundMessage): NonNullable<Commit['also']> {
+    const at = this.#options.clock.now();
+    return async (run, knex) => {
+      await run(knex('opt_outs').where({ address }).delete() as never);
+      if (!out) return;
+      await run(knex('opt_outs').insert({ address, opted_out_at: at, source: `${message.channel}: ${message.text.slice(0, 100)}` }) as never);
+      await run(
+        knex('outbox_messages')
+          .where({ recipient: address, kind: 'message', status: 'pending' })
+          .whereNot('payload', 'like', '%"essential":true%')
+          .update({ status: 'cancelled', last_error: 'The recipient opted out.', updated_at: at }) as never,
+      );
+    };
+  }
+
+  async #answer(
+    message: InboundMessage,
+    sender: string,
+    text: string | undefined,
+    status: Receipt['status'],
+    also?: Commit['also'],
+  ): Promise<Receipt> {
+    const { engine, clock } = this.#options;
+    const key = `${message.channel}:${message.id}`;
+    const outcome = await engine.write({
+      inbound: { ...this.#mark(message, sender), participant_id: null, flow_type: null, applied_at: clock.now() },
+      ...(text && { outbox: [engine.message(null, key, sender, essential(text))] }),
+      ...(also && { also }),
+    });
+    if (outcome.result === 'failed') throw outcome.error;
+    return outcome.result === 'duplicate' ? { status: 'duplicate', handled: false } : { status, handled: status !== 'unrouted' };
+  }
+
+  #mark({ channel, id, text }: InboundMessage, sender: string) {
+    return { id: this.#options.store.nextId('inbox'), channel, message_id: id, sender, text };
+  }
+
+  #setOptedOut(address: string, out: boolean): void {
+    if (out) this.#optedOut.add(address);
+    else this.#optedOut.delete(address);
+    this.#options.engine.outbox.optOut(address, out);
+  }
+}
+
+/** A message that goes out even to who opted out: the confirmation of STOP, and the answer to HELP. */
+const essential = (text: string) => ({ type: 'message', text, essential: true });
+
+function receiptOf({ handled, duplicate, failed, snapshot }: Done): Receipt {
+  if (duplicate) return { status: 'duplicate', handled: false };
+  if (failed) return { status: 'failed', handled: false };
+  return { status: handled ? 'applied' : 'ignored', handled, snapshot };
+}

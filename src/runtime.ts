@@ -1,0 +1,412 @@
+/** The runtime: what an application creates, starts, talks to and stops. */
+import type { CountryCode } from 'libphonenumber-js';
+import type { Logger } from 'pino';
+import type { AnyEventObject, InspectionEvent } from 'xstate';
+import { stringify } from './actor/codec.ts';
+import type { StoredTimer } from './actor/live-actor.ts';
+import { type Clock, type ClockAnchor, scaledClock, systemClock } from './clock.ts';
+import { type Duration, milliseconds } from './duration.ts';
+import type { Done } from './engine/cell.ts';
+import { Engine } from './engine/engine.ts';
+import type { Transport } from './engine/outbox.ts';
+import { type Address, formatAddress, InvalidArgumentError, NotRunningError, TimeoutError, UnknownFlowError } from './errors.ts';
+import { EventChannel, type RuntimeEvents } from './events.ts';
+import type { AnyFlow, EmittedOf, EventOf, InboundMessage, InputOf, SnapshotOf } from './flow.ts';
+import { logEvents } from './logging.ts';
+import { normalizePhoneNumber } from './messaging/address.ts';
+import { Inbound, type Receipt } from './messaging/inbound.ts';
+import { defaultTexts, type Texts } from './messaging/keywords.ts';
+import { type DatabaseOption, type OpenDatabase, openDatabase, type SqliteOptions } from './store/database.ts';
+import type { ActorStatus, Commit } from './store/rows.ts';
+import { Store } from './store/store.ts';
+
+export interface RuntimeOptions {
+  /** `'sqlite:study.db'`, `':memory:'`, or a Knex instance on the `sqlite3` driver. */
+  database: DatabaseOption;
+  flows: readonly AnyFlow[];
+  /** Delivers messages to people. Without one they wait in the outbox. */
+  transport?: Transport;
+  /** Told what happens. Default: silence. */
+  logger?: Logger;
+  /** Default: the wall clock. */
+  clock?: Clock;
+  /** Runs time so many times as fast, from where this database's clock stands. Default: as fast as it last did, or 1. */
+  timeScale?: number;
+  /** Seeds `random()` in turns. Default: a seed that is made once and kept in the database. */
+  seed?: string;
+  sqlite?: SqliteOptions;
+  /** How long to wait for another process to let go of the SQLite file. Default: not at all. */
+  lock?: { wait: Duration };
+  /** How many idle actors stay in memory. Default: 10,000. */
+  cacheSize?: number;
+  /** Whether each turn leaves a line in `flow_journal`. Default: true. */
+  journal?: boolean;
+  /** For phone numbers in national form. Default: none, numbers need their country code. */
+  defaultCountry?: CountryCode;
+  /** How long inbound messages are kept, and redeliveries recognised. Default: `'90d'`. */
+  inboxRetention?: Duration;
+  /** Replaces what the messaging edge itself says. */
+  texts?: Partial<Texts>;
+  /** Enrols an unknown sender and names the actor, or answers null. */
+  autoEnroll?: (message: InboundMessage, address: string) => Promise<Address | null>;
+  /** Hears XState's inspection events of all live actors. */
+  inspect?: (event: InspectionEvent) => void;
+}
+
+export interface SpawnOptions<F extends AnyFlow> {
+  input?: InputOf<F>;
+  /** Bound to the actor: its messages go there, and messages from there come to it. */
+  phoneNumber?: string;
+  /** The application's own writes, in the transaction that creates the actor. */
+  also?: Commit['also'];
+}
+
+/** A committed snapshot, and whether the logic had a transition for the event that was sent. */
+export type Committed<F extends AnyFlow> = SnapshotOf<F> & { readonly handled: boolean };
+
+/** A pending deadline. `dueAt` in ms since the epoch; `source` and `target` are paths of child ids. */
+export type PendingTimer = StoredTimer;
+
+export interface Health {
+  status: 'starting' | 'running' | 'stopping' | 'stopped';
+}
+
+const PRUNE_EVERY = 3_600_000;
+
+/**
+ * Creates a runtime. Nothing happens before `start()`.
+ * @throws {InvalidArgumentError} two flows of one type
+ */
+export function createRuntime(options: RuntimeOptions): Runtime {
+  return new Runtime(options);
+}
+
+export class Runtime {
+  readonly #options: RuntimeOptions;
+  readonly #flows: ReadonlyMap<string, AnyFlow>;
+  readonly events = new EventChannel();
+  #status: Health['status'] = 'stopped';
+  #running: { engine: Engine; inbound: Inbound; store: Store; clock: Clock; database: OpenDatabase } | undefined;
+  #pruning: unknown;
+
+  /** @internal use {@link createRuntime} */
+  constructor(options: RuntimeOptions) {
+    this.#options = options;
+    this.#flows = new Map(options.flows.map((flow) => [flow.type, flow]));
+    if (this.#flows.size < options.flows.length) {
+      throw new InvalidArgumentError('Two flows have the same type. Each flow of a runtime needs a type of its own.');
+    }
+    if (options.logger) logEvents(this.events, options.logger);
+  }
+
+  /**
+   * Opens the database, migrates it, and recovers what a former process left: deadlines, invocations, unsent messages.
+   * Resolves when the runtime takes events.
+   */
+  async start(): Promise<void> {
+    if (this.#running || this.#status === 'starting') throw new InvalidArgumentError('The runtime is started already.');
+    this.#status = 'starting';
+    const options = this.#options;
+    let database: OpenDatabase | undefined;
+    try {
+      database = await openDatabase(options.database, options.sqlite ?? {}, options.lock?.wait ?? 0);
+      const store = await Store.open(database.knex);
+      const clock = options.clock ?? (await clockOf(store, options.timeScale));
+      const engine = new Engine({
+        store,
+        clock,
+        flows: this.#flows,
+        events: this.events,
+        seed: options.seed ?? (await seedOf(store)),
+        cacheSize: options.cacheSize ?? 10_000,
+        journal: options.journal ?? true,
+        transport: options.transport,
+        inspect: options.inspect,
+      });
+      const inbound = new Inbound({
+        engine,
+        store,
+        clock,
+        flows: this.#flows,
+        texts: { ...defaultTexts, ...options.texts },
+        defaultCountry: options.defaultCountry,
+        autoEnroll: options.autoEnroll,
+      });
+      await inbound.start();
+      this.#running = { engine, inbound, store, clock, database };
+      await engine.start();
+      this.#status = 'running';
+      this.#prune();
+    } catch (error) {
+      this.#running?.engine.abandon();
+      this.#running = undefined;
+      this.#status = 'stopped';
+      await database?.close();
+      throw error;
+    }
+  }
+
+  /** Lets turns and messages that are under way come to their end, then closes. Deadlines and promises go on at the next start. */
+  async stop(): Promise<void> {
+    const running = this.#running;
+    if (!running || this.#status !== 'running') return;
+    this.#status = 'stopping';
+    running.clock.clearTimeout(this.#pruning);
+    await running.engine.drain();
+    await running.database.close();
+    this.#running = undefined;
+    this.#status = 'stopped';
+  }
+
+  /**
+   * Drops all that is in memory, as if the process had been killed, and closes the database. For tests.
+   * @internal
+   */
+  async abandon(): Promise<void> {
+    const running = this.#running;
+    if (!running) return;
+    running.clock.clearTimeout(this.#pruning);
+    running.engine.abandon();
+    this.#running = undefined;
+    this.#status = 'stopped';
+    await running.database.close();
+  }
+
+  /**
+   * Creates an actor; resolves once its first turn has committed.
+   * @throws {ActorExistsError} there is one at this address
+   * @throws {InvalidPhoneNumberError}
+   */
+  async spawn<F extends AnyFlow>(flow: F, participantId: string, options: SpawnOptions<F> = {}): Promise<ActorHandle<F>> {
+    const address = this.#address(flow, participantId);
+    const { engine, inbound } = this.#up();
+    const phoneNumber = options.phoneNumber && normalizePhoneNumber(options.phoneNumber, this.#options.defaultCountry);
+    await engine.spawn(address, {
+      input: options.input,
+      ...(phoneNumber && { phoneNumber }),
+      ...(options.also && { also: options.also }),
+    });
+    if (phoneNumber) inbound.handlers.forget(phoneNumber);
+    return new ActorHandle<F>(address, () => this.#up().engine, () => this.clock);
+  }
+
+  /** A handle on an actor; nothing is loaded until it is used. */
+  actor<F extends AnyFlow>(flow: F | string, participantId: string): ActorHandle<F> {
+    const address = this.#address(flow, participantId);
+    return new ActorHandle<F>(address, () => this.#up().engine, () => this.clock);
+  }
+
+  /**
+   * Applies a message from a person; resolves once it is committed, so that it may be acknowledged then. A redelivery of
+   * the same (channel, id) is answered `duplicate` and applied no second time.
+   * @throws {InvalidMessageError | InvalidPhoneNumberError}
+   */
+  receive(message: InboundMessage): Promise<Receipt> {
+    return this.#attempt(() => this.#up().inbound.receive(message));
+  }
+
+  /** Like {@link receive}, for an actor that is known, whoever the sender's address is bound to. */
+  receiveFor(flow: AnyFlow | string, participantId: string, message: InboundMessage): Promise<Receipt> {
+    return this.#attempt(() => this.#up().inbound.deliver(this.#address(flow, participantId), message));
+  }
+
+  /** Hears what happens in the runtime; call the result to stop. */
+  on<K extends keyof RuntimeEvents>(type: K, listener: (event: RuntimeEvents[K]) => void): () => void {
+    return this.events.on(type, listener);
+  }
+
+  health(): Health {
+    return { status: this.#status };
+  }
+
+  /** The runtime's time. */
+  get clock(): Clock {
+    return this.#up().clock;
+  }
+
+  /** The database, for reading; write through the runtime. */
+  get knex() {
+    return this.#up().store.knex;
+  }
+
+  get flows(): ReadonlyMap<string, AnyFlow> {
+    return this.#flows;
+  }
+
+  /** Nothing is under way but invocations that have not ended, and waits. */
+  get idle(): boolean {
+    return this.#running?.engine.idle ?? true;
+  }
+
+  #address(flow: AnyFlow | string, participantId: string): Address {
+    const flowType = typeof flow === 'string' ? flow : flow.type;
+    if (!this.#flows.has(flowType)) {
+      throw new UnknownFlowError(`There is no flow '${flowType}' in this runtime. Give it to createRuntime({ flows }).`);
+    }
+    if (typeof participantId !== 'string' || participantId === '') {
+      throw new InvalidArgumentError('A participant id is a text that is not empty.');
+    }
+    return { flowType, participantId };
+  }
+
+  #up() {
+    if (!this.#running) throw new NotRunningError(`The runtime is ${this.#status}. Call and await runtime.start() first.`);
+    return this.#running;
+  }
+
+  async #attempt<T>(body: () => Promise<T>): Promise<T> {
+    return body();
+  }
+
+  #prune(): void {
+    const { store, clock } = this.#up();
+    const retention = milliseconds(this.#options.inboxRetention ?? '90d');
+    const again = (ms: number) => {
+      if (this.#status === 'running') this.#pruning = clock.setTimeout(prune, ms);
+    };
+    const prune = () => {
+      store.pruneInbox(clock.now() - retention).then(
+        (pruned) => again(pruned > 0 ? 1_000 : PRUNE_EVERY),
+        (error) => {
+          this.events.emit('fault', { during: 'pruning the inbox', error });
+          again(PRUNE_EVERY);
+        },
+      );
+    };
+    again(PRUNE_EVERY);
+  }
+}
+
+/** One actor, from the outside. */
+export class ActorHandle<F extends AnyFlow = AnyFlow> {
+  readonly address: Address;
+  readonly #engine: () => Engine;
+  readonly #clock: () => Clock;
+
+  /** @internal */
+  constructor(address: Address, engine: () => Engine, clock: () => Clock) {
+    this.address = address;
+    this.#engine = engine;
+    this.#clock = clock;
+  }
+
+  /**
+   * Sends an event; resolves with the snapshot once the turn has committed, never before. `handled` on it tells whether
+   * the logic had a transition for the event.
+   * @throws {TurnFailedError} the logic threw; the actor is as it was
+   * @throws {NotSerializableError} the event, or what the logic made of it, cannot be stored
+   * @throws {ActorNotFoundError | ActorQuarantinedError | StoreError}
+   */
+  async send(event: EventOf<F>): Promise<Committed<F>> {
+    if (typeof (event as AnyEventObject)?.type !== 'string') {
+      throw new InvalidArgumentError(`An event is an object with a type, like { type: 'reply' }; this is ${JSON.stringify(event) ?? String(event)}.`, {
+        address: this.address,
+      });
+    }
+    stringify(event, 'event'); // throws where it cannot be stored
+    return committed(await this.#engine().post(this.address, { stimulus: { kind: 'event', event: event as AnyEventObject } }));
+  }
+
+  /** The committed snapshot. */
+  async getSnapshot(): Promise<SnapshotOf<F>> {
+    return (await this.#engine().read(this.address)).snapshot;
+  }
+
+  /** Pending deadlines, in their order. */
+  async timers(): Promise<PendingTimer[]> {
+    const { row, timers } = await this.#engine().read(this.address);
+    return row.status === 'active' ? timers : [];
+  }
+
+  /** Where the actor stands, for people. */
+  async describe(): Promise<{ state: string; status: ActorStatus; version: number; updatedAt: string; lastError: string | null }> {
+    const { row } = await this.#engine().read(this.address);
+    return {
+      state: row.current_state,
+      status: row.status,
+      version: row.version,
+      updatedAt: row.updated_at,
+      lastError: row.last_error,
+    };
+  }
+
+  /** Hears each committed snapshot from now on, in this process. */
+  subscribe(observer: ((snapshot: SnapshotOf<F>) => void) | { next?: (snapshot: SnapshotOf<F>) => void }): { unsubscribe(): void } {
+    const next = typeof observer === 'function' ? observer : observer.next?.bind(observer);
+    return { unsubscribe: this.#engine().observe(this.address, (snapshot) => next?.(snapshot)) };
+  }
+
+  /** Hears emitted events, after their turn has committed, in this process. `'*'` is any type. */
+  on(type: EmittedOf<F>['type'] | '*', listener: (emitted: EmittedOf<F>) => void): { unsubscribe(): void } {
+    const unsubscribe = this.#engine().observe(this.address, (_, emitted) => {
+      for (const event of emitted) if (type === '*' || event.type === type) listener(event as EmittedOf<F>);
+    });
+    return { unsubscribe };
+  }
+
+  /**
+   * Resolves with the first committed snapshot that satisfies the predicate: the present one, or a later one.
+   * @throws {TimeoutError} after `timeout` (default: never) of the runtime's time
+   */
+  async waitFor(predicate: (snapshot: SnapshotOf<F>) => boolean, options: { timeout?: Duration } = {}): Promise<SnapshotOf<F>> {
+    const engine = this.#engine();
+    const clock = this.#clock();
+    let unsubscribe = () => {};
+    let timer: unknown;
+    try {
+      return await new Promise<SnapshotOf<F>>((resolve, reject) => {
+        const look = (snapshot: SnapshotOf<F>) => {
+          try {
+            if (predicate(snapshot)) resolve(snapshot);
+          } catch (error) {
+            reject(error);
+          }
+        };
+        unsubscribe = engine.observe(this.address, look);
+        this.getSnapshot().then(look, reject);
+        if (options.timeout === undefined) return;
+        const ms = milliseconds(options.timeout);
+        const until = clock.now() + ms;
+        const wait = () => {
+          const left = until - clock.now();
+          if (left > 0) timer = clock.setTimeout(wait, Math.min(left, 2 ** 30));
+          else reject(new TimeoutError(`${formatAddress(this.address)} did not reach the awaited state within ${ms} ms.`, { address: this.address }));
+        };
+        wait();
+      });
+    } finally {
+      unsubscribe();
+      clock.clearTimeout(timer);
+    }
+  }
+
+  /** Ends the actor: its children are stopped, its deadlines cancelled; it takes no more events. */
+  async stop(): Promise<void> {
+    await this.#engine().post(this.address, { stimulus: { kind: 'stop' } });
+  }
+}
+
+function committed<F extends AnyFlow>({ snapshot, handled }: Done): Committed<F> {
+  return Object.assign(Object.create(Object.getPrototypeOf(snapshot)), snapshot, { handled });
+}
+
+async function clockOf(store: Store, timeScale: number | undefined): Promise<Clock> {
+  const saved = await store.setting<ClockAnchor>('clock');
+  const scale = timeScale ?? saved?.scale ?? 1;
+  if (!Number.isFinite(scale) || scale <= 0) throw new InvalidArgumentError(`timeScale must be a number above 0; it is ${timeScale}.`);
+  if (!saved && scale === 1) return systemClock;
+  if (saved?.scale === scale) return scaledClock(saved);
+  // Time never jumps: the new pace goes on from where the old one stands.
+  const real = Date.now();
+  const anchor = { real, virtual: saved ? scaledClock(saved).now() : real, scale };
+  await store.saveSetting('clock', anchor);
+  return scaledClock(anchor);
+}
+
+async function seedOf(store: Store): Promise<string> {
+  const saved = await store.setting<string>('seed');
+  if (saved !== undefined) return saved;
+  const seed = crypto.randomUUID();
+  await store.saveSetting('seed', seed);
+  return seed;
+}
