@@ -2,11 +2,9 @@ import type { Knex } from 'knex';
 
 /** All instants are milliseconds since the epoch, except the seed's own columns, which stay ISO 8601 text. */
 export async function up(knex: Knex): Promise<void> {
-  const { schema } = knex;
-
   // One row per actor: all that it is.
-  await schema.createTable('flow_states', (table) => {
-    table.bigInteger('id').primary();
+  await knex.schema.createTable('flow_states', (table) => {
+    table.integer('id').primary();
     table.text('participant_id').notNullable();
     table.text('flow_type').notNullable();
     table.text('current_state').notNullable();
@@ -26,7 +24,7 @@ export async function up(knex: Knex): Promise<void> {
   });
 
   // Who gets an inbound message from this address.
-  await schema.createTable('response_handlers', (table) => {
+  await knex.schema.createTable('response_handlers', (table) => {
     table.text('phone_number').notNullable();
     table.text('flow_type').notNullable();
     table.text('participant_id').notNullable();
@@ -38,8 +36,8 @@ export async function up(knex: Knex): Promise<void> {
   });
 
   // Every inbound message that was applied; the unique key is what makes a redelivery harmless.
-  await schema.createTable('inbox', (table) => {
-    table.bigInteger('id').primary();
+  await knex.schema.createTable('inbox', (table) => {
+    table.integer('id').primary();
     table.text('channel').notNullable();
     table.text('message_id').notNullable();
     table.text('participant_id');
@@ -52,8 +50,8 @@ export async function up(knex: Knex): Promise<void> {
   });
 
   // Every message that was emitted, in order.
-  await schema.createTable('outbox_messages', (table) => {
-    table.bigInteger('id').primary();
+  await knex.schema.createTable('outbox_messages', (table) => {
+    table.integer('id').primary();
     table.text('participant_id');
     table.text('flow_type');
     table.text('recipient').notNullable();
@@ -71,8 +69,8 @@ export async function up(knex: Knex): Promise<void> {
   });
 
   // One line per turn.
-  await schema.createTable('flow_journal', (table) => {
-    table.bigInteger('id').primary();
+  await knex.schema.createTable('flow_journal', (table) => {
+    table.integer('id').primary();
     table.text('participant_id').notNullable();
     table.text('flow_type').notNullable();
     table.integer('version').notNullable();
@@ -86,7 +84,7 @@ export async function up(knex: Knex): Promise<void> {
   });
 
   // Events that could not be applied, with the error.
-  await schema.createTable('dead_letters', (table) => {
+  await knex.schema.createTable('dead_letters', (table) => {
     table.increments('id');
     table.text('participant_id').notNullable();
     table.text('flow_type').notNullable();
@@ -96,13 +94,13 @@ export async function up(knex: Knex): Promise<void> {
   });
 
   // Addresses that asked not to be written to.
-  await schema.createTable('opt_outs', (table) => {
+  await knex.schema.createTable('opt_outs', (table) => {
     table.text('address').primary();
     table.bigInteger('opted_out_at').notNullable();
     table.text('source').notNullable();
   });
 
-  await schema.createTable('intervention_participants', (table) => {
+  await knex.schema.createTable('intervention_participants', (table) => {
     table.text('id').primary();
     table.text('phone_number').notNullable().unique();
     table.text('name');
@@ -115,7 +113,7 @@ export async function up(knex: Knex): Promise<void> {
     table.text('updated_at').notNullable();
   });
 
-  await schema.createTable('intervention_responses', (table) => {
+  await knex.schema.createTable('intervention_responses', (table) => {
     table.increments('id');
     table.text('participant_id').notNullable();
     table.text('state').notNullable();
@@ -125,7 +123,7 @@ export async function up(knex: Knex): Promise<void> {
     table.index(['participant_id', 'id'], 'intervention_responses_participant');
   });
 
-  await schema.createTable('conversation_participants', (table) => {
+  await knex.schema.createTable('conversation_participants', (table) => {
     table.text('id').primary();
     table.text('phone_number').notNullable().unique();
     table.text('name');
@@ -140,7 +138,7 @@ export async function up(knex: Knex): Promise<void> {
   });
 
   // What the runtime keeps about itself, e.g. where its clock started.
-  await schema.createTable('runtime_settings', (table) => {
+  await knex.schema.createTable('runtime_settings', (table) => {
     table.text('key').primary();
     table.text('value').notNullable();
   });

@@ -1,0 +1,1 @@
+export { createTestRuntime, TestRuntime, type TestRuntimeOptions } from './test-runtime.ts';
