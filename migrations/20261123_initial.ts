@@ -65,8 +65,8 @@ export async function up(knex: Knex): Promise<void> {
     table.bigInteger('created_at').notNullable();
     table.bigInteger('updated_at').notNullable();
     table.index(['participant_id', 'id'], 'outbox_participant');
-    table.index(['id'], 'outbox_unsent', { predicate: knex.whereIn('status', ['pending', 'sending']) });
   });
+  await knex.schema.raw("CREATE INDEX outbox_unsent ON outbox_messages (id) WHERE status IN ('pending', 'sending')");
 
   // One line per turn.
   await knex.schema.createTable('flow_journal', (table) => {

@@ -91,7 +91,8 @@ export class Store {
 
   /** Messages that are not sent yet, in order. */
   unsent(): Promise<OutboxRow[]> {
-    return this.knex<OutboxRow>('outbox_messages').whereIn('status', ['pending', 'sending']).orderBy('id');
+    // Literals, so that the partial index serves.
+    return this.knex<OutboxRow>('outbox_messages').whereRaw("status IN ('pending', 'sending')").orderBy('id');
   }
 
   /** Handlers of an address, the one whose actor was active last first. */
