@@ -103,7 +103,8 @@ function inspectObject(object: object, path: string, ancestors: unknown[]): Kind
   }
   const prototype = Object.getPrototypeOf(object);
   if (prototype === Object.prototype || prototype === null) {
-    if (Object.getOwnPropertySymbols(object).length > 0) throw new NotSerializableError(path, 'an object with symbol keys');
+    if (Object.getOwnPropertySymbols(object).length > 0)
+      throw new NotSerializableError(path, 'an object with symbol keys');
     for (const key in object) visit((object as Record<string, unknown>)[key], `${path}.${key}`);
     return kind;
   }
@@ -129,9 +130,17 @@ function inspectObject(object: object, path: string, ancestors: unknown[]): Kind
 }
 
 const TYPED_ARRAYS = new Set(
-  [Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array, Float64Array].map(
-    (type) => type.prototype as unknown,
-  ),
+  [
+    Int8Array,
+    Uint8Array,
+    Uint8ClampedArray,
+    Int16Array,
+    Uint16Array,
+    Int32Array,
+    Uint32Array,
+    Float32Array,
+    Float64Array,
+  ].map((type) => type.prototype as unknown),
 );
 
 const rich = new SuperJSON();
@@ -160,7 +169,8 @@ rich.registerCustom<Error, any>(
     }),
     deserialize: ({ type, name, message, stack, own, ...rest }) => {
       const error = new (ERRORS[type] ?? Error)(message, 'cause' in rest ? { cause: rest.cause } : undefined);
-      if (error.name !== name) Object.defineProperty(error, 'name', { value: name, configurable: true, writable: true });
+      if (error.name !== name)
+        Object.defineProperty(error, 'name', { value: name, configurable: true, writable: true });
       Object.defineProperty(error, 'stack', { value: stack, configurable: true, writable: true });
       return Object.assign(error, own);
     },

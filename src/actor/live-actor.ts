@@ -14,7 +14,14 @@
  *
  * If a turn throws, or its commit is lost, the in-memory actor is of no use any more: discard it and restore the row.
  */
-import { type AnyActorLogic, type AnyActorRef, type AnyEventObject, createActor, type InspectionEvent, isMachineSnapshot } from 'xstate';
+import {
+  type AnyActorLogic,
+  type AnyActorRef,
+  type AnyEventObject,
+  createActor,
+  type InspectionEvent,
+  isMachineSnapshot,
+} from 'xstate';
 import {
   type Address,
   formatAddress,
@@ -95,7 +102,12 @@ type Internals = AnyActorRef & {
   _actorScope: { sessionId: string; emit: unknown; actionExecutor: (action: ExecutableAction) => void };
   _stop(): void;
 };
-type ExecutableAction = { type: string; info: unknown; params: unknown; exec?: (info: unknown, params: unknown) => unknown };
+type ExecutableAction = {
+  type: string;
+  info: unknown;
+  params: unknown;
+  exec?: (info: unknown, params: unknown) => unknown;
+};
 type SystemInternals = {
   _bookId(): string;
   _relay(source: AnyActorRef | undefined, target: AnyActorRef, event: AnyEventObject): void;
@@ -143,7 +155,12 @@ export class LiveActor {
    * @param text what {@link encode} gave
    * @throws {SnapshotIncompatibleError} when it is not readable or does not fit the logic
    */
-  static restore(logic: AnyActorLogic, text: string, host: Host, inspect?: (event: InspectionEvent) => void): LiveActor {
+  static restore(
+    logic: AnyActorLogic,
+    text: string,
+    host: Host,
+    inspect?: (event: InspectionEvent) => void,
+  ): LiveActor {
     const actor = new LiveActor(host, inspect);
     const stored = readStored(text, host.address);
     actor.#births = stored.births;
@@ -222,12 +239,19 @@ export class LiveActor {
     if (timers.length > 0) stored.timers = timers;
     let encoded: ReturnType<typeof encode>;
     try {
-      encoded = encode(detachRefs(this.#root, stored, (ref) => this.#persist(ref)), '');
+      encoded = encode(
+        detachRefs(this.#root, stored, (ref) => this.#persist(ref)),
+        '',
+      );
     } catch (error) {
       if (!(error instanceof NotSerializableError)) throw error;
-      throw new NotSerializableError(error.path.replace(/^\./, ''), error.message.split(' is ')[1]?.split(', which')[0] ?? 'a value', {
-        address: this.#host.address,
-      });
+      throw new NotSerializableError(
+        error.path.replace(/^\./, ''),
+        error.message.split(' is ')[1]?.split(', which')[0] ?? 'a value',
+        {
+          address: this.#host.address,
+        },
+      );
     }
     const json = encoded.json as object;
     return JSON.stringify(encoded.meta ? { ...json, meta: encoded.meta } : json);
@@ -268,7 +292,9 @@ export class LiveActor {
   #observe(event: InspectionEvent): void {
     if (event.type === '@xstate.actor') this.#takeHold(event.actorRef as unknown as Internals);
     else if (event.type === '@xstate.microstep' && event.event === this.#turn?.event && event.actorRef === this.#root) {
-      this.#turn.handled ||= event._transitions.some((t) => t.target !== undefined || t.actions.length > 0 || t.reenter);
+      this.#turn.handled ||= event._transitions.some(
+        (t) => t.target !== undefined || t.actions.length > 0 || t.reenter,
+      );
     }
     this.#inspect?.(event);
   }
@@ -281,7 +307,9 @@ export class LiveActor {
     if (!ref._parent || known) ref.sessionId = scope.sessionId = known ?? 'x:0';
     const kind = kindOf(ref.logic);
     if (kind !== 'machine' && kind !== 'reducer') {
-      ref.logic = asProcess(ref, ref.logic, kind, (event) => this.#turn?.deliveries.push({ sessionId: ref.sessionId, event }));
+      ref.logic = asProcess(ref, ref.logic, kind, (event) =>
+        this.#turn?.deliveries.push({ sessionId: ref.sessionId, event }),
+      );
     }
     const execute = scope.actionExecutor;
     scope.actionExecutor = (action) => {
@@ -331,7 +359,10 @@ export class LiveActor {
 
   #revive({ id, event, dueAt, source = [], target = [] }: StoredTimer): Timer[] {
     const [from, to] = [resolvePath(this.#root, source), resolvePath(this.#root, target)];
-    if (!from || !to) throw new Error(`the deadline of '${event.type}' belongs to a child '${(from ? target : source).join('/')}' that is not there`);
+    if (!from || !to)
+      throw new Error(
+        `the deadline of '${event.type}' belongs to a child '${(from ? target : source).join('/')}' that is not there`,
+      );
     return [{ id, event, dueAt, source: from, target: to }];
   }
 
@@ -369,12 +400,18 @@ export class LiveActor {
       value,
       context,
       historyValue: mapValues(historyValue, (nodes: { id: string }[]) => nodes.map(({ id }) => ({ id }))),
-      children: mapValues(children, (child: Internals | undefined) =>
-        child && {
-          snapshot: this.#persist(child),
-          sessionId: child.sessionId,
-          ...defined({ src: child.src, systemId: (child as any).systemId, syncSnapshot: (child as any)._syncSnapshot || undefined }),
-        },
+      children: mapValues(
+        children,
+        (child: Internals | undefined) =>
+          child && {
+            snapshot: this.#persist(child),
+            sessionId: child.sessionId,
+            ...defined({
+              src: child.src,
+              systemId: (child as any).systemId,
+              syncSnapshot: (child as any)._syncSnapshot || undefined,
+            }),
+          },
       ),
     };
   }
@@ -430,11 +467,19 @@ function rememberSessions(snapshot: any, sessionIds: WeakMap<object, string>): v
 function assertWhole(ref: AnyActorRef, stored: any, address: Address, path: ActorPath): void {
   const snapshot = ref.getSnapshot();
   if (snapshot.status === 'error' && stored.status !== 'error') {
-    throw incompatible(address, `${path.length > 0 ? `child '${path.join('/')}': ` : ''}${snapshot.error?.message}`, snapshot.error);
+    throw incompatible(
+      address,
+      `${path.length > 0 ? `child '${path.join('/')}': ` : ''}${snapshot.error?.message}`,
+      snapshot.error,
+    );
   }
   for (const [id, child] of Object.entries<any>(stored.children ?? {})) {
     const restored = snapshot.children?.[id];
-    if (!restored) throw incompatible(address, `its child '${[...path, id].join('/')}' runs '${child?.src}', which the machine does not provide`);
+    if (!restored)
+      throw incompatible(
+        address,
+        `its child '${[...path, id].join('/')}' runs '${child?.src}', which the machine does not provide`,
+      );
     assertWhole(restored, child.snapshot, address, [...path, id]);
   }
 }

@@ -28,7 +28,7 @@ export function kindOf(logic: AnyActorLogic): LogicKind {
   return kind;
 }
 
-export const isMachine = (logic: unknown): logic is AnyStateMachine =>
+const isMachine = (logic: unknown): logic is AnyStateMachine =>
   typeof logic === 'object' && logic !== null && 'root' in logic && 'implementations' in logic;
 
 // XState does not tag its logics; they are told apart by how their (pure) transition answers.
@@ -74,7 +74,12 @@ function assertMachine(machine: AnyStateMachine, where: string, seen: Set<AnySta
   const actors = machine.implementations.actors as Record<string, unknown>;
   for (const node of (machine as unknown as { idMap: Map<string, StateNode> }).idMap.values()) {
     for (const invocation of node.invoke) {
-      const logic = invokedLogic(machine, node.config.invoke, invocation.src as string, node.invoke.indexOf(invocation));
+      const logic = invokedLogic(
+        machine,
+        node.config.invoke,
+        invocation.src as string,
+        node.invoke.indexOf(invocation),
+      );
       if (!logic) {
         throw new InvalidArgumentError(
           `${where}, state '#${node.id}' invokes '${invocation.src}', which the machine does not provide. ` +
@@ -92,7 +97,12 @@ function assertMachine(machine: AnyStateMachine, where: string, seen: Set<AnySta
       }
     }
     const transitions = [...node.transitions.values()].flat();
-    const actions = [node.entry, node.exit, ...transitions.map((t) => t.actions), ...(node.always ?? []).map((t) => t.actions)];
+    const actions = [
+      node.entry,
+      node.exit,
+      ...transitions.map((t) => t.actions),
+      ...(node.always ?? []).map((t) => t.actions),
+    ];
     for (const action of actions.flat()) assertNamedSpawn(action, `${where}, state '#${node.id}'`);
   }
   for (const action of Object.values(machine.implementations.actions)) assertNamedSpawn(action, where);

@@ -43,7 +43,8 @@ export function asProcess(
     ...logic,
     start: () => {},
     transition: (state, event, scope) => {
-      if (event.type === 'xstate.stop') return kind === 'promise' ? { ...state, status: 'stopped', input: undefined } : stopped(state);
+      if (event.type === 'xstate.stop')
+        return kind === 'promise' ? { ...state, status: 'stopped', input: undefined } : stopped(state);
       if (kind !== 'callback') return logic.transition(state, event, scope);
       deliver(event);
       return state;
@@ -146,7 +147,8 @@ function wantedProcesses(ref: AnyActorRef, found: Wanted[] = []): Wanted[] {
     if (!child) continue;
     const logic = originals.get(child);
     if (!logic) wantedProcesses(child, found);
-    else if (child.getSnapshot().status === 'active') found.push({ ref: child, logic, kind: kindOf(logic) as ProcessKind });
+    else if (child.getSnapshot().status === 'active')
+      found.push({ ref: child, logic, kind: kindOf(logic) as ProcessKind });
   }
   return found;
 }

@@ -16,7 +16,7 @@ interface StoredRef {
   gone?: unknown;
 }
 
-export const isActorRef = (value: unknown): value is AnyActorRef & { logic: AnyActorLogic } =>
+const isActorRef = (value: unknown): value is AnyActorRef & { logic: AnyActorLogic } =>
   typeof value === 'object' && value !== null && 'sessionId' in value && 'send' in value && 'ref' in value;
 
 export function pathOf(ref: AnyActorRef): ActorPath {

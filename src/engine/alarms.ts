@@ -126,7 +126,8 @@ export class Alarms {
     let after = { next_due_at: Number.MIN_SAFE_INTEGER, id: 0 };
     for (;;) {
       const rows = await this.#store.due(horizon, after, PAGE);
-      for (const row of rows) this.#found({ participantId: row.participant_id, flowType: row.flow_type }, row.next_due_at!);
+      for (const row of rows)
+        this.#found({ participantId: row.participant_id, flowType: row.flow_type }, row.next_due_at!);
       const last = rows.at(-1);
       if (!last || rows.length < PAGE || this.#stopped) return;
       after = { next_due_at: last.next_due_at!, id: last.id };

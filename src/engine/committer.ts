@@ -40,7 +40,7 @@ export class Committer {
     while (this.#waiting.length > 0) {
       const group = this.#take();
       const outcomes = await this.#store.commit(group.map(({ commit }) => commit));
-      group.forEach(({ done }, i) => done(outcomes[i]!));
+      for (const [i, { done }] of group.entries()) done(outcomes[i]!);
       // Let the turns that this commit unblocked join the next group.
       await new Promise(setImmediate);
     }

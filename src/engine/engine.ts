@@ -13,8 +13,8 @@
  */
 import { createHash } from 'node:crypto';
 import type { AnyEventObject, InspectionEvent } from 'xstate';
-import { LiveActor, type Stimulus, type Turn } from '../actor/live-actor.ts';
 import { stringify } from '../actor/codec.ts';
+import { LiveActor, type Stimulus, type Turn } from '../actor/live-actor.ts';
 import { describeState } from '../actor/state.ts';
 import type { Clock } from '../clock.ts';
 import {
@@ -136,7 +136,10 @@ export class Engine {
     return this.#working === 0 && this.#committer.idle && this.#alarms.idle && this.outbox.idle;
   }
 
-  async spawn(address: Address, options: { input: unknown; phoneNumber?: string; also?: Commit['also'] }): Promise<Done> {
+  async spawn(
+    address: Address,
+    options: { input: unknown; phoneNumber?: string; also?: Commit['also'] },
+  ): Promise<Done> {
     const cell = this.#cell(address);
     if (cell.busy || cell.row) throw new ActorExistsError(address);
     cell.busy = true;
@@ -158,9 +161,12 @@ export class Engine {
   post(address: Address, work: Work): Promise<Done> {
     if (this.#state !== 'running') {
       return Promise.reject(
-        new NotRunningError(`The runtime is ${this.#state === 'new' ? 'not started yet: await runtime.start()' : 'stopping'}.`, {
-          address,
-        }),
+        new NotRunningError(
+          `The runtime is ${this.#state === 'new' ? 'not started yet: await runtime.start()' : 'stopping'}.`,
+          {
+            address,
+          },
+        ),
       );
     }
     return new Promise((resolve, reject) => {
@@ -173,9 +179,10 @@ export class Engine {
   /** The committed state: from memory, or read from the row. */
   async read(address: Address): Promise<{ row: Row; snapshot: any; timers: LiveActor['timers'] }> {
     const cell = this.#cell(address);
-    if (!cell.live || cell.busy) await this.post(address, { stimulus: { kind: 'timer' } }).catch((error) => {
-      if (!(error instanceof ActorQuarantinedError)) throw error;
-    });
+    if (!cell.live || cell.busy)
+      await this.post(address, { stimulus: { kind: 'timer' } }).catch((error) => {
+        if (!(error instanceof ActorQuarantinedError)) throw error;
+      });
     if (!cell.row) throw new ActorNotFoundError(address);
     const live = cell.live ?? (await this.#peek(cell));
     return { row: cell.row, snapshot: cell.committed ?? live.snapshot, timers: live.timers };
@@ -200,7 +207,13 @@ export class Engine {
   }
 
   /** A row for the outbox. */
-  message(actor: Address | null, key: string, recipient: string, payload: object, kind: OutboxRow['kind'] = 'message'): OutboxRow {
+  message(
+    actor: Address | null,
+    key: string,
+    recipient: string,
+    payload: object,
+    kind: OutboxRow['kind'] = 'message',
+  ): OutboxRow {
     const at = this.#clock.now();
     return {
       id: this.#store.nextId('outbox_messages'),
@@ -225,7 +238,10 @@ export class Engine {
     if (cell) this.#cells.delete(key);
     else {
       const flow = this.#options.flows.get(address.flowType);
-      if (!flow) throw new UnknownFlowError(`There is no flow '${address.flowType}'. Give it to createRuntime({ flows }).`, { address });
+      if (!flow)
+        throw new UnknownFlowError(`There is no flow '${address.flowType}'. Give it to createRuntime({ flows }).`, {
+          address,
+        });
       const made = new Cell(address, flow, (sessionId, event) => this.#push(made, { kind: 'relay', sessionId, event }));
       cell = made;
       this.#evict();
@@ -259,13 +275,21 @@ export class Engine {
 
   /** Restores an actor and starts its processes. */
   async #revive(address: Address): Promise<void> {
-    await this.#fire(address).catch((error) => this.#events.emit('fault', { during: `reviving ${formatAddress(address)}`, error }));
+    await this.#fire(address).catch((error) =>
+      this.#events.emit('fault', { during: `reviving ${formatAddress(address)}`, error }),
+    );
   }
 
   async #deliverEvent(address: Address, event: AnyEventObject, key: string): Promise<void> {
     await this.post(address, {
       stimulus: { kind: 'event', event },
-      inbound: { id: this.#store.nextId('inbox'), channel: 'perdure', message_id: key, sender: 'perdure', text: event.type },
+      inbound: {
+        id: this.#store.nextId('inbox'),
+        channel: 'perdure',
+        message_id: key,
+        sender: 'perdure',
+        text: event.type,
+      },
     });
   }
 
@@ -329,7 +353,8 @@ export class Engine {
     if (stimulus.kind === 'timer' || overdue) this.#alarms.set(cell.address, activeDueAt(cell));
     if (overdue) return undefined;
     // One stimulus fires one deadline; the next one may have passed as well.
-    if (stimulus.kind === 'timer' && commit && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= this.#clock.now()) return undefined;
+    if (stimulus.kind === 'timer' && commit && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= this.#clock.now())
+      return undefined;
     return { snapshot: cell.committed ?? before, handled: turn.handled, duplicate: false };
   }
 
@@ -339,7 +364,12 @@ export class Engine {
     const { state_data, ...rest } = row;
     if (row.status !== 'quarantined') {
       try {
-        cell.live = LiveActor.restore(cell.flow.logic, migrateState(cell.flow, row), this.#host(cell), this.#options.inspect);
+        cell.live = LiveActor.restore(
+          cell.flow.logic,
+          migrateState(cell.flow, row),
+          this.#host(cell),
+          this.#options.inspect,
+        );
       } catch (error) {
         if (!(error instanceof SnapshotIncompatibleError)) throw error;
         await this.#quarantine(cell, rest, error);
@@ -362,9 +392,13 @@ export class Engine {
     return LiveActor.restore(cell.flow.logic, migrateState(cell.flow, row), this.#host(cell));
   }
 
-  async #spawn(cell: Cell, { input, phoneNumber, also }: { input: unknown; phoneNumber?: string; also?: Commit['also'] }): Promise<Done> {
+  async #spawn(
+    cell: Cell,
+    { input, phoneNumber, also }: { input: unknown; phoneNumber?: string; also?: Commit['also'] },
+  ): Promise<Done> {
     const { address, flow } = cell;
-    if (this.#state !== 'running') throw new NotRunningError('The runtime is not running: await runtime.start().', { address });
+    if (this.#state !== 'running')
+      throw new NotRunningError('The runtime is not running: await runtime.start().', { address });
     const ambient = this.#ambient(address, 1);
     const at = ambient.now();
     const { actor, turn } = LiveActor.spawn(flow.logic, input, this.#host(cell), ambient, this.#options.inspect);
@@ -385,7 +419,13 @@ export class Engine {
       last_error: null,
       address: phoneNumber ?? null,
     };
-    const { update, ...rest } = this.#compose(cell, { stimulus: { kind: 'event', event: turn.event! } }, turn, undefined, at)!;
+    const { update, ...rest } = this.#compose(
+      cell,
+      { stimulus: { kind: 'event', event: turn.event! } },
+      turn,
+      undefined,
+      at,
+    )!;
     const insert = { ...cell.row, ...update! };
     const outcome = await this.#committer.add({ ...rest, insert, ...(also && { also }) });
     if (outcome.result === 'conflict') throw new ActorExistsError(address);
@@ -401,7 +441,12 @@ export class Engine {
     const commit: Commit = { ...(item.also && { also: item.also }) };
     const { stimulus } = item;
     if (item.inbound) {
-      commit.inbound = { ...item.inbound, participant_id: address.participantId, flow_type: address.flowType, applied_at: at };
+      commit.inbound = {
+        ...item.inbound,
+        participant_id: address.participantId,
+        flow_type: address.flowType,
+        applied_at: at,
+      };
     }
     const notices = (item.notices ?? []).map(({ recipient, payload }, i) =>
       this.message(address, `${formatAddress(address)}:${row.version}:notice:${i}`, recipient, payload),
@@ -409,7 +454,11 @@ export class Engine {
     if (notices.length > 0) commit.outbox = notices;
     const unchanged =
       turn.event === undefined ||
-      (stimulus.kind === 'event' && !turn.handled && live!.snapshot === before && turn.emitted.length === 0 && turn.actions.length === 0);
+      (stimulus.kind === 'event' &&
+        !turn.handled &&
+        live!.snapshot === before &&
+        turn.emitted.length === 0 &&
+        turn.actions.length === 0);
     if (unchanged) return commit.inbound || commit.also || commit.outbox ? commit : undefined;
 
     const { snapshot } = live!;
@@ -534,7 +583,12 @@ export class Engine {
     const event = 'event' in stimulus ? stimulus.event : { type: stimulus.kind };
     this.#events.emit('turnFailed', { address, event: event.type, error });
     // A result that cannot be stored is a failure of the invocation; the machine's onError is told.
-    if (!overdue && stimulus.kind === 'relay' && error instanceof NotSerializableError && event.type === 'xstate.promise.resolve') {
+    if (
+      !overdue &&
+      stimulus.kind === 'relay' &&
+      error instanceof NotSerializableError &&
+      event.type === 'xstate.promise.resolve'
+    ) {
       item.stimulus = { ...stimulus, event: { type: 'xstate.promise.reject', data: error } };
       return undefined;
     }
@@ -549,7 +603,12 @@ export class Engine {
     const commit: Commit = {
       ...(deadLetter && { deadLetter }),
       ...(item.inbound && {
-        inbound: { ...item.inbound, participant_id: address.participantId, flow_type: address.flowType, applied_at: at },
+        inbound: {
+          ...item.inbound,
+          participant_id: address.participantId,
+          flow_type: address.flowType,
+          applied_at: at,
+        },
       }),
       outbox: notices.map(({ recipient, payload }, i) =>
         this.message(address, `${formatAddress(address)}:${item.inbound?.message_id}:failure:${i}`, recipient, payload),
@@ -566,16 +625,27 @@ export class Engine {
     const outcome = await this.#committer.add({
       also: async (run, knex) => {
         await run(
-          knex('flow_states')
-            .where({ id: row.id, version: row.version })
-            .update({ status: 'quarantined', last_error: error.message, version, next_due_at: null, lease_until: null }) as never,
+          knex('flow_states').where({ id: row.id, version: row.version }).update({
+            status: 'quarantined',
+            last_error: error.message,
+            version,
+            next_due_at: null,
+            lease_until: null,
+          }) as never,
         );
       },
     });
     if (outcome.result === 'failed') throw outcome.error;
     cell.forget();
     cell.processes.stopAll();
-    cell.row = { ...row, version, status: 'quarantined', last_error: error.message, next_due_at: null, lease_until: null };
+    cell.row = {
+      ...row,
+      version,
+      status: 'quarantined',
+      last_error: error.message,
+      next_due_at: null,
+      lease_until: null,
+    };
     this.#events.emit('quarantined', { address: cell.address, error });
   }
 
@@ -597,7 +667,9 @@ export class Engine {
     return {
       now: () => at,
       random: () => {
-        const hash = createHash('sha256').update(`${this.#options.seed}|${formatAddress(address)}|${version}|${drawn++}`).digest();
+        const hash = createHash('sha256')
+          .update(`${this.#options.seed}|${formatAddress(address)}|${version}|${drawn++}`)
+          .digest();
         return hash.readUIntBE(0, 6) / 2 ** 48;
       },
     };

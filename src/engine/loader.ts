@@ -32,7 +32,9 @@ export class Loader {
       const batch = this.#asked.splice(0, 500);
       try {
         const rows = await this.#store.load(batch.map(({ address }) => address));
-        const byAddress = new Map(rows.map((row) => [formatAddress({ flowType: row.flow_type, participantId: row.participant_id }), row]));
+        const byAddress = new Map(
+          rows.map((row) => [formatAddress({ flowType: row.flow_type, participantId: row.participant_id }), row]),
+        );
         for (const { address, resolve } of batch) resolve(byAddress.get(formatAddress(address)));
       } catch (error) {
         for (const { reject } of batch) reject(error);

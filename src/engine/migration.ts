@@ -7,7 +7,10 @@ import type { ActorRow } from '../store/rows.ts';
  * The row's `state_data` in the form of the flow's present version: as it is, or led through the flow's `migrate` functions.
  * @throws {SnapshotIncompatibleError} a function is missing or throws, or the row is of a newer version
  */
-export function migrateState(flow: AnyFlow, row: Pick<ActorRow, 'state_data' | 'flow_version' | 'flow_type' | 'participant_id'>): string {
+export function migrateState(
+  flow: AnyFlow,
+  row: Pick<ActorRow, 'state_data' | 'flow_version' | 'flow_type' | 'participant_id'>,
+): string {
   if (row.flow_version === flow.version) return row.state_data;
   const address = { flowType: row.flow_type, participantId: row.participant_id };
   const refuse = (why: string, cause?: unknown) =>
@@ -15,7 +18,7 @@ export function migrateState(flow: AnyFlow, row: Pick<ActorRow, 'state_data' | '
       `The snapshot of ${formatAddress(address)} is of version ${row.flow_version}, the flow of version ${flow.version}: ${why}.`,
       { address, cause },
     );
-  if (row.flow_version > flow.version) throw refuse('start the release of Perdure\'s application that wrote it');
+  if (row.flow_version > flow.version) throw refuse("start the release of Perdure's application that wrote it");
   let stored: any;
   try {
     const { meta, ...json } = JSON.parse(row.state_data);

@@ -153,7 +153,8 @@ export class Outbox {
     }
     row.attempts++;
     try {
-      if (row.kind === 'event') await this.#options.deliver(payload['to'] as Address, payload['event'], row.idempotency_key);
+      if (row.kind === 'event')
+        await this.#options.deliver(payload['to'] as Address, payload['event'], row.idempotency_key);
       else await this.#send(pending, payload);
     } catch (cause) {
       return this.#failed(pending, cause as Error);
@@ -188,7 +189,13 @@ export class Outbox {
       next_attempt_at: final ? null : this.#options.clock.now() + wait,
       last_error: String(error?.message ?? error),
     });
-    this.#options.events.emit('sendFailed', { recipient: row.recipient, id: row.id, attempts: row.attempts, error, final });
+    this.#options.events.emit('sendFailed', {
+      recipient: row.recipient,
+      id: row.id,
+      attempts: row.attempts,
+      error,
+      final,
+    });
     return final;
   }
 
@@ -222,4 +229,6 @@ export class Outbox {
 
 /** Another actor that does not exist, or does not take events, will not do so in a minute either. */
 const isHopeless = (error: Error) =>
-  ['ACTOR_NOT_FOUND', 'UNKNOWN_FLOW', 'ACTOR_QUARANTINED', 'TURN_FAILED'].includes((error as { code?: string }).code ?? '');
+  ['ACTOR_NOT_FOUND', 'UNKNOWN_FLOW', 'ACTOR_QUARANTINED', 'TURN_FAILED'].includes(
+    (error as { code?: string }).code ?? '',
+  );
