@@ -64,14 +64,19 @@ export class SimulatedClock implements Clock {
 
   /** The instant of the next timer, or `undefined` when none is armed. */
   nextTimer(): number | undefined {
-    return this.#pending.reduce<number | undefined>((min, { at }) => (min === undefined || at < min ? at : min), undefined);
+    return this.#pending.reduce<number | undefined>(
+      (min, { at }) => (min === undefined || at < min ? at : min),
+      undefined,
+    );
   }
 
   /** Moves to `instant` (which may lie before now: clocks do jump) and fires what is due by then. */
   moveTo(instant: number): void {
     this.#now = instant;
     for (;;) {
-      const due = this.#pending.filter(({ at }) => at <= instant).sort((a, b) => a.at - b.at || a.sequence - b.sequence)[0];
+      const due = this.#pending
+        .filter(({ at }) => at <= instant)
+        .sort((a, b) => a.at - b.at || a.sequence - b.sequence)[0];
       if (!due) return;
       this.clearTimeout(due);
       due.fn();

@@ -11,7 +11,9 @@ export function milliseconds(duration: Duration): number {
   const match = typeof duration === 'number' ? undefined : /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/.exec(duration.trim());
   const value = match ? Number(match[1]) * UNITS[match[2] as keyof typeof UNITS] : duration;
   if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
-    throw new TypeError(`${JSON.stringify(duration)} is not a duration; write milliseconds, or text like '15m' or '48h'.`);
+    throw new TypeError(
+      `${JSON.stringify(duration)} is not a duration; write milliseconds, or text like '15m' or '48h'.`,
+    );
   }
   return value;
 }

@@ -49,9 +49,12 @@ export class ActorNotFoundError extends PerdureError {
 export class ActorExistsError extends PerdureError {
   readonly code = 'ACTOR_EXISTS';
   constructor(address: Address) {
-    super(`The actor ${formatAddress(address)} exists already. Send it events with runtime.actor(), or use another id.`, {
-      address,
-    });
+    super(
+      `The actor ${formatAddress(address)} exists already. Send it events with runtime.actor(), or use another id.`,
+      {
+        address,
+      },
+    );
   }
 }
 
@@ -70,7 +73,10 @@ export class NotSerializableError extends PerdureError {
   readonly code = 'NOT_SERIALIZABLE';
   readonly path: string;
   constructor(path: string, what: string, options: { address?: Address } = {}) {
-    super(`${path} is ${what}, which cannot be stored. Keep plain data there (JSON, Date, Map, Set, BigInt, Error, …).`, options);
+    super(
+      `${path} is ${what}, which cannot be stored. Keep plain data there (JSON, Date, Map, Set, BigInt, Error, …).`,
+      options,
+    );
     this.path = path;
   }
 }

@@ -6,7 +6,15 @@ import type { Address } from './errors.ts';
 
 export interface RuntimeEvents {
   /** A turn has committed. `lateness`: for a deadline, how many ms after it. */
-  turn: { address: Address; event: string; from: string | null; to: string; version: number; at: number; lateness?: number };
+  turn: {
+    address: Address;
+    event: string;
+    from: string | null;
+    to: string;
+    version: number;
+    at: number;
+    lateness?: number;
+  };
   /** A turn threw and was undone. */
   turnFailed: { address: Address; event: string; error: Error };
   /** An event was put aside with its error. */

@@ -82,7 +82,9 @@ export type EmittedOf<F extends AnyFlow> = EmittedFrom<F['logic']> & AnyEventObj
 export function defineFlow<TLogic extends AnyActorLogic>(definition: FlowDefinition<TLogic>): Flow<TLogic> {
   const { type, version, logic, outgoing = ['message'], handlerTtl = '48h', uncertain = 'resend' } = definition;
   if (typeof type !== 'string' || !/^[\w.-]+$/.test(type)) {
-    throw new InvalidArgumentError(`A flow's type is a name of letters, digits, '_', '-' and '.'; this one is ${JSON.stringify(type)}.`);
+    throw new InvalidArgumentError(
+      `A flow's type is a name of letters, digits, '_', '-' and '.'; this one is ${JSON.stringify(type)}.`,
+    );
   }
   if (!Number.isInteger(version) || version < 1) {
     throw new InvalidArgumentError(`The version of flow '${type}' must be a whole number from 1; it is ${version}.`);

@@ -5,16 +5,29 @@ import type { EventChannel } from './events.ts';
 /** Writes what the runtime tells to a pino logger: turns at `debug`, machines' own logs at `info`, what went wrong above. */
 export function logEvents(events: EventChannel, logger: Logger): void {
   const actor = (address: Address) => formatAddress(address);
-  events.on('turn', ({ address, ...turn }) => logger.debug({ actor: actor(address), ...turn }, `${turn.event}: ${turn.from} → ${turn.to}`));
+  events.on('turn', ({ address, ...turn }) =>
+    logger.debug({ actor: actor(address), ...turn }, `${turn.event}: ${turn.from} → ${turn.to}`),
+  );
   events.on('log', ({ address, args }) => logger.info({ actor: actor(address), args }, args.map(String).join(' ')));
   events.on('sent', (message) => logger.debug(message, `message ${message.id} sent`));
   events.on('sendFailed', ({ error, ...message }) =>
-    logger.warn({ ...message, err: error }, `message ${message.id} ${message.final ? 'could not be sent' : 'will be sent again'}`),
+    logger.warn(
+      { ...message, err: error },
+      `message ${message.id} ${message.final ? 'could not be sent' : 'will be sent again'}`,
+    ),
   );
-  events.on('turnFailed', ({ address, event, error }) => logger.error({ actor: actor(address), event, err: error }, 'turn failed, and was undone'));
-  events.on('deadLetter', ({ address, event, error }) => logger.error({ actor: actor(address), event, err: error }, 'event put aside'));
-  events.on('quarantined', ({ address, error }) => logger.error({ actor: actor(address), err: error }, 'actor quarantined'));
-  events.on('actionFailed', ({ address, error }) => logger.error({ actor: actor(address), err: error }, 'custom action threw'));
+  events.on('turnFailed', ({ address, event, error }) =>
+    logger.error({ actor: actor(address), event, err: error }, 'turn failed, and was undone'),
+  );
+  events.on('deadLetter', ({ address, event, error }) =>
+    logger.error({ actor: actor(address), event, err: error }, 'event put aside'),
+  );
+  events.on('quarantined', ({ address, error }) =>
+    logger.error({ actor: actor(address), err: error }, 'actor quarantined'),
+  );
+  events.on('actionFailed', ({ address, error }) =>
+    logger.error({ actor: actor(address), err: error }, 'custom action threw'),
+  );
   events.on('commitFailed', ({ error }) => logger.error({ err: error }, 'commit failed'));
   events.on('fault', ({ during, error }) => logger.error({ err: error }, `fault in ${during}`));
 }

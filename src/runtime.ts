@@ -9,7 +9,14 @@ import { type Duration, milliseconds } from './duration.ts';
 import type { Done } from './engine/cell.ts';
 import { Engine } from './engine/engine.ts';
 import type { Transport } from './engine/outbox.ts';
-import { type Address, formatAddress, InvalidArgumentError, NotRunningError, TimeoutError, UnknownFlowError } from './errors.ts';
+import {
+  type Address,
+  formatAddress,
+  InvalidArgumentError,
+  NotRunningError,
+  TimeoutError,
+  UnknownFlowError,
+} from './errors.ts';
 import { EventChannel, type RuntimeEvents } from './events.ts';
 import type { AnyFlow, EmittedOf, EventOf, InboundMessage, InputOf, SnapshotOf } from './flow.ts';
 import { logEvents } from './logging.ts';
@@ -177,7 +184,11 @@ export class Runtime {
    * @throws {ActorExistsError} there is one at this address
    * @throws {InvalidPhoneNumberError}
    */
-  async spawn<F extends AnyFlow>(flow: F, participantId: string, options: SpawnOptions<F> = {}): Promise<ActorHandle<F>> {
+  async spawn<F extends AnyFlow>(
+    flow: F,
+    participantId: string,
+    options: SpawnOptions<F> = {},
+  ): Promise<ActorHandle<F>> {
     const address = this.#address(flow, participantId);
     const { engine, inbound } = this.#up();
     const phoneNumber = options.phoneNumber && normalizePhoneNumber(options.phoneNumber, this.#options.defaultCountry);
@@ -187,13 +198,21 @@ export class Runtime {
       ...(options.also && { also: options.also }),
     });
     if (phoneNumber) inbound.handlers.forget(phoneNumber);
-    return new ActorHandle<F>(address, () => this.#up().engine, () => this.clock);
+    return new ActorHandle<F>(
+      address,
+      () => this.#up().engine,
+      () => this.clock,
+    );
   }
 
   /** A handle on an actor; nothing is loaded until it is used. */
   actor<F extends AnyFlow>(flow: F | string, participantId: string): ActorHandle<F> {
     const address = this.#address(flow, participantId);
-    return new ActorHandle<F>(address, () => this.#up().engine, () => this.clock);
+    return new ActorHandle<F>(
+      address,
+      () => this.#up().engine,
+      () => this.clock,
+    );
   }
 
   /**
@@ -241,7 +260,9 @@ export class Runtime {
   #address(flow: AnyFlow | string, participantId: string): Address {
     const flowType = typeof flow === 'string' ? flow : flow.type;
     if (!this.#flows.has(flowType)) {
-      throw new UnknownFlowError(`There is no flow '${flowType}' in this runtime. Give it to createRuntime({ flows }).`);
+      throw new UnknownFlowError(
+        `There is no flow '${flowType}' in this runtime. Give it to createRuntime({ flows }).`,
+      );
     }
     if (typeof participantId !== 'string' || participantId === '') {
       throw new InvalidArgumentError('A participant id is a text that is not empty.');
@@ -250,7 +271,8 @@ export class Runtime {
   }
 
   #up() {
-    if (!this.#running) throw new NotRunningError(`The runtime is ${this.#status}. Call and await runtime.start() first.`);
+    if (!this.#running)
+      throw new NotRunningError(`The runtime is ${this.#status}. Call and await runtime.start() first.`);
     return this.#running;
   }
 
@@ -299,12 +321,17 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
    */
   async send(event: EventOf<F>): Promise<Committed<F>> {
     if (typeof (event as AnyEventObject)?.type !== 'string') {
-      throw new InvalidArgumentError(`An event is an object with a type, like { type: 'reply' }; this is ${JSON.stringify(event) ?? String(event)}.`, {
-        address: this.address,
-      });
+      throw new InvalidArgumentError(
+        `An event is an object with a type, like { type: 'reply' }; this is ${JSON.stringify(event) ?? String(event)}.`,
+        {
+          address: this.address,
+        },
+      );
     }
     stringify(event, 'event'); // throws where it cannot be stored
-    return committed(await this.#engine().post(this.address, { stimulus: { kind: 'event', event: event as AnyEventObject } }));
+    return committed(
+      await this.#engine().post(this.address, { stimulus: { kind: 'event', event: event as AnyEventObject } }),
+    );
   }
 
   /** The committed snapshot. */
@@ -319,7 +346,13 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
   }
 
   /** Where the actor stands, for people. */
-  async describe(): Promise<{ state: string; status: ActorStatus; version: number; updatedAt: string; lastError: string | null }> {
+  async describe(): Promise<{
+    state: string;
+    status: ActorStatus;
+    version: number;
+    updatedAt: string;
+    lastError: string | null;
+  }> {
     const { row } = await this.#engine().read(this.address);
     return {
       state: row.current_state,
@@ -331,7 +364,9 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
   }
 
   /** Hears each committed snapshot from now on, in this process. */
-  subscribe(observer: ((snapshot: SnapshotOf<F>) => void) | { next?: (snapshot: SnapshotOf<F>) => void }): { unsubscribe(): void } {
+  subscribe(observer: ((snapshot: SnapshotOf<F>) => void) | { next?: (snapshot: SnapshotOf<F>) => void }): {
+    unsubscribe(): void;
+  } {
     const next = typeof observer === 'function' ? observer : observer.next?.bind(observer);
     return { unsubscribe: this.#engine().observe(this.address, (snapshot) => next?.(snapshot)) };
   }
@@ -348,7 +383,10 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
    * Resolves with the first committed snapshot that satisfies the predicate: the present one, or a later one.
    * @throws {TimeoutError} after `timeout` (default: never) of the runtime's time
    */
-  async waitFor(predicate: (snapshot: SnapshotOf<F>) => boolean, options: { timeout?: Duration } = {}): Promise<SnapshotOf<F>> {
+  async waitFor(
+    predicate: (snapshot: SnapshotOf<F>) => boolean,
+    options: { timeout?: Duration } = {},
+  ): Promise<SnapshotOf<F>> {
     const engine = this.#engine();
     const clock = this.#clock();
     let unsubscribe = () => {};
@@ -370,7 +408,12 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
         const wait = () => {
           const left = until - clock.now();
           if (left > 0) timer = clock.setTimeout(wait, Math.min(left, 2 ** 30));
-          else reject(new TimeoutError(`${formatAddress(this.address)} did not reach the awaited state within ${ms} ms.`, { address: this.address }));
+          else
+            reject(
+              new TimeoutError(`${formatAddress(this.address)} did not reach the awaited state within ${ms} ms.`, {
+                address: this.address,
+              }),
+            );
         };
         wait();
       });
@@ -393,7 +436,8 @@ function committed<F extends AnyFlow>({ snapshot, handled }: Done): Committed<F>
 async function clockOf(store: Store, timeScale: number | undefined): Promise<Clock> {
   const saved = await store.setting<ClockAnchor>('clock');
   const scale = timeScale ?? saved?.scale ?? 1;
-  if (!Number.isFinite(scale) || scale <= 0) throw new InvalidArgumentError(`timeScale must be a number above 0; it is ${timeScale}.`);
+  if (!Number.isFinite(scale) || scale <= 0)
+    throw new InvalidArgumentError(`timeScale must be a number above 0; it is ${timeScale}.`);
   if (!saved && scale === 1) return systemClock;
   if (saved?.scale === scale) return scaledClock(saved);
   // Time never jumps: the new pace goes on from where the old one stands.

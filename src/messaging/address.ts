@@ -12,13 +12,17 @@ export function normalizePhoneNumber(text: unknown, defaultCountry?: CountryCode
   }
   const digits = text.replace(/\D/g, '');
   if (digits.length < 6 || /[a-z]/i.test(text)) {
-    throw new InvalidPhoneNumberError(`'${text}' is not a phone number. Write it with its country code, like +1 555 123 4567.`);
+    throw new InvalidPhoneNumberError(
+      `'${text}' is not a phone number. Write it with its country code, like +1 555 123 4567.`,
+    );
   }
   const national = defaultCountry && parsePhoneNumberFromString(text, { defaultCountry, extract: false });
   const international = parsePhoneNumberFromString(`+${digits}`, { extract: false });
   const number = [national, international].find((candidate) => candidate?.isPossible());
   if (!number) {
-    throw new InvalidPhoneNumberError(`'${text}' cannot be a phone number. Check its length and its country code, like +1 555 123 4567.`);
+    throw new InvalidPhoneNumberError(
+      `'${text}' cannot be a phone number. Check its length and its country code, like +1 555 123 4567.`,
+    );
   }
   return number.number;
 }
@@ -28,5 +32,7 @@ const OTHER_ADDRESS = /^[A-Za-z][\w-]*[.:@][\w.:@+-]+$/;
 
 /** The address of a sender: a phone number in E.164, or another address of the channel as it is. */
 export function normalizeAddress(text: unknown, defaultCountry?: CountryCode): string {
-  return typeof text === 'string' && OTHER_ADDRESS.test(text.trim()) ? text.trim() : normalizePhoneNumber(text, defaultCountry);
+  return typeof text === 'string' && OTHER_ADDRESS.test(text.trim())
+    ? text.trim()
+    : normalizePhoneNumber(text, defaultCountry);
 }

@@ -47,6 +47,8 @@ export class Inbound {
   readonly #options: InboundOptions;
   readonly handlers: Handlers;
   readonly #optedOut = new Set<string>();
+  /** Parsing a number costs more than the rest of the way in. */
+  readonly #senders = new LRUCache<string, string>({ max: 50_000 });
   readonly #lastDefaultReply = new LRUCache<string, number>({ max: 10_000 });
 
   constructor(options: InboundOptions) {
@@ -66,7 +68,9 @@ export class Inbound {
       return this.#keyword(keyword, message, sender);
     }
     const now = this.#options.clock.now();
-    const handler = (await this.handlers.of(sender)).find(({ expiresAt, flowType }) => expiresAt > now && this.#options.flows.has(flowType));
+    const handler = (await this.handlers.of(sender)).find(
+      ({ expiresAt, flowType }) => expiresAt > now && this.#options.flows.has(flowType),
+    );
     const address: Address | null = handler ?? (await this.#options.autoEnroll?.(message, sender)) ?? null;
     return address ? this.#deliver(address, message, sender) : this.#unrouted(message, sender);
   }
@@ -84,8 +88,14 @@ export class Inbound {
         );
       }
     }
-    if (typeof message.text !== 'string') throw new InvalidMessageError('The message has no text. Send an empty text if it has none.');
-    return normalizeAddress(message.from, this.#options.defaultCountry);
+    if (typeof message.text !== 'string')
+      throw new InvalidMessageError('The message has no text. Send an empty text if it has none.');
+    let sender = this.#senders.get(message.from);
+    if (sender === undefined) {
+      sender = normalizeAddress(message.from, this.#options.defaultCountry);
+      this.#senders.set(message.from, sender);
+    }
+    return sender;
   }
 
   async #deliver({ flowType, participantId }: Address, message: InboundMessage, sender: string): Promise<Receipt> {
@@ -169,7 +179,13 @@ export class Inbound {
     return async (run, knex) => {
       await run(knex('opt_outs').where({ address }).delete() as never);
       if (!out) return;
-      await run(knex('opt_outs').insert({ address, opted_out_at: at, source: `${message.channel}: ${message.text.slice(0, 100)}` }) as never);
+      await run(
+        knex('opt_outs').insert({
+          address,
+          opted_out_at: at,
+          source: `${message.channel}: ${message.text.slice(0, 100)}`,
+        }) as never,
+      );
       await run(
         knex('outbox_messages')
           .where({ recipient: address, kind: 'message', status: 'pending' })
@@ -194,7 +210,9 @@ export class Inbound {
       ...(also && { also }),
     });
     if (outcome.result === 'failed') throw outcome.error;
-    return outcome.result === 'duplicate' ? { status: 'duplicate', handled: false } : { status, handled: status !== 'unrouted' };
+    return outcome.result === 'duplicate'
+      ? { status: 'duplicate', handled: false }
+      : { status, handled: status !== 'unrouted' };
   }
 
   #mark({ channel, id, text }: InboundMessage, sender: string) {

@@ -1,5 +1,17 @@
 /** The words that every flow understands, in every state, before the machine sees them (FCC 47 CFR 64.1200(a)(10) lists the first ones). */
-const STOP = new Set(['stop', 'quit', 'end', 'revoke', 'opt out', 'optout', 'opt-out', 'cancel', 'unsubscribe', 'stopall', 'stop all']);
+const STOP = new Set([
+  'stop',
+  'quit',
+  'end',
+  'revoke',
+  'opt out',
+  'optout',
+  'opt-out',
+  'cancel',
+  'unsubscribe',
+  'stopall',
+  'stop all',
+]);
 const START = new Set(['start', 'unstop', 'opt in', 'optin', 'opt-in']);
 const HELP = new Set(['help', 'info']);
 

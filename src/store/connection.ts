@@ -4,6 +4,7 @@ import { StoreError } from '../errors.ts';
 
 interface Driver {
   run(sql: string, params: unknown[], done: (this: { changes: number }, error: Error | null) => void): void;
+  exec(sql: string, done: (error: Error | null) => void): void;
   all(sql: string, params: unknown[], done: (error: Error | null, rows: unknown[]) => void): void;
 }
 
@@ -34,6 +35,13 @@ export class Connection {
     });
   }
 
+  /** Runs several statements in one hop to the driver's thread; the first that fails ends it. */
+  exec(sql: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#driver.exec(sql, (error) => (error ? reject(storeError(error)) : resolve()));
+    });
+  }
+
   all<T>(sql: string, params: unknown[] = []): Promise<T[]> {
     return new Promise((resolve, reject) => {
       this.#driver.all(sql, params, (error, rows) => (error ? reject(storeError(error)) : resolve(rows as T[])));
@@ -47,9 +55,17 @@ export class Connection {
 }
 
 const REASONS: [pattern: RegExp, reason: StoreError['reason'], advice: string][] = [
-  [/^SQLITE_(BUSY|LOCKED)/, 'busy', 'Another program holds a lock on the database file. Close it, or wait and try again.'],
+  [
+    /^SQLITE_(BUSY|LOCKED)/,
+    'busy',
+    'Another program holds a lock on the database file. Close it, or wait and try again.',
+  ],
   [/^SQLITE_FULL/, 'full', 'The disk is full. Free some space; nothing that was acknowledged is lost.'],
-  [/^SQLITE_(READONLY|PERM|AUTH)/, 'readonly', 'The database cannot be written. Check the permissions of its file and folder.'],
+  [
+    /^SQLITE_(READONLY|PERM|AUTH)/,
+    'readonly',
+    'The database cannot be written. Check the permissions of its file and folder.',
+  ],
   [/^SQLITE_(CORRUPT|NOTADB)/, 'corrupt', 'The file is not a sound SQLite database. Restore it from a backup.'],
   [/^SQLITE_(CANTOPEN|IOERR)/, 'io', 'The database file cannot be opened or read. Check its path and the disk.'],
   [/^SQLITE_CONSTRAINT/, 'constraint', 'A row of the same key exists already, or a value is not allowed.'],

@@ -27,7 +27,11 @@ export interface OpenDatabase {
  * @throws {NewerDatabaseError} it was written by a newer Perdure
  * @throws {StoreError} it cannot be opened or written
  */
-export async function openDatabase(option: DatabaseOption, sqlite: SqliteOptions, wait: Duration): Promise<OpenDatabase> {
+export async function openDatabase(
+  option: DatabaseOption,
+  sqlite: SqliteOptions,
+  wait: Duration,
+): Promise<OpenDatabase> {
   const given = typeof option !== 'string';
   const pragmas = pragmaStatements(sqlite);
   const knex = given ? option : createKnex(configuration(option, pragmas));
@@ -64,8 +68,10 @@ function configuration(option: string, pragmas: string[]): Knex.Config {
       min: 1,
       // Each connection to ':memory:' is a database of its own. On a file, readers do not wait for the writer (WAL).
       max: filename === ':memory:' ? 1 : 4,
-      afterCreate: (driver: { exec(sql: string, done: (error: Error | null) => void): void }, done: (error: Error | null) => void) =>
-        driver.exec(pragmas.join(';'), done),
+      afterCreate: (
+        driver: { exec(sql: string, done: (error: Error | null) => void): void },
+        done: (error: Error | null) => void,
+      ) => driver.exec(pragmas.join(';'), done),
     },
   };
 }

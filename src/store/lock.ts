@@ -85,6 +85,8 @@ class LockFile {
   }
 
   #run(sql: string): Promise<void> {
-    return new Promise((resolve, reject) => this.#db.run(sql, (error: Error | null) => (error ? reject(error) : resolve())));
+    return new Promise((resolve, reject) =>
+      this.#db.run(sql, (error: Error | null) => (error ? reject(error) : resolve())),
+    );
   }
 }

@@ -24,7 +24,16 @@ export interface ActorRow {
 /** What a turn changes in its actor's row; applied only if the row still has `version - 1`. */
 export type ActorUpdate = Pick<
   ActorRow,
-  'id' | 'version' | 'current_state' | 'state_data' | 'updated_at' | 'flow_version' | 'status' | 'next_due_at' | 'lease_until' | 'last_error'
+  | 'id'
+  | 'version'
+  | 'current_state'
+  | 'state_data'
+  | 'updated_at'
+  | 'flow_version'
+  | 'status'
+  | 'next_due_at'
+  | 'lease_until'
+  | 'last_error'
 >;
 
 export interface InboxRow {
@@ -61,7 +70,10 @@ export interface OutboxRow {
   updated_at: number;
 }
 
-export type OutboxMark = Pick<OutboxRow, 'id' | 'status' | 'attempts' | 'next_attempt_at' | 'last_error' | 'updated_at'>;
+export type OutboxMark = Pick<
+  OutboxRow,
+  'id' | 'status' | 'attempts' | 'next_attempt_at' | 'last_error' | 'updated_at'
+>;
 
 export interface JournalRow {
   id: number;

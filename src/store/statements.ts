@@ -1,6 +1,6 @@
 /**
  * The statements of a commit, each writing one table for a whole group of turns: SQLite reads the group from one JSON
- * parameter, so that the texts are constant and a group costs a few hops to the driver's thread.
+ * text. The whole transaction goes to the driver's thread as one script, in one hop; a hop costs as much as several rows.
  */
 
 /** `INSERT INTO table (columns) SELECT … FROM json_each(?)`, a row per element, each an array in the order of `columns`. */
@@ -121,11 +121,33 @@ export const insertDeadLetters = group(['participant_id', 'flow_type', 'event', 
 // A message that was cancelled meanwhile (its recipient opted out) stays cancelled.
 export const markOutbox = group(
   ['id', 'status', 'attempts', 'next_attempt_at', 'last_error', 'updated_at'] as const,
-  (columns) => update('outbox_messages', columns, `outbox_messages.id = value->>0 AND outbox_messages.status <> 'cancelled'`),
+  (columns) =>
+    update('outbox_messages', columns, `outbox_messages.id = value->>0 AND outbox_messages.status <> 'cancelled'`),
 );
+
+/** What the guard in a script fails with. */
+export const GUARD = 'malformed JSON';
+
+/**
+ * A statement with its rows in it, and a guard that makes the script fail if it did not change as many rows: `json()` of
+ * what is no JSON is an error, and is evaluated only then.
+ */
+export function scripted({ sql, columns }: GroupStatement, rows: readonly object[], guarded = true): string {
+  if (rows.length === 0) return '';
+  const literal = toJson(columns, rows).replaceAll("'", "''");
+  const guard = guarded ? `SELECT CASE changes() WHEN ${rows.length} THEN 0 ELSE json('-') END;` : '';
+  return `${sql.replace('?', () => `'${literal}'`)};${guard}`;
+}
+
+/** The rows as `json_each` reads them: arrays in the order of the columns. */
+export function toJson(columns: readonly string[], rows: readonly object[]): string {
+  return JSON.stringify(rows.map((row) => columns.map((column) => (row as Record<string, unknown>)[column])));
+}
 
 export const loadActors = `SELECT flow_states.* FROM json_each(?) JOIN flow_states
   ON flow_states.participant_id = value->>0 AND flow_states.flow_type = value->>1`;
+
+export const versions = 'SELECT id, version FROM flow_states WHERE id IN (SELECT value FROM json_each(?))';
 
 export const dueActors = `SELECT id, participant_id, flow_type, next_due_at FROM flow_states
   WHERE next_due_at IS NOT NULL AND next_due_at <= ? AND (next_due_at, id) > (?, ?) AND status = 'active'

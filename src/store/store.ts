@@ -12,6 +12,7 @@ import { StoreError } from '../errors.ts';
 import { Connection, storeError } from './connection.ts';
 import type { ActorRow, Commit, HandlerRow, OutboxRow, Outcome } from './rows.ts';
 import * as sql from './statements.ts';
+import { toJson } from './statements.ts';
 
 /** Tables whose ids are given out by this process, in time order. */
 type Sequence = 'flow_states' | 'inbox' | 'outbox_messages' | 'flow_journal';
@@ -115,60 +116,66 @@ export class Store {
   }
 
   async saveSetting(key: string, value: unknown): Promise<void> {
-    await this.knex('runtime_settings').insert({ key, value: JSON.stringify(value) }).onConflict('key').merge();
+    await this.knex('runtime_settings')
+      .insert({ key, value: JSON.stringify(value) })
+      .onConflict('key')
+      .merge();
   }
 
   async #transaction(connection: Connection, group: readonly Commit[]): Promise<Map<Commit, Outcome>> {
-    await connection.run('BEGIN IMMEDIATE');
+    const rollBack = () => connection.run('ROLLBACK').catch(() => {}); // SQLite has done so by itself after some errors
+    if (!group.some((commit) => commit.also || commit.records)) {
+      try {
+        await connection.exec(script(group));
+        return new Map();
+      } catch (error) {
+        await rollBack();
+        if (!(error as Error).message.includes(sql.GUARD)) throw error;
+      }
+    }
     try {
-      const losers = await this.#write(connection, group);
+      await connection.run('BEGIN IMMEDIATE');
+      const losers = await this.#stepwise(connection, group);
       await connection.run(losers.size === 0 ? 'COMMIT' : 'ROLLBACK');
       return losers;
     } catch (error) {
-      await connection.run('ROLLBACK').catch(() => {}); // SQLite has rolled back by itself after some errors
+      await rollBack();
       throw isSqlite(error) ? storeError(error) : error;
     }
   }
 
-  async #write(connection: Connection, group: readonly Commit[]): Promise<Map<Commit, Outcome>> {
+  /** The group's statements one by one, to find out who loses, or since the application's own writes are among them. */
+  async #stepwise(connection: Connection, group: readonly Commit[]): Promise<Map<Commit, Outcome>> {
     const losers = new Map<Commit, Outcome>();
-    const write = async (statement: sql.GroupStatement, rows: object[]): Promise<boolean> => {
-      if (rows.length === 0) return true;
-      const values = rows.map((row) => statement.columns.map((column) => (row as Record<string, unknown>)[column]));
-      return (await connection.run(statement.sql, [JSON.stringify(values)])) === rows.length;
-    };
-    const every = <T>(pick: (commit: Commit) => T | T[] | undefined): T[] =>
-      group.flatMap((commit) => pick(commit) ?? []) as T[];
+    const write = async ({ sql, columns }: sql.GroupStatement, rows: object[]): Promise<boolean> =>
+      rows.length === 0 || (await connection.run(sql, [toJson(columns, rows)])) === rows.length;
 
-    const inbound = every((commit) => commit.inbound);
+    const inbound = every(group, (commit) => commit.inbound);
     if (!(await write(sql.insertInbox, inbound))) {
       const taken = await this.#ids(connection, 'inbox', 'channel', 'message_id', inbound);
-      for (const commit of group) if (commit.inbound && !taken.has(commit.inbound.id)) losers.set(commit, { result: 'duplicate' });
+      for (const commit of group) {
+        if (commit.inbound && !taken.has(commit.inbound.id)) losers.set(commit, { result: 'duplicate' });
+      }
     }
-    const inserts = every((commit) => commit.insert);
+    const inserts = every(group, (commit) => commit.insert);
     if (!(await write(sql.insertActors, inserts))) {
       const taken = await this.#ids(connection, 'flow_states', 'participant_id', 'flow_type', inserts);
-      for (const commit of group) if (commit.insert && !taken.has(commit.insert.id)) losers.set(commit, { result: 'conflict' });
+      for (const commit of group) {
+        if (commit.insert && !taken.has(commit.insert.id)) losers.set(commit, { result: 'conflict' });
+      }
     }
-    const updates = every((commit) => commit.update);
+    const updates = every(group, (commit) => commit.update);
     if (!(await write(sql.updateActors, updates))) {
       const ids = JSON.stringify(updates.map(({ id }) => id));
-      const rows = await connection.all<{ id: number; version: number }>(
-        'SELECT id, version FROM flow_states WHERE id IN (SELECT value FROM json_each(?))',
-        [ids],
-      );
+      const rows = await connection.all<{ id: number; version: number }>(sql.versions, [ids]);
       const versions = new Map(rows.map(({ id, version }) => [id, version]));
       for (const commit of group) {
         if (commit.update && versions.get(commit.update.id) !== commit.update.version) losers.set(commit, { result: 'conflict' });
       }
     }
     if (losers.size > 0) return losers;
-    await write(sql.insertOutbox, every((commit) => commit.outbox));
-    await write(sql.insertJournal, every((commit) => commit.journal));
-    await write(sql.upsertHandlers, every((commit) => commit.handlers));
-    await write(sql.markOutbox, every((commit) => commit.marks));
-    await write(sql.insertDeadLetters, every((commit) => commit.deadLetter));
-    for (const record of every((commit) => commit.records)) {
+    for (const [statement, rows] of unconditional(group)) await write(statement, rows);
+    for (const record of every(group, (commit) => commit.records)) {
       const table = this.knex(record.table);
       await connection.query('row' in record ? table.insert(record.row) : (table.where(record.where).update(record.set) as never));
     }
@@ -176,7 +183,13 @@ export class Store {
     return losers;
   }
 
-  async #ids(connection: Connection, table: string, first: string, second: string, rows: object[]): Promise<Set<number>> {
+  async #ids(
+    connection: Connection,
+    table: string,
+    first: string,
+    second: string,
+    rows: object[],
+  ): Promise<Set<number>> {
     const keys = JSON.stringify(rows.map((row) => [(row as any)[first], (row as any)[second]]));
     const found = await connection.all<{ id: number }>(
       `SELECT ${table}.id FROM json_each(?) AS key JOIN ${table} ON ${first} = key.value->>0 AND ${second} = key.value->>1`,
@@ -185,6 +198,36 @@ export class Store {
     const ours = new Set(rows.map((row) => (row as { id: number }).id));
     return new Set(found.map(({ id }) => id).filter((id) => ours.has(id)));
   }
+}
+
+/** The whole transaction in one text; it fails at the first statement in which somebody loses. */
+function script(group: readonly Commit[]): string {
+  const parts = ['BEGIN IMMEDIATE;'];
+  parts.push(sql.scripted(sql.insertInbox, every(group, (commit) => commit.inbound)));
+  parts.push(sql.scripted(sql.insertActors, every(group, (commit) => commit.insert)));
+  parts.push(sql.scripted(sql.updateActors, every(group, (commit) => commit.update)));
+  for (const [statement, rows] of unconditional(group)) parts.push(sql.scripted(statement, rows, false));
+  parts.push('COMMIT');
+  return parts.join('');
+}
+
+/** The tables in which nobody can lose. */
+const unconditional = (group: readonly Commit[]): [sql.GroupStatement, object[]][] => [
+  [sql.insertOutbox, every(group, (commit) => commit.outbox)],
+  [sql.insertJournal, every(group, (commit) => commit.journal)],
+  [sql.upsertHandlers, every(group, (commit) => commit.handlers)],
+  [sql.markOutbox, every(group, (commit) => commit.marks)],
+  [sql.insertDeadLetters, every(group, (commit) => commit.deadLetter)],
+];
+
+function every<T>(group: readonly Commit[], pick: (commit: Commit) => T | T[] | undefined): T[] {
+  const all: T[] = [];
+  for (const commit of group) {
+    const picked = pick(commit);
+    if (Array.isArray(picked)) all.push(...picked);
+    else if (picked !== undefined) all.push(picked);
+  }
+  return all;
 }
 
 const isSqlite = (error: unknown) => String((error as { code?: unknown })?.code).startsWith('SQLITE_');

@@ -6,8 +6,8 @@ import createKnex, { type Knex } from 'knex';
 import { SimulatedClock } from '../clock.ts';
 import { type Duration, milliseconds } from '../duration.ts';
 import type { OutgoingMessage, Transport } from '../engine/outbox.ts';
-import { type ActorHandle, createRuntime, type Runtime, type RuntimeOptions, type SpawnOptions } from '../runtime.ts';
 import type { AnyFlow, InboundMessage } from '../flow.ts';
+import { type ActorHandle, createRuntime, type Runtime, type RuntimeOptions, type SpawnOptions } from '../runtime.ts';
 
 export interface TestRuntimeOptions extends Omit<RuntimeOptions, 'database' | 'clock' | 'timeScale'> {
   /** Default: a database in memory of its own. */
@@ -37,7 +37,12 @@ export class TestRuntime {
     this.#options = options;
     this.clock = new SimulatedClock(options.start);
     if (!options.database) {
-      this.#memory = createKnex({ client: 'sqlite3', connection: ':memory:', useNullAsDefault: true, pool: { min: 1, max: 1 } });
+      this.#memory = createKnex({
+        client: 'sqlite3',
+        connection: ':memory:',
+        useNullAsDefault: true,
+        pool: { min: 1, max: 1 },
+      });
     }
     this.#database = options.database ?? this.#memory!;
   }
@@ -96,7 +101,9 @@ export class TestRuntime {
   }
 
   /** What was emitted to be sent, in order, and what became of it. */
-  async outbox(participantId?: string): Promise<{ id: number; to: string; text: string; status: string; payload: any; at: number }[]> {
+  async outbox(
+    participantId?: string,
+  ): Promise<{ id: number; to: string; text: string; status: string; payload: any; at: number }[]> {
     await this.settle();
     const query = this.knex('outbox_messages').where({ kind: 'message' }).orderBy('id');
     const rows = await (participantId === undefined ? query : query.where({ participant_id: participantId }));
@@ -107,7 +114,11 @@ export class TestRuntime {
   }
 
   /** The turns of an actor, in order. */
-  async journal(participantId: string): Promise<{ event: string; from: string | null; to: string; at: number; dueAt: number | null; note: string | null }[]> {
+  async journal(
+    participantId: string,
+  ): Promise<
+    { event: string; from: string | null; to: string; at: number; dueAt: number | null; note: string | null }[]
+  > {
     const rows = await this.knex('flow_journal').where({ participant_id: participantId }).orderBy('id');
     return rows.map((row) => ({
       event: row.event_type,
@@ -129,7 +140,13 @@ export class TestRuntime {
   /** Starts the runtime, after a crash or for the first time. */
   async restart(): Promise<void> {
     const transport: Transport = this.#options.transport ?? { send: (message) => void this.delivered.push(message) };
-    const runtime = createRuntime({ seed: 'test', ...this.#options, transport, database: this.#database, clock: this.clock });
+    const runtime = createRuntime({
+      seed: 'test',
+      ...this.#options,
+      transport,
+      database: this.#database,
+      clock: this.clock,
+    });
     await runtime.start();
     this.#runtime = runtime;
   }
