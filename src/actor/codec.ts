@@ -18,7 +18,7 @@ export interface Encoded {
  * @throws {NotSerializableError} naming the path of a function, symbol, socket or class instance
  */
 export function encode(value: unknown, root: string): Encoded {
-  if (isPlain(value, 0) || inspect(value, root, []) === 'plain') return { json: value };
+  if (isPlain(value) || inspect(value, root, []) === 'plain') return { json: value };
   try {
     return rich.serialize(value) as Encoded;
   } catch (cause) {
@@ -51,8 +51,8 @@ function isEnvelope(value: unknown): value is { $json: unknown; $meta: Encoded['
 /** Beyond this depth a value is checked for cycles; real snapshots stay far below it. */
 const DEEP = 64;
 
-/** The hot path: nearly every snapshot is plain JSON, and this says so without building paths. */
-function isPlain(value: unknown, depth: number): boolean {
+/** The hot path: nearly every snapshot is plain JSON, without actor references, and this says so without building paths. */
+export function isPlain(value: unknown, depth = 0): boolean {
   if (typeof value === 'string' || typeof value === 'boolean' || value === null) return true;
   if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0);
   if (typeof value !== 'object' || depth > DEEP) return false;

@@ -31,7 +31,7 @@ import {
   TurnFailedError,
 } from '../errors.ts';
 import { type Ambient, withAmbient } from '../machine/ambient.ts';
-import { decode, encode } from './codec.ts';
+import { decode, encode, isPlain } from './codec.ts';
 import { inlineSpawn, kindOf } from './logic.ts';
 import { asProcess, hasProcesses, type Processes } from './processes.ts';
 import { type ActorPath, collectRefs, detachRefs, isInTree, pathOf, resolvePath } from './refs.ts';
@@ -237,6 +237,7 @@ export class LiveActor {
     const stored: StoredActor = { snapshot: this.#persist(this.#root), births: this.#births };
     const timers = this.timers;
     if (timers.length > 0) stored.timers = timers;
+    if (isPlain(stored)) return JSON.stringify(stored);
     let encoded: ReturnType<typeof encode>;
     try {
       encoded = encode(

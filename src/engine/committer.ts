@@ -45,7 +45,9 @@ export class Committer {
     for (;;) {
       const group = this.#take();
       const writing = group.length > 0 ? this.#store.commit(group.map(({ commit }) => commit)) : undefined;
-      // While this group is written, those of the last one that were left go on and make their next turns.
+      // While this group is written, those of the last one that were left go on and make their next turns. They wait until
+      // the driver has the script: taking a connection goes through the same queue of microtasks as their turns.
+      await new Promise(setImmediate);
       others();
       if (!writing) {
         await new Promise(setImmediate);

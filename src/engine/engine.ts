@@ -222,7 +222,7 @@ export class Engine {
       recipient,
       kind,
       payload: stringify(payload, 'message'),
-      status: 'pending',
+      status: kind === 'message' ? this.outbox.statusOf(recipient, actor?.flowType ?? null) : 'pending',
       attempts: 0,
       next_attempt_at: null,
       idempotency_key: key,

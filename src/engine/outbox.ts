@@ -91,6 +91,15 @@ export class Outbox {
     }
   }
 
+  /**
+   * The status that a new message is committed with: `sending` where it is handed over right after the commit, which
+   * saves a write. A crash in between then marks it as maybe sent; where that matters, the policy `hold` is exact.
+   */
+  statusOf(recipient: string, flowType: string | null): 'pending' | 'sending' {
+    const atOnce = this.#options.transport && !this.#stopped && !this.#queues.has(`message:${recipient}`);
+    return atOnce && this.#options.policy(flowType) === 'resend' ? 'sending' : 'pending';
+  }
+
   /** Takes messages that have just been committed. */
   accept(rows: OutboxRow[]): void {
     for (const row of rows) this.#enqueue({ row, maybeSent: false });
@@ -165,7 +174,7 @@ export class Outbox {
   }
 
   async #send({ row, maybeSent }: Pending, payload: Record<string, unknown>): Promise<void> {
-    await this.#mark(row, { status: 'sending' });
+    if (row.status !== 'sending' || maybeSent) await this.#mark(row, { status: 'sending' });
     await this.#options.transport!.send({
       id: row.id,
       participantId: row.participant_id,

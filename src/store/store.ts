@@ -170,14 +170,17 @@ export class Store {
       const rows = await connection.all<{ id: number; version: number }>(sql.versions, [ids]);
       const versions = new Map(rows.map(({ id, version }) => [id, version]));
       for (const commit of group) {
-        if (commit.update && versions.get(commit.update.id) !== commit.update.version) losers.set(commit, { result: 'conflict' });
+        if (commit.update && versions.get(commit.update.id) !== commit.update.version)
+          losers.set(commit, { result: 'conflict' });
       }
     }
     if (losers.size > 0) return losers;
     for (const [statement, rows] of unconditional(group)) await write(statement, rows);
     for (const record of every(group, (commit) => commit.records)) {
       const table = this.knex(record.table);
-      await connection.query('row' in record ? table.insert(record.row) : (table.where(record.where).update(record.set) as never));
+      await connection.query(
+        'row' in record ? table.insert(record.row) : (table.where(record.where).update(record.set) as never),
+      );
     }
     for (const commit of group) await commit.also?.((query) => connection.query(query), this.knex);
     return losers;
@@ -203,9 +206,24 @@ export class Store {
 /** The whole transaction in one text; it fails at the first statement in which somebody loses. */
 function script(group: readonly Commit[]): string {
   const parts = ['BEGIN IMMEDIATE;'];
-  parts.push(sql.scripted(sql.insertInbox, every(group, (commit) => commit.inbound)));
-  parts.push(sql.scripted(sql.insertActors, every(group, (commit) => commit.insert)));
-  parts.push(sql.scripted(sql.updateActors, every(group, (commit) => commit.update)));
+  parts.push(
+    sql.scripted(
+      sql.insertInbox,
+      every(group, (commit) => commit.inbound),
+    ),
+  );
+  parts.push(
+    sql.scripted(
+      sql.insertActors,
+      every(group, (commit) => commit.insert),
+    ),
+  );
+  parts.push(
+    sql.scripted(
+      sql.updateActors,
+      every(group, (commit) => commit.update),
+    ),
+  );
   for (const [statement, rows] of unconditional(group)) parts.push(sql.scripted(statement, rows, false));
   parts.push('COMMIT');
   return parts.join('');
