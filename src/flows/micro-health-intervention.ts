@@ -1,0 +1,28 @@
+import { microHealthInterventionMachine } from '../../machines/micro-health-intervention.ts';
+import { defineFlow } from '../flow.ts';
+import { participation } from './participation.ts';
+
+/** The micro health intervention: a one-minute habit a day, and what became of it. */
+export const microHealthInterventionFlow = defineFlow({
+  type: 'micro_health_intervention',
+  version: 1,
+  logic: microHealthInterventionMachine,
+  handlerType: 'intervention',
+  handlerTtl: '48h',
+  optOut: { withdraw: { type: 'withdraw' }, rejoin: { type: 'rejoin' } },
+  record: (emitted, { participantId, at }) =>
+    emitted.type === 'response'
+      ? {
+          table: 'intervention_responses',
+          row: {
+            participant_id: participantId,
+            state: emitted.state,
+            response_text: emitted.text,
+            response_type: emitted.responseType,
+            timestamp: new Date(at).toISOString(),
+          },
+        }
+      : null,
+  project: ({ participantId, before, after, at }) =>
+    participation('intervention_participants', participantId, before, after, at, (snapshot) => snapshot.context.paused),
+});
