@@ -1,0 +1,64 @@
+import { randomUUID } from 'node:crypto';
+import { createInterface } from 'node:readline/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { InvalidArgumentError } from '../errors.ts';
+
+interface Said {
+  id: string;
+  direction: 'in' | 'out';
+  text: string;
+}
+
+/** `perdure chat PHONE`: what the participant is sent is printed, what is typed is sent as the participant's message. */
+export async function chat(phone: string, { url, flow }: { url: string; flow: string }): Promise<void> {
+  if (flow !== 'intervention' && flow !== 'conversation') {
+    throw new InvalidArgumentError(`There is no flow '${flow}'. Write --flow intervention or --flow conversation.`);
+  }
+  const digits = phone.replace(/\D/g, '');
+  const participants = await call(url, `/${flow}/participants`);
+  const known = participants.find((participant: { phone_number: string }) => participant.phone_number === `+${digits}`);
+  const { id, phone_number } = known ?? (await call(url, `/${flow}/participants`, { phone_number: phone }));
+  console.log(`You are ${phone_number} (${id}). Type a message, or press Ctrl-D to leave.\n`);
+
+  const terminal = createInterface({ input: process.stdin, output: process.stdout, prompt: '> ' });
+  const leaving = new AbortController();
+  terminal.on('close', () => leaving.abort());
+  const printed = new Set<string>();
+  const print = async () => {
+    const said: Said[] = await call(url, `/participants/${id}/messages`);
+    for (const message of said) {
+      if (message.direction === 'in' || printed.has(message.id)) continue;
+      printed.add(message.id);
+      process.stdout.write(`\r\x1b[K${message.text}\n\n`);
+      terminal.prompt(true);
+    }
+  };
+  await print();
+  terminal.prompt();
+  const watching = (async () => {
+    while (!leaving.signal.aborted) {
+      await print();
+      await delay(500, undefined, { signal: leaving.signal }).catch(() => {});
+    }
+  })();
+  for await (const line of terminal) {
+    if (line.trim()) await call(url, '/messages', { channel: 'terminal', id: randomUUID(), from: phone_number, text: line });
+    await print();
+    terminal.prompt();
+  }
+  await watching;
+}
+
+async function call(url: string, path: string, body?: unknown): Promise<any> {
+  let response: Response;
+  try {
+    response = await fetch(new URL(path, url), {
+      ...(body !== undefined && { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    });
+  } catch {
+    throw new InvalidArgumentError(`There is no server at ${url}. Start one with 'perdure start', or say where it is with --url.`);
+  }
+  const answer = (await response.json()) as { status: string; result: unknown; message: string };
+  if (answer.status !== 'ok') throw new InvalidArgumentError(answer.message);
+  return answer.result;
+}

@@ -1,0 +1,44 @@
+#!/usr/bin/env node
+import { Command, InvalidArgumentError as InvalidOption } from 'commander';
+import { PerdureError } from '../errors.ts';
+import { chat } from './chat.ts';
+import { start } from './start.ts';
+
+const positive = (text: string): number => {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value <= 0) throw new InvalidOption('It must be a number above 0.');
+  return value;
+};
+
+const port = (text: string): number => {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0 || value > 65_535) throw new InvalidOption('It must be a port, 0 to 65535.');
+  return value;
+};
+
+const program = new Command('perdure').description('Durable actors for XState: studies and services that survive any crash.');
+
+program
+  .command('start')
+  .description('start the server; it goes on where it was stopped or killed')
+  .option('-d, --database <file>', 'the SQLite file', 'perdure.db')
+  .option('-p, --port <port>', 'where to listen', port, 3000)
+  .option('--host <address>', 'on which address', '127.0.0.1')
+  .option('--time-scale <factor>', 'let time run faster, for a demonstration; a restart goes on at the same pace', positive)
+  .option('--wait <duration>', 'wait for another process to let go of the file, e.g. 10s', '0ms')
+  .option('--system-prompt <file>', "the conversation's system prompt")
+  .option('--log-level <level>', 'trace, debug, info, warn, error or silent', 'info')
+  .action(start);
+
+program
+  .command('chat')
+  .description('chat as a participant, in the terminal')
+  .argument('<phone>', 'the phone number, e.g. +15551234567')
+  .option('--url <url>', 'where the server listens', 'http://127.0.0.1:3000')
+  .option('--flow <flow>', 'where to enrol a number that is not known: intervention or conversation', 'intervention')
+  .action(chat);
+
+program.parseAsync().catch((error: unknown) => {
+  console.error(error instanceof PerdureError ? `perdure: ${error.message}` : error);
+  process.exit(1);
+});

@@ -1,0 +1,66 @@
+import Fastify from 'fastify';
+import { pino } from 'pino';
+import pretty from 'pino-pretty';
+import type { Duration } from '../duration.ts';
+import { InvalidArgumentError } from '../errors.ts';
+import { createConversationFlow } from '../flows/conversation.ts';
+import { createGenerator, loadSystemPrompt, offlineResponder } from '../flows/generator.ts';
+import { microHealthInterventionFlow } from '../flows/micro-health-intervention.ts';
+import { Participants } from '../flows/participants.ts';
+import { perdureHttp } from '../http/index.ts';
+import { simulator } from '../messaging/transports/simulator.ts';
+import { createRuntime } from '../runtime.ts';
+
+export interface StartOptions {
+  database: string;
+  port: number;
+  host: string;
+  timeScale?: number;
+  wait: string;
+  systemPrompt?: string;
+  logLevel: string;
+}
+
+/** `perdure start`: recovers, then listens; SIGTERM and SIGINT drain and exit 0, a second one exits at once. */
+export async function start(options: StartOptions): Promise<void> {
+  const logger = process.stdout.isTTY
+    ? pino({ level: options.logLevel }, pretty({ ignore: 'pid,hostname' }))
+    : pino({ level: options.logLevel });
+  const systemPrompt = loadSystemPrompt(options.systemPrompt);
+  const { OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseURL, OPENAI_MODEL: model } = process.env;
+  const generate = apiKey ? createGenerator({ apiKey, ...(baseURL && { baseURL }), ...(model && { model }) }) : offlineResponder;
+  const conversation = createConversationFlow({ generate });
+  const runtime = createRuntime({
+    database: `sqlite:${options.database}`,
+    flows: [microHealthInterventionFlow, conversation],
+    transport: simulator,
+    logger,
+    lock: { wait: options.wait as Duration },
+    ...(options.timeScale !== undefined && { timeScale: options.timeScale }),
+  });
+  await runtime.start();
+
+  const app = Fastify({ loggerInstance: logger, disableRequestLogging: true });
+  await app.register(perdureHttp, { runtime, participants: new Participants({ runtime, conversation, systemPrompt }) });
+  try {
+    await app.listen({ port: options.port, host: options.host });
+  } catch (error) {
+    await runtime.stop();
+    if ((error as { code?: string }).code !== 'EADDRINUSE') throw error;
+    throw new InvalidArgumentError(`Port ${options.port} is in use. Stop the program that listens there, or choose another one with --port.`);
+  }
+  const { port } = app.server.address() as { port: number };
+  console.log(`Perdure is ready at http://${options.host}:${port}`);
+
+  let stopping = false;
+  const stop = async (signal: string) => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    logger.info(`${signal}: finishing what is under way; once more to exit at once`);
+    await app.close();
+    await runtime.stop();
+    process.exit(0);
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}

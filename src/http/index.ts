@@ -1,0 +1,1 @@
+export { type HttpOptions, perdureHttp } from './plugin.ts';

@@ -1,0 +1,37 @@
+import type { FastifyInstance } from 'fastify';
+import { parse } from '../actor/codec.ts';
+import { describeState } from '../actor/state.ts';
+import type { InboundMessage } from '../flow.ts';
+import { notFound, ok } from './answers.ts';
+import { object } from './participants.ts';
+import type { HttpOptions } from './plugin.ts';
+
+/** Messages from people, and what was said. */
+export async function messageRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
+  app.post('/messages', async (request) => {
+    const { address, snapshot, ...receipt } = await runtime.receive(object(request.body) as unknown as InboundMessage);
+    return ok({
+      ...receipt,
+      ...(address && { participantId: address.participantId, flowType: address.flowType }),
+      ...(snapshot && { state: describeState(snapshot) }),
+    });
+  });
+
+  app.get<{ Params: { id: string } }>('/participants/:id/messages', async ({ params: { id } }, reply) => {
+    const { knex } = runtime;
+    if (!(await knex('flow_states').where({ participant_id: id }).first('id'))) return notFound(reply, `There is no participant ${id}.`);
+    const [received, sent] = await Promise.all([
+      knex('inbox').where({ participant_id: id }).whereNot({ channel: 'perdure' }).orderBy('id'),
+      knex('outbox_messages').where({ participant_id: id, kind: 'message' }).orderBy('id'),
+    ]);
+    const messages = [
+      ...received.map((row) => ({ order: 0, at: row.applied_at, direction: 'in', id: row.message_id, text: row.text, channel: row.channel })),
+      ...sent.map((row) => {
+        const { text, options } = parse(row.payload) as { text: string; options?: unknown };
+        return { order: 1, at: row.created_at, direction: 'out', id: String(row.id), text, options, status: row.status, to: row.recipient };
+      }),
+    ];
+    messages.sort((a, b) => a.at - b.at || a.order - b.order);
+    return ok(messages.map(({ order: _, at, ...message }) => ({ ...message, at: new Date(at).toISOString() })));
+  });
+}

@@ -1,0 +1,56 @@
+import type { FastifyInstance } from 'fastify';
+import type { PendingTimer } from '../runtime.ts';
+import { notFound, ok } from './answers.ts';
+import type { HttpOptions } from './plugin.ts';
+
+/** What an operator looks at: health, deadlines, where an actor stands and how it came there. */
+export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
+  app.get('/health', async (_, reply) => {
+    const { status } = runtime.health();
+    const running = status === 'running';
+    if (!running) return reply.code(503).send({ status: 'error', code: 'NOT_RUNNING', message: `The runtime is ${status}.` });
+    return ok({ status, now: new Date(runtime.clock.now()).toISOString() });
+  });
+
+  app.get<{ Querystring: { participant?: string; limit?: string } }>('/timers', async ({ query }) => {
+    const rows = runtime.knex('flow_states').whereNotNull('next_due_at').where({ status: 'active' }).orderBy('next_due_at');
+    const limited = rows.limit(Math.min(Number(query.limit) || 1000, 10_000));
+    const found = await (query.participant === undefined ? limited : limited.where({ participant_id: query.participant }));
+    const now = runtime.clock.now();
+    const timers = found.flatMap((row) =>
+      (JSON.parse(row.state_data).timers as PendingTimer[]).map(({ event, dueAt }, i) => ({
+        id: `${row.participant_id}:${row.version}:${i}`,
+        participant: row.participant_id,
+        flow: row.flow_type,
+        event: event.type,
+        scheduled_at: row.updated_at,
+        due_at: new Date(dueAt).toISOString(),
+        due_at_ms: dueAt,
+        remaining_ms: Math.max(0, dueAt - now),
+      })),
+    );
+    return ok(timers.sort((a, b) => a.due_at_ms - b.due_at_ms));
+  });
+
+  app.get<{ Params: { id: string } }>('/participants/:id/state', async ({ params: { id } }, reply) => {
+    const row = await runtime.knex('flow_states').where({ participant_id: id }).first('flow_type');
+    if (!row) return notFound(reply, `There is no participant ${id}.`);
+    const actor = runtime.actor(row.flow_type, id);
+    const [described, snapshot, timers] = [await actor.describe(), await actor.getSnapshot(), await actor.timers()];
+    return ok({ flow: row.flow_type, ...described, context: snapshot.context, tags: [...(snapshot.tags ?? [])], timers, now: runtime.clock.now() });
+  });
+
+  app.get<{ Params: { id: string } }>('/participants/:id/journal', async ({ params: { id } }) => {
+    const rows = await runtime.knex('flow_journal').where({ participant_id: id }).orderBy('id', 'desc').limit(200);
+    return ok(
+      rows.map((row) => ({
+        event: row.event_type,
+        from: row.from_state,
+        to: row.to_state,
+        at: new Date(row.at).toISOString(),
+        late_ms: row.due_at === null ? null : row.at - row.due_at,
+        note: row.note,
+      })),
+    );
+  });
+}

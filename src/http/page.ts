@@ -1,0 +1,18 @@
+import { readFile } from 'node:fs/promises';
+import type { FastifyInstance } from 'fastify';
+
+const FILES: [path: string, file: string, type: string][] = [
+  ['/', 'index.html', 'text/html; charset=utf-8'],
+  ['/page.js', 'page.js', 'text/javascript; charset=utf-8'],
+  ['/page.css', 'page.css', 'text/css; charset=utf-8'],
+];
+
+/** The page on which one enrols a phone and chats as the participant. */
+export async function pageRoutes(app: FastifyInstance): Promise<void> {
+  for (const [path, file, type] of FILES) {
+    const content = await readFile(new URL(`./page/${file}`, import.meta.url));
+    app.get(path, (_, reply) =>
+      reply.type(type).header('content-security-policy', "default-src 'self'").header('x-content-type-options', 'nosniff').send(content),
+    );
+  }
+}

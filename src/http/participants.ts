@@ -1,0 +1,39 @@
+import type { FastifyInstance } from 'fastify';
+import { InvalidArgumentError } from '../errors.ts';
+import type { ParticipantTable } from '../flows/participants.ts';
+import { notFound, ok } from './answers.ts';
+import type { HttpOptions } from './plugin.ts';
+
+/** Enrol, list and read the participants of both flows. */
+export async function participantRoutes(app: FastifyInstance, { runtime, participants }: HttpOptions): Promise<void> {
+  const flows: [path: string, table: ParticipantTable, flowType: string, enrol: (body: never) => Promise<unknown>][] = [
+    [
+      '/intervention/participants',
+      'intervention_participants',
+      'micro_health_intervention',
+      (body) => participants.enrolInIntervention(body),
+    ],
+    [
+      '/conversation/participants',
+      'conversation_participants',
+      'conversation',
+      (body) => participants.enrolInConversation(body),
+    ],
+  ];
+  for (const [path, table, flowType, enrol] of flows) {
+    app.post(path, async (request, reply) => reply.code(201).send(ok(await enrol(object(request.body) as never))));
+    app.get(path, async () => ok(await participants.list(table)));
+    app.get<{ Params: { id: string } }>(`${path}/:id`, async ({ params: { id } }, reply) => {
+      const participant = await participants.get(table, id);
+      if (!participant) return notFound(reply, `There is no participant ${id}.`);
+      const { state, status, lastError } = await runtime.actor(flowType, id).describe();
+      return ok({ ...participant, state, actor_status: status, last_error: lastError });
+    });
+  }
+}
+
+/** The body as an object. */
+export function object(body: unknown): Record<string, unknown> {
+  if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body as Record<string, unknown>;
+  throw new InvalidArgumentError('The body must be a JSON object.');
+}

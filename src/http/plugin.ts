@@ -1,0 +1,57 @@
+/**
+ * The HTTP service as a Fastify plugin. Every answer is `{ status: 'ok', result }` or `{ status: 'error', code, message }`;
+ * a write is answered only after its turn has committed.
+ */
+import type { FastifyInstance } from 'fastify';
+import { PerdureError } from '../errors.ts';
+import type { Participants } from '../flows/participants.ts';
+import type { Runtime } from '../runtime.ts';
+import { notFound } from './answers.ts';
+import { messageRoutes } from './messages.ts';
+import { operationRoutes } from './operations.ts';
+import { pageRoutes } from './page.ts';
+import { participantRoutes } from './participants.ts';
+
+export interface HttpOptions {
+  runtime: Runtime;
+  participants: Participants;
+}
+
+/** HTTP statuses of errors by their code; anything else is 500. */
+const STATUSES: Record<string, number> = {
+  INVALID_ARGUMENT: 400,
+  INVALID_MESSAGE: 400,
+  INVALID_PHONE_NUMBER: 400,
+  NOT_SERIALIZABLE: 400,
+  UNKNOWN_FLOW: 404,
+  ACTOR_NOT_FOUND: 404,
+  ACTOR_EXISTS: 409,
+  PHONE_NUMBER_TAKEN: 409,
+  ACTOR_QUARANTINED: 409,
+  SNAPSHOT_INCOMPATIBLE: 409,
+  TURN_FAILED: 422,
+  NOT_RUNNING: 503,
+  STORE_ERROR: 503,
+};
+
+/** Fastify's own errors, in words that help. */
+const WORDS: Record<string, [code: string, message: string]> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: ['BODY_TOO_LARGE', 'The body is larger than 64 KB. Send less; nothing of it was applied.'],
+  FST_ERR_CTP_INVALID_JSON_BODY: ['INVALID_JSON', 'The body is not JSON. Nothing of it was applied.'],
+  FST_ERR_CTP_EMPTY_JSON_BODY: ['INVALID_JSON', 'The body is empty. Send JSON.'],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: ['INVALID_MEDIA_TYPE', 'Send the body as application/json.'],
+};
+
+export async function perdureHttp(app: FastifyInstance, options: HttpOptions): Promise<void> {
+  app.addHook('onRoute', (route) => {
+    route.bodyLimit ??= 64 * 1024;
+  });
+  app.setErrorHandler((error: Error & { code?: string; statusCode?: number }, request, reply) => {
+    const [code, message] = WORDS[error.code ?? ''] ?? [error.code ?? 'INTERNAL', error.message];
+    const status = error instanceof PerdureError ? (STATUSES[error.code] ?? 500) : (error.statusCode ?? 500);
+    if (status >= 500) request.log.error({ err: error }, 'request failed');
+    return reply.code(status).send({ status: 'error', code, message });
+  });
+  app.setNotFoundHandler((request, reply) => notFound(reply, `There is nothing at ${request.method} ${request.url}.`));
+  for (const routes of [participantRoutes, messageRoutes, operationRoutes, pageRoutes]) await app.register(routes, options);
+}
