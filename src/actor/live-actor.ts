@@ -216,7 +216,7 @@ export class LiveActor {
         return this.#deliver(ambient, this.#root, stimulus.event, undefined);
       case 'relay': {
         const target = this.#find(this.#root, stimulus.sessionId);
-        if (!target || target.getSnapshot().status !== 'active') return nothing();
+        if (target?.getSnapshot().status !== 'active') return nothing();
         return this.#deliver(ambient, target, stimulus.event, target);
       }
       case 'timer': {

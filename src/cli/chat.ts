@@ -42,7 +42,8 @@ export async function chat(phone: string, { url, flow }: { url: string; flow: st
     }
   })();
   for await (const line of terminal) {
-    if (line.trim()) await call(url, '/messages', { channel: 'terminal', id: randomUUID(), from: phone_number, text: line });
+    if (line.trim())
+      await call(url, '/messages', { channel: 'terminal', id: randomUUID(), from: phone_number, text: line });
     await print();
     terminal.prompt();
   }
@@ -53,10 +54,16 @@ async function call(url: string, path: string, body?: unknown): Promise<any> {
   let response: Response;
   try {
     response = await fetch(new URL(path, url), {
-      ...(body !== undefined && { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+      ...(body !== undefined && {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      }),
     });
   } catch {
-    throw new InvalidArgumentError(`There is no server at ${url}. Start one with 'perdure start', or say where it is with --url.`);
+    throw new InvalidArgumentError(
+      `There is no server at ${url}. Start one with 'perdure start', or say where it is with --url.`,
+    );
   }
   const answer = (await response.json()) as { status: string; result: unknown; message: string };
   if (answer.status !== 'ok') throw new InvalidArgumentError(answer.message);

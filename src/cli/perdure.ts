@@ -12,11 +12,14 @@ const positive = (text: string): number => {
 
 const port = (text: string): number => {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 0 || value > 65_535) throw new InvalidOption('It must be a port, 0 to 65535.');
+  if (!Number.isInteger(value) || value < 0 || value > 65_535)
+    throw new InvalidOption('It must be a port, 0 to 65535.');
   return value;
 };
 
-const program = new Command('perdure').description('Durable actors for XState: studies and services that survive any crash.');
+const program = new Command('perdure').description(
+  'Durable actors for XState: studies and services that survive any crash.',
+);
 
 program
   .command('start')
@@ -24,7 +27,11 @@ program
   .option('-d, --database <file>', 'the SQLite file', 'perdure.db')
   .option('-p, --port <port>', 'where to listen', port, 3000)
   .option('--host <address>', 'on which address', '127.0.0.1')
-  .option('--time-scale <factor>', 'let time run faster, for a demonstration; a restart goes on at the same pace', positive)
+  .option(
+    '--time-scale <factor>',
+    'let time run faster, for a demonstration; a restart goes on at the same pace',
+    positive,
+  )
   .option('--wait <duration>', 'wait for another process to let go of the file, e.g. 10s', '0ms')
   .option('--system-prompt <file>', "the conversation's system prompt")
   .option('--log-level <level>', 'trace, debug, info, warn, error or silent', 'info')

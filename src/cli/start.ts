@@ -28,7 +28,9 @@ export async function start(options: StartOptions): Promise<void> {
     : pino({ level: options.logLevel });
   const systemPrompt = loadSystemPrompt(options.systemPrompt);
   const { OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseURL, OPENAI_MODEL: model } = process.env;
-  const generate = apiKey ? createGenerator({ apiKey, ...(baseURL && { baseURL }), ...(model && { model }) }) : offlineResponder;
+  const generate = apiKey
+    ? createGenerator({ apiKey, ...(baseURL && { baseURL }), ...(model && { model }) })
+    : offlineResponder;
   const conversation = createConversationFlow({ generate });
   const runtime = createRuntime({
     database: `sqlite:${options.database}`,
@@ -40,14 +42,16 @@ export async function start(options: StartOptions): Promise<void> {
   });
   await runtime.start();
 
-  const app = Fastify({ loggerInstance: logger, disableRequestLogging: true });
+  const app = Fastify();
   await app.register(perdureHttp, { runtime, participants: new Participants({ runtime, conversation, systemPrompt }) });
   try {
     await app.listen({ port: options.port, host: options.host });
   } catch (error) {
     await runtime.stop();
     if ((error as { code?: string }).code !== 'EADDRINUSE') throw error;
-    throw new InvalidArgumentError(`Port ${options.port} is in use. Stop the program that listens there, or choose another one with --port.`);
+    throw new InvalidArgumentError(
+      `Port ${options.port} is in use. Stop the program that listens there, or choose another one with --port.`,
+    );
   }
   const { port } = app.server.address() as { port: number };
   console.log(`Perdure is ready at http://${options.host}:${port}`);

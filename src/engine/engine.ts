@@ -212,9 +212,9 @@ export class Engine {
     key: string,
     recipient: string,
     payload: object,
+    at: number,
     kind: OutboxRow['kind'] = 'message',
   ): OutboxRow {
-    const at = this.#clock.now();
     return {
       id: this.#store.nextId('outbox_messages'),
       participant_id: actor?.participantId ?? null,
@@ -449,7 +449,13 @@ export class Engine {
       };
     }
     const notices = (item.notices ?? []).map(({ recipient, payload }, i) =>
-      this.message(address, `${formatAddress(address)}:${row.version}:notice:${i}`, recipient, payload),
+      this.message(
+        address,
+        `${formatAddress(address)}:${item.inbound?.message_id}:notice:${i}`,
+        recipient,
+        payload,
+        at,
+      ),
     );
     if (notices.length > 0) commit.outbox = notices;
     const unchanged =
@@ -483,10 +489,10 @@ export class Engine {
       const key = `${formatAddress(address)}:${version}:${i}`;
       if (emitted.type === 'perdure.send') {
         const to = emitted['to'] as Address;
-        outbox.push(this.message(address, key, formatAddress(to), { to, event: emitted['event'] }, 'event'));
+        outbox.push(this.message(address, key, formatAddress(to), { to, event: emitted['event'] }, at, 'event'));
       } else if (flow.outgoing.includes(emitted.type)) {
         const recipient = (emitted['to'] as string | undefined) ?? row.address ?? address.participantId;
-        outbox.push(this.message(address, key, recipient, emitted));
+        outbox.push(this.message(address, key, recipient, emitted, at));
       }
       const record = flow.record?.(emitted as never, { participantId: address.participantId, at });
       if (record) records.push(record);
@@ -611,7 +617,13 @@ export class Engine {
         },
       }),
       outbox: notices.map(({ recipient, payload }, i) =>
-        this.message(address, `${formatAddress(address)}:${item.inbound?.message_id}:failure:${i}`, recipient, payload),
+        this.message(
+          address,
+          `${formatAddress(address)}:${item.inbound?.message_id}:failure:${i}`,
+          recipient,
+          payload,
+          at,
+        ),
       ),
     };
     const outcome = await this.write(commit);

@@ -20,7 +20,9 @@ export function createConversationFlow({ generate }: { generate: Generate }) {
     note: (emitted) =>
       emitted.type === 'failure' ? `no reply after ${emitted.attempts} attempts: ${emitted.error}` : null,
     project: ({ participantId, before, after, at }) =>
-      participation('conversation_participants', participantId, before, after, at, (snapshot) => snapshot.hasTag('paused')),
+      participation('conversation_participants', participantId, before, after, at, (snapshot) =>
+        snapshot.hasTag('paused'),
+      ),
   });
 }
 

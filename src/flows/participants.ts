@@ -61,7 +61,8 @@ export class Participants {
       throw new InvalidArgumentError('study_days must be a whole number above 0.');
     }
     const weeklyReset = enrolment.weekly_reset === undefined ? undefined : Date.parse(enrolment.weekly_reset);
-    if (Number.isNaN(weeklyReset)) throw new InvalidArgumentError('weekly_reset must be an instant like 2026-11-23T10:00:00Z.');
+    if (Number.isNaN(weeklyReset))
+      throw new InvalidArgumentError('weekly_reset must be an instant like 2026-11-23T10:00:00Z.');
     const row = {
       ...this.#common(phoneNumber, name, timezone),
       daily_prompt_time: dailyPromptTime,
@@ -115,7 +116,16 @@ export class Participants {
   #common(phone_number: string, name: string | undefined, timezone: string): Participant {
     const now = new Date(this.#options.runtime.clock.now()).toISOString();
     const id = `p_${randomBytes(8).toString('hex')}`;
-    return { id, phone_number, name: name ?? null, timezone, status: 'active', enrolled_at: now, created_at: now, updated_at: now };
+    return {
+      id,
+      phone_number,
+      name: name ?? null,
+      timezone,
+      status: 'active',
+      enrolled_at: now,
+      created_at: now,
+      updated_at: now,
+    };
   }
 
   async #enrol(table: ParticipantTable, row: Participant, flowType: string, input: unknown): Promise<void> {

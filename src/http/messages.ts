@@ -19,16 +19,33 @@ export async function messageRoutes(app: FastifyInstance, { runtime }: HttpOptio
 
   app.get<{ Params: { id: string } }>('/participants/:id/messages', async ({ params: { id } }, reply) => {
     const { knex } = runtime;
-    if (!(await knex('flow_states').where({ participant_id: id }).first('id'))) return notFound(reply, `There is no participant ${id}.`);
+    if (!(await knex('flow_states').where({ participant_id: id }).first('id')))
+      return notFound(reply, `There is no participant ${id}.`);
     const [received, sent] = await Promise.all([
       knex('inbox').where({ participant_id: id }).whereNot({ channel: 'perdure' }).orderBy('id'),
       knex('outbox_messages').where({ participant_id: id, kind: 'message' }).orderBy('id'),
     ]);
     const messages = [
-      ...received.map((row) => ({ order: 0, at: row.applied_at, direction: 'in', id: row.message_id, text: row.text, channel: row.channel })),
+      ...received.map((row) => ({
+        order: 0,
+        at: row.applied_at,
+        direction: 'in',
+        id: row.message_id,
+        text: row.text,
+        channel: row.channel,
+      })),
       ...sent.map((row) => {
         const { text, options } = parse(row.payload) as { text: string; options?: unknown };
-        return { order: 1, at: row.created_at, direction: 'out', id: String(row.id), text, options, status: row.status, to: row.recipient };
+        return {
+          order: 1,
+          at: row.created_at,
+          direction: 'out',
+          id: String(row.id),
+          text,
+          options,
+          status: row.status,
+          to: row.recipient,
+        };
       }),
     ];
     messages.sort((a, b) => a.at - b.at || a.order - b.order);

@@ -8,14 +8,21 @@ export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOpt
   app.get('/health', async (_, reply) => {
     const { status } = runtime.health();
     const running = status === 'running';
-    if (!running) return reply.code(503).send({ status: 'error', code: 'NOT_RUNNING', message: `The runtime is ${status}.` });
+    if (!running)
+      return reply.code(503).send({ status: 'error', code: 'NOT_RUNNING', message: `The runtime is ${status}.` });
     return ok({ status, now: new Date(runtime.clock.now()).toISOString() });
   });
 
   app.get<{ Querystring: { participant?: string; limit?: string } }>('/timers', async ({ query }) => {
-    const rows = runtime.knex('flow_states').whereNotNull('next_due_at').where({ status: 'active' }).orderBy('next_due_at');
+    const rows = runtime
+      .knex('flow_states')
+      .whereNotNull('next_due_at')
+      .where({ status: 'active' })
+      .orderBy('next_due_at');
     const limited = rows.limit(Math.min(Number(query.limit) || 1000, 10_000));
-    const found = await (query.participant === undefined ? limited : limited.where({ participant_id: query.participant }));
+    const found = await (query.participant === undefined
+      ? limited
+      : limited.where({ participant_id: query.participant }));
     const now = runtime.clock.now();
     const timers = found.flatMap((row) =>
       (JSON.parse(row.state_data).timers as PendingTimer[]).map(({ event, dueAt }, i) => ({
@@ -37,7 +44,14 @@ export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOpt
     if (!row) return notFound(reply, `There is no participant ${id}.`);
     const actor = runtime.actor(row.flow_type, id);
     const [described, snapshot, timers] = [await actor.describe(), await actor.getSnapshot(), await actor.timers()];
-    return ok({ flow: row.flow_type, ...described, context: snapshot.context, tags: [...(snapshot.tags ?? [])], timers, now: runtime.clock.now() });
+    return ok({
+      flow: row.flow_type,
+      ...described,
+      context: snapshot.context,
+      tags: [...(snapshot.tags ?? [])],
+      timers,
+      now: runtime.clock.now(),
+    });
   });
 
   app.get<{ Params: { id: string } }>('/participants/:id/journal', async ({ params: { id } }) => {

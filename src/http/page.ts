@@ -12,7 +12,11 @@ export async function pageRoutes(app: FastifyInstance): Promise<void> {
   for (const [path, file, type] of FILES) {
     const content = await readFile(new URL(`./page/${file}`, import.meta.url));
     app.get(path, (_, reply) =>
-      reply.type(type).header('content-security-policy', "default-src 'self'").header('x-content-type-options', 'nosniff').send(content),
+      reply
+        .type(type)
+        .header('content-security-policy', "default-src 'self'")
+        .header('x-content-type-options', 'nosniff')
+        .send(content),
     );
   }
 }

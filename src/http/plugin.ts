@@ -36,22 +36,27 @@ const STATUSES: Record<string, number> = {
 
 /** Fastify's own errors, in words that help. */
 const WORDS: Record<string, [code: string, message: string]> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: ['BODY_TOO_LARGE', 'The body is larger than 64 KB. Send less; nothing of it was applied.'],
+  FST_ERR_CTP_BODY_TOO_LARGE: [
+    'BODY_TOO_LARGE',
+    'The body is larger than 64 KB. Send less; nothing of it was applied.',
+  ],
   FST_ERR_CTP_INVALID_JSON_BODY: ['INVALID_JSON', 'The body is not JSON. Nothing of it was applied.'],
   FST_ERR_CTP_EMPTY_JSON_BODY: ['INVALID_JSON', 'The body is empty. Send JSON.'],
   FST_ERR_CTP_INVALID_MEDIA_TYPE: ['INVALID_MEDIA_TYPE', 'Send the body as application/json.'],
 };
 
 export async function perdureHttp(app: FastifyInstance, options: HttpOptions): Promise<void> {
+  const { runtime } = options;
   app.addHook('onRoute', (route) => {
     route.bodyLimit ??= 64 * 1024;
   });
   app.setErrorHandler((error: Error & { code?: string; statusCode?: number }, request, reply) => {
     const [code, message] = WORDS[error.code ?? ''] ?? [error.code ?? 'INTERNAL', error.message];
     const status = error instanceof PerdureError ? (STATUSES[error.code] ?? 500) : (error.statusCode ?? 500);
-    if (status >= 500) request.log.error({ err: error }, 'request failed');
+    if (status >= 500) runtime.events.emit('fault', { during: `${request.method} ${request.url}`, error });
     return reply.code(status).send({ status: 'error', code, message });
   });
   app.setNotFoundHandler((request, reply) => notFound(reply, `There is nothing at ${request.method} ${request.url}.`));
-  for (const routes of [participantRoutes, messageRoutes, operationRoutes, pageRoutes]) await app.register(routes, options);
+  for (const routes of [participantRoutes, messageRoutes, operationRoutes, pageRoutes])
+    await app.register(routes, options);
 }

@@ -206,7 +206,7 @@ export class Inbound {
     const key = `${message.channel}:${message.id}`;
     const outcome = await engine.write({
       inbound: { ...this.#mark(message, sender), participant_id: null, flow_type: null, applied_at: clock.now() },
-      ...(text && { outbox: [engine.message(null, key, sender, essential(text))] }),
+      ...(text && { outbox: [engine.message(null, key, sender, essential(text), clock.now())] }),
       ...(also && { also }),
     });
     if (outcome.result === 'failed') throw outcome.error;

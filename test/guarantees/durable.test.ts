@@ -4,7 +4,11 @@ import { defineFlow } from '../../src/index.ts';
 import { createTestRuntime } from '../../src/testing/index.ts';
 
 const machine = setup({
-  types: { context: {} as { count: number }, events: {} as { type: 'inc' } | { type: 'ask' }, emitted: {} as { type: 'message'; text: string } },
+  types: {
+    context: {} as { count: number },
+    events: {} as { type: 'inc' } | { type: 'ask' },
+    emitted: {} as { type: 'message'; text: string },
+  },
   actors: { answer: fromPromise(async ({ input }: { input: number }) => input * 2) },
 }).createMachine({
   id: 'counter',
@@ -12,11 +16,20 @@ const machine = setup({
   initial: 'idle',
   states: {
     idle: {
-      on: { inc: { actions: [assign({ count: ({ context }) => context.count + 1 }), emit({ type: 'message', text: 'hi' })] }, ask: 'asking' },
+      on: {
+        inc: {
+          actions: [assign({ count: ({ context }) => context.count + 1 }), emit({ type: 'message', text: 'hi' })],
+        },
+        ask: 'asking',
+      },
       after: { 60000: 'late' },
     },
     asking: {
-      invoke: { src: 'answer', input: ({ context }) => context.count, onDone: { target: 'idle', actions: assign({ count: ({ event }) => event.output }) } },
+      invoke: {
+        src: 'answer',
+        input: ({ context }) => context.count,
+        onDone: { target: 'idle', actions: assign({ count: ({ event }) => event.output }) },
+      },
     },
     late: {},
   },
