@@ -39,6 +39,8 @@ export interface RuntimeOptions {
   clock?: Clock;
   /** Runs time so many times as fast, from where this database's clock stands. Default: as fast as it last did, or 1. */
   timeScale?: number;
+  /** What `random()` gives in turns, in place of the seeded generator. Numbers in [0, 1). */
+  random?: () => number;
   /** Seeds `random()` in turns. Default: a seed that is made once and kept in the database. */
   seed?: string;
   sqlite?: SqliteOptions;
@@ -124,6 +126,7 @@ export class Runtime {
         clock,
         flows: this.#flows,
         events: this.events,
+        random: options.random,
         seed: options.seed ?? (await seedOf(store)),
         cacheSize: options.cacheSize ?? 10_000,
         journal: options.journal ?? true,

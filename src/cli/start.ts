@@ -53,9 +53,6 @@ export async function start(options: StartOptions): Promise<void> {
       `Port ${options.port} is in use. Stop the program that listens there, or choose another one with --port.`,
     );
   }
-  const { port } = app.server.address() as { port: number };
-  console.log(`Perdure is ready at http://${options.host}:${port}`);
-
   let stopping = false;
   const stop = async (signal: string) => {
     if (stopping) process.exit(1);
@@ -67,4 +64,7 @@ export async function start(options: StartOptions): Promise<void> {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+
+  const { port } = app.server.address() as { port: number };
+  console.log(`Perdure is ready at http://${options.host}:${port}`);
 }

@@ -45,6 +45,8 @@ export interface EngineOptions {
   flows: ReadonlyMap<string, AnyFlow>;
   clock: Clock;
   events: EventChannel;
+  /** In place of the seeded generator. */
+  random: (() => number) | undefined;
   /** Seeds `random()` in turns. */
   seed: string;
   /** How many actors stay in memory while idle. */
@@ -678,12 +680,14 @@ export class Engine {
     let drawn = 0;
     return {
       now: () => at,
-      random: () => {
-        const hash = createHash('sha256')
-          .update(`${this.#options.seed}|${formatAddress(address)}|${version}|${drawn++}`)
-          .digest();
-        return hash.readUIntBE(0, 6) / 2 ** 48;
-      },
+      random:
+        this.#options.random ??
+        (() => {
+          const hash = createHash('sha256')
+            .update(`${this.#options.seed}|${formatAddress(address)}|${version}|${drawn++}`)
+            .digest();
+          return hash.readUIntBE(0, 6) / 2 ** 48;
+        }),
     };
   }
 }
