@@ -72,12 +72,22 @@ export class TurnFailedError extends PerdureError {
 export class NotSerializableError extends PerdureError {
   readonly code = 'NOT_SERIALIZABLE';
   readonly path: string;
+  readonly #what: string;
+
   constructor(path: string, what: string, options: { address?: Address } = {}) {
+    const where = path.replace(/^\./, '');
+    const whose = options.address ? ` of ${formatAddress(options.address)}` : '';
     super(
-      `${path} is ${what}, which cannot be stored. Keep plain data there (JSON, Date, Map, Set, BigInt, Error, …).`,
+      `${where}${whose} is ${what}, which cannot be stored. Keep plain data there (JSON, Date, Map, Set, BigInt, Error, …).`,
       options,
     );
-    this.path = path;
+    this.path = where;
+    this.#what = what;
+  }
+
+  /** The same error, with the actor that it is about. */
+  at(address: Address): NotSerializableError {
+    return new NotSerializableError(this.path, this.#what, { address });
   }
 }
 

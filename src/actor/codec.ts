@@ -1,15 +1,17 @@
 /**
  * Lossless snapshots. A value that is plain JSON is stored as plain JSON. One that holds more (undefined, NaN, -0, Date,
- * Map, Set, BigInt, RegExp, URL, Error, typed arrays, shared or circular references) is stored as readable JSON with
- * superjson's annotations beside it, under `meta`. What cannot be kept is an error that names its path.
+ * Map, Set, BigInt, RegExp, URL, Error, typed arrays, shared or circular references) is stored twice: as JSON for people
+ * and for SQL, which may lose something, and beside it, under `lossless`, in devalue's encoding, from which it is read.
+ * What cannot be kept is an error that names its path.
  */
-import SuperJSON, { type SuperJSONResult } from 'superjson';
+import * as devalue from 'devalue';
 import { NotSerializableError } from '../errors.ts';
 
-/** What JSON alone would lose goes in `meta`. */
 export interface Encoded {
+  /** The value as far as JSON can hold it. */
   json: unknown;
-  meta?: NonNullable<SuperJSONResult['meta']>;
+  /** devalue's text, where that is not all of it. */
+  lossless?: string;
 }
 
 /**
@@ -20,32 +22,63 @@ export interface Encoded {
 export function encode(value: unknown, root: string): Encoded {
   if (isPlain(value) || inspect(value, root, []) === 'plain') return { json: value };
   try {
-    return rich.serialize(value) as Encoded;
+    return { json: readable(value, []), lossless: devalue.stringify(value, REDUCERS) };
   } catch (cause) {
     throw new NotSerializableError(root, `a value that could not be encoded (${(cause as Error).message})`);
   }
 }
 
 /** The value that was encoded. */
-export function decode({ json, meta }: Encoded): unknown {
-  return meta ? rich.deserialize({ json, meta } as SuperJSONResult, { inPlace: true }) : json;
+export function decode({ json, lossless }: Encoded): unknown {
+  return lossless === undefined ? json : devalue.parse(lossless, REVIVERS);
+}
+
+/** An object as the JSON text of `state_data`: its keys stay at the top, `lossless` comes beside them. */
+export function encodeState(state: object): string {
+  const { json, lossless } = encode(state, '');
+  return JSON.stringify(lossless === undefined ? json : { ...(json as object), lossless });
+}
+
+/** The object of a text made by {@link encodeState}. */
+export function decodeState(text: string): any {
+  const { lossless, ...json } = JSON.parse(text);
+  return decode({ json, ...(lossless !== undefined && { lossless }) });
 }
 
 /** {@link encode} as one JSON text. */
 export function stringify(value: unknown, root: string): string {
-  const { json, meta } = encode(value, root);
+  const { json, lossless } = encode(value, root);
   // The envelope is needed only where a plain value could be mistaken for one.
-  return meta || isEnvelope(json) ? JSON.stringify({ $json: json, $meta: meta ?? null }) : JSON.stringify(json);
+  return lossless !== undefined || isEnvelope(json)
+    ? JSON.stringify({ $json: json, $lossless: lossless ?? null })
+    : JSON.stringify(json);
 }
 
 /** The value of a text made by {@link stringify}. */
 export function parse(text: string): unknown {
   const value = JSON.parse(text);
-  return isEnvelope(value) ? decode({ json: value.$json, ...(value.$meta && { meta: value.$meta }) }) : value;
+  if (!isEnvelope(value)) return value;
+  return decode({ json: value.$json, ...(value.$lossless !== null && { lossless: value.$lossless }) });
 }
 
-function isEnvelope(value: unknown): value is { $json: unknown; $meta: Encoded['meta'] | null } {
-  return typeof value === 'object' && value !== null && '$json' in value && '$meta' in value;
+function isEnvelope(value: unknown): value is { $json: unknown; $lossless: string | null } {
+  return typeof value === 'object' && value !== null && '$json' in value && '$lossless' in value;
+}
+
+/** A value as people read it in the database. */
+function readable(value: unknown, ancestors: unknown[]): unknown {
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value !== 'object' || value === null) return value ?? null;
+  if (ancestors.includes(value)) return '[circular]';
+  const inner = (part: unknown) => readable(part, [...ancestors, value]);
+  if (Array.isArray(value)) return value.map(inner);
+  if (value instanceof Map) return [...value].map((entry) => entry.map(inner));
+  if (value instanceof Set) return [...value].map(inner);
+  if (value instanceof Error) return { name: value.name, message: value.message };
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString();
+  if (value instanceof RegExp || value instanceof URL) return String(value);
+  if (ArrayBuffer.isView(value)) return [...(value as Uint8Array)];
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, inner(part)]));
 }
 
 /** Beyond this depth a value is checked for cycles; real snapshots stay far below it. */
@@ -143,8 +176,6 @@ const TYPED_ARRAYS = new Set(
   ].map((type) => type.prototype as unknown),
 );
 
-const rich = new SuperJSON();
-
 const ERRORS: Record<string, ErrorConstructor> = {
   Error,
   EvalError,
@@ -155,34 +186,26 @@ const ERRORS: Record<string, ErrorConstructor> = {
   URIError,
 };
 
-// superjson keeps an error's name and message only; the stack, the cause and own properties matter to whoever reads it later.
-rich.registerCustom<Error, any>(
-  {
-    isApplicable: (value): value is Error => value instanceof Error,
-    serialize: (error) => ({
-      type: Object.keys(ERRORS).find((name) => Object.getPrototypeOf(error) === ERRORS[name]?.prototype) ?? 'Error',
-      name: error.name,
-      message: error.message,
-      ...(error.stack !== undefined && { stack: error.stack }),
-      ...('cause' in error && { cause: error.cause }),
-      own: Object.fromEntries(Object.entries(error).filter(([key]) => key !== 'cause' && key !== 'name')),
-    }),
-    deserialize: ({ type, name, message, stack, own, ...rest }) => {
-      const error = new (ERRORS[type] ?? Error)(message, 'cause' in rest ? { cause: rest.cause } : undefined);
-      if (error.name !== name)
-        Object.defineProperty(error, 'name', { value: name, configurable: true, writable: true });
-      Object.defineProperty(error, 'stack', { value: stack, configurable: true, writable: true });
-      return Object.assign(error, own);
+// devalue leaves errors to its users: here with class, name, message, stack, cause and own properties.
+const REDUCERS = {
+  Error: (value: unknown) =>
+    value instanceof Error && {
+      type: Object.keys(ERRORS).find((name) => Object.getPrototypeOf(value) === ERRORS[name]?.prototype) ?? 'Error',
+      name: value.name,
+      message: value.message,
+      stack: value.stack,
+      ...('cause' in value && { cause: value.cause }),
+      own: Object.fromEntries(Object.entries(value).filter(([key]) => key !== 'cause' && key !== 'name')),
     },
-  },
-  'Error',
-);
+};
 
-rich.registerCustom<Date, string>(
-  {
-    isApplicable: (value): value is Date => value instanceof Date && Number.isNaN(value.getTime()),
-    serialize: () => 'Invalid Date',
-    deserialize: () => new Date(Number.NaN),
+const REVIVERS = {
+  Error: ({ type, name, message, stack, own, ...rest }: any) => {
+    const error = new (ERRORS[type] ?? Error)(message, 'cause' in rest ? { cause: rest.cause } : undefined);
+    const define = (key: string, value: unknown) =>
+      Object.defineProperty(error, key, { value, configurable: true, writable: true });
+    if (error.name !== name) define('name', name);
+    define('stack', stack);
+    return Object.assign(error, own);
   },
-  'InvalidDate',
-);
+};

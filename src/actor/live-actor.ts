@@ -31,7 +31,7 @@ import {
   TurnFailedError,
 } from '../errors.ts';
 import { type Ambient, withAmbient } from '../machine/ambient.ts';
-import { decode, encode, isPlain } from './codec.ts';
+import { decodeState, encodeState, isPlain } from './codec.ts';
 import { inlineSpawn, kindOf } from './logic.ts';
 import { asProcess, hasProcesses, type Processes } from './processes.ts';
 import { type ActorPath, collectRefs, detachRefs, isInTree, pathOf, resolvePath } from './refs.ts';
@@ -238,24 +238,11 @@ export class LiveActor {
     const timers = this.timers;
     if (timers.length > 0) stored.timers = timers;
     if (isPlain(stored)) return JSON.stringify(stored);
-    let encoded: ReturnType<typeof encode>;
     try {
-      encoded = encode(
-        detachRefs(this.#root, stored, (ref) => this.#persist(ref)),
-        '',
-      );
+      return encodeState(detachRefs(this.#root, stored, (ref) => this.#persist(ref)));
     } catch (error) {
-      if (!(error instanceof NotSerializableError)) throw error;
-      throw new NotSerializableError(
-        error.path.replace(/^\./, ''),
-        error.message.split(' is ')[1]?.split(', which')[0] ?? 'a value',
-        {
-          address: this.#host.address,
-        },
-      );
+      throw error instanceof NotSerializableError ? error.at(this.#host.address) : error;
     }
-    const json = encoded.json as object;
-    return JSON.stringify(encoded.meta ? { ...json, meta: encoded.meta } : json);
   }
 
   /** Carries out what the turn may do now that it has committed. Never throws. */
@@ -446,8 +433,7 @@ function storedTimer({ id, event, dueAt, source, target }: Timer): StoredTimer {
 function readStored(text: string, address: Address): StoredActor {
   let stored: any;
   try {
-    const { meta, ...json } = JSON.parse(text);
-    stored = decode(meta ? { json, meta } : { json });
+    stored = decodeState(text);
   } catch (cause) {
     throw incompatible(address, `state_data is not readable (${(cause as Error).message})`, cause);
   }

@@ -1,4 +1,4 @@
-import { decode, encode } from '../actor/codec.ts';
+import { decodeState, encodeState } from '../actor/codec.ts';
 import { formatAddress, SnapshotIncompatibleError } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { ActorRow } from '../store/rows.ts';
@@ -21,8 +21,7 @@ export function migrateState(
   if (row.flow_version > flow.version) throw refuse("start the release of Perdure's application that wrote it");
   let stored: any;
   try {
-    const { meta, ...json } = JSON.parse(row.state_data);
-    stored = decode(meta ? { json, meta } : { json });
+    stored = decodeState(row.state_data);
   } catch (cause) {
     throw refuse(`state_data is not readable (${(cause as Error).message})`, cause);
   }
@@ -36,6 +35,5 @@ export function migrateState(
     }
     if (typeof stored.snapshot?.status !== 'string') throw refuse(`migrate[${version}] did not return a snapshot`);
   }
-  const { json, meta } = encode(stored, 'snapshot');
-  return JSON.stringify(meta ? { ...(json as object), meta } : json);
+  return encodeState(stored);
 }
