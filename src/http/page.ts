@@ -14,7 +14,7 @@ export async function pageRoutes(app: FastifyInstance): Promise<void> {
     app.get(path, (_, reply) =>
       reply
         .type(type)
-        .header('content-security-policy', "default-src 'self'")
+        .header('content-security-policy', "default-src 'self'; img-src 'self' data:")
         .header('x-content-type-options', 'nosniff')
         .send(content),
     );

@@ -129,12 +129,12 @@ function showMessages(messages) {
     ),
   );
   if (!changed) return;
-  chat.scrollTop = chat.scrollHeight;
   const last = messages.at(-1);
   const options = last?.direction === 'out' ? (last.options ?? []) : [];
   $('options').replaceChildren(
     ...options.map(({ id, label }) => element('button', { type: 'button', text: label, onclick: () => say(id) })),
   );
+  chat.scrollTop = chat.scrollHeight;
 }
 
 async function say(text) {
