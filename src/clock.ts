@@ -5,18 +5,19 @@
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
-  /** Calls `fn` once after `ms` of this clock's milliseconds (never more than {@link LONGEST_WAIT}). */
+  /** Calls `fn` once, after about `ms` of this clock's milliseconds; of a long wait, it may be long before. */
   setTimeout(fn: () => void, ms: number): unknown;
   clearTimeout(handle: unknown): void;
 }
 
-/** No timer is armed for longer, in ms: Node's `setTimeout` fires at once beyond 24.8 days, and clocks may be adjusted. */
-export const LONGEST_WAIT = 30_000;
+/** In real ms. Node's `setTimeout` fires at once beyond 24.8 days, and a wall clock may be adjusted while one waits. */
+const LONGEST_WAIT = 30_000;
+const setRealTimeout = (fn: () => void, ms: number) => setTimeout(fn, Math.min(ms, LONGEST_WAIT));
 
 /** The wall clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
-  setTimeout: (fn, ms) => setTimeout(fn, ms),
+  setTimeout: setRealTimeout,
   clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
 };
 
@@ -31,7 +32,7 @@ export interface ClockAnchor {
 export function scaledClock(anchor: ClockAnchor): Clock {
   return {
     now: () => Math.floor(anchor.virtual + (Date.now() - anchor.real) * anchor.scale),
-    setTimeout: (fn, ms) => setTimeout(fn, Math.ceil(ms / anchor.scale)),
+    setTimeout: (fn, ms) => setRealTimeout(fn, Math.ceil(ms / anchor.scale)),
     clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
   };
 }

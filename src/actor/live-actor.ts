@@ -47,13 +47,15 @@ export type Stimulus =
   | { kind: 'emit'; event: AnyEventObject }
   | { kind: 'stop' };
 
-/** A delayed event with its absolute deadline, in ms since the epoch. */
+/** A delayed event with its absolute deadline, in whole ms since the epoch. */
 export interface Timer {
   id: string | undefined;
   event: AnyEventObject;
   dueAt: number;
   source: AnyActorRef;
   target: AnyActorRef;
+  /** Another one of its id was scheduled or has fired: as in XState, `cancel` does not find this one any more. */
+  stray: boolean;
 }
 
 /** A deadline as people and the database see it. */
@@ -63,6 +65,7 @@ export interface StoredTimer {
   dueAt: number;
   source?: ActorPath;
   target?: ActorPath;
+  stray?: true;
 }
 
 /** What one turn did, apart from the actor's new state. */
@@ -97,6 +100,7 @@ interface StoredActor {
 }
 
 type Internals = AnyActorRef & {
+  id: string;
   logic: AnyActorLogic;
   sessionId: string;
   _actorScope: { sessionId: string; emit: unknown; actionExecutor: (action: ExecutableAction) => void };
@@ -126,7 +130,8 @@ export class LiveActor {
   #births = 0;
   /** In order of deadline; of equal ones, the one scheduled first comes first. */
   #timers: Timer[] = [];
-  #sessionIds = new WeakMap<object, string>();
+  /** Of stored children, by their snapshots: XState would give them new ones. */
+  #identities = new WeakMap<object, Identity>();
 
   private constructor(host: Host, inspect: ((event: InspectionEvent) => void) | undefined) {
     this.#host = host;
@@ -164,7 +169,7 @@ export class LiveActor {
     const actor = new LiveActor(host, inspect);
     const stored = readStored(text, host.address);
     actor.#births = stored.births;
-    rememberSessions(stored.snapshot, actor.#sessionIds);
+    rememberIdentities(stored.snapshot, actor.#identities);
     const placeRefs = text.includes('"xstate$$type"') ? collectRefs(stored) : undefined;
     actor.#restoring = true;
     try {
@@ -223,6 +228,7 @@ export class LiveActor {
         const timer = this.#timers[0];
         if (!timer || timer.dueAt > ambient.now()) return nothing();
         this.#timers.shift();
+        this.#disown(timer.source, timer.id);
         return { ...this.#deliver(ambient, timer.target, timer.event, timer.source), firedDueAt: timer.dueAt };
       }
       case 'emit':
@@ -291,8 +297,9 @@ export class LiveActor {
     if (!ref._parent) this.#takeHoldOfSystem(ref);
     else if (typeof ref.src !== 'string') throw inlineSpawn(`The actor ${formatAddress(this.#host.address)}`);
     const scope = ref._actorScope;
-    const known = this.#sessionIds.get((ref as unknown as { options: { snapshot?: object } }).options.snapshot ?? {});
-    if (!ref._parent || known) ref.sessionId = scope.sessionId = known ?? 'x:0';
+    const known = this.#identities.get((ref as unknown as { options: { snapshot?: object } }).options.snapshot ?? {});
+    if (!ref._parent || known) ref.sessionId = scope.sessionId = known?.sessionId ?? 'x:0';
+    if (known?.id !== undefined) ref.id = known.id;
     const kind = kindOf(ref.logic);
     if (kind !== 'machine' && kind !== 'reducer') {
       ref.logic = asProcess(ref, ref.logic, kind, (event) =>
@@ -323,9 +330,9 @@ export class LiveActor {
       } else this.#host.post({ kind: 'relay', sessionId: target.sessionId, event });
     };
     system.scheduler = {
+      // Rounded up: a fraction of a millisecond is not worth being early for, and databases hold whole numbers.
       schedule: (source: AnyActorRef, target: AnyActorRef, event: AnyEventObject, delay: number, id?: string) =>
-        this.#schedule({ id, event, source, target, dueAt: this.#at + Math.max(0, delay) }),
-      // Several pending events may share an id; cancel means all of them (SCXML 6.3).
+        this.#schedule({ id, event, source, target, dueAt: Math.ceil(this.#at + Math.max(0, delay)), stray: false }),
       cancel: (source: AnyActorRef, id: string) => this.#cancel((timer) => timer.source === source && timer.id === id),
       cancelAll: (source: AnyActorRef) => this.#cancel((timer) => timer.source === source),
     };
@@ -335,6 +342,7 @@ export class LiveActor {
     if (Number.isNaN(timer.dueAt)) {
       throw new TypeError(`The delay of '${timer.event.type}' is not a number. A delay is a number of milliseconds.`);
     }
+    this.#disown(timer.source, timer.id);
     if (timer.dueAt > LAST_INSTANT) return; // never: Infinity, or beyond what a Date can hold
     let at = this.#timers.length;
     while (at > 0 && this.#timers[at - 1]!.dueAt > timer.dueAt) at--;
@@ -342,16 +350,21 @@ export class LiveActor {
   }
 
   #cancel(matches: (timer: Timer) => boolean): void {
-    this.#timers = this.#timers.filter((timer) => !matches(timer));
+    this.#timers = this.#timers.filter((timer) => timer.stray || !matches(timer));
   }
 
-  #revive({ id, event, dueAt, source = [], target = [] }: StoredTimer): Timer[] {
+  #disown(source: AnyActorRef, id: string | undefined): void {
+    if (id === undefined) return;
+    for (const timer of this.#timers) if (timer.id === id && timer.source === source) timer.stray = true;
+  }
+
+  #revive({ id, event, dueAt, source = [], target = [], stray }: StoredTimer): Timer[] {
     const [from, to] = [resolvePath(this.#root, source), resolvePath(this.#root, target)];
     if (!from || !to)
       throw new Error(
         `the deadline of '${event.type}' belongs to a child '${(from ? target : source).join('/')}' that is not there`,
       );
-    return [{ id, event, dueAt, source: from, target: to }];
+    return [{ id, event, dueAt, source: from, target: to, stray: stray ?? false }];
   }
 
   #deliver(ambient: Ambient, target: AnyActorRef, event: AnyEventObject, source: AnyActorRef | undefined): Turn {
@@ -390,11 +403,12 @@ export class LiveActor {
       historyValue: mapValues(historyValue, (nodes: { id: string }[]) => nodes.map(({ id }) => ({ id }))),
       children: mapValues(
         children,
-        (child: Internals | undefined) =>
+        (child: Internals | undefined, key) =>
           child && {
             snapshot: this.#persist(child),
             sessionId: child.sessionId,
             ...defined({
+              id: child.id === key ? undefined : child.id,
               src: child.src,
               systemId: (child as any).systemId,
               syncSnapshot: (child as any)._syncSnapshot || undefined,
@@ -419,7 +433,7 @@ const LAST_INSTANT = 8.64e15;
 
 const nothing = (): Turn => ({ handled: false, event: undefined, emitted: [], actions: [], deliveries: [] });
 
-function storedTimer({ id, event, dueAt, source, target }: Timer): StoredTimer {
+function storedTimer({ id, event, dueAt, source, target, stray }: Timer): StoredTimer {
   const [from, to] = [pathOf(source), pathOf(target)];
   return {
     ...(id !== undefined && { id }),
@@ -427,6 +441,7 @@ function storedTimer({ id, event, dueAt, source, target }: Timer): StoredTimer {
     dueAt,
     ...(from.length > 0 && { source: from }),
     ...(to.length > 0 && { target: to }),
+    ...(stray && { stray: true as const }),
   };
 }
 
@@ -441,11 +456,17 @@ function readStored(text: string, address: Address): StoredActor {
   return { ...stored, births: stored.births ?? 0 };
 }
 
-function rememberSessions(snapshot: any, sessionIds: WeakMap<object, string>): void {
+interface Identity {
+  sessionId: string;
+  /** Where it is not the key under `children`: XState keeps a child spawned by an action without id under 'undefined'. */
+  id?: string;
+}
+
+function rememberIdentities(snapshot: any, identities: WeakMap<object, Identity>): void {
   for (const child of Object.values<any>(snapshot.children ?? {})) {
     if (!child?.snapshot) continue;
-    sessionIds.set(child.snapshot, child.sessionId);
-    rememberSessions(child.snapshot, sessionIds);
+    identities.set(child.snapshot, child);
+    rememberIdentities(child.snapshot, identities);
   }
 }
 
@@ -489,10 +510,10 @@ function turnFailed(address: Address, event: AnyEventObject, cause: unknown): Pe
 const defined = <T extends object>(object: T) =>
   Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as Partial<T>;
 
-function mapValues<T, R>(object: Record<string, T>, map: (value: T) => R): Record<string, R> {
+function mapValues<T, R>(object: Record<string, T>, map: (value: T, key: string) => R): Record<string, R> {
   const result: Record<string, R> = {};
   for (const key in object) {
-    const value = map(object[key] as T);
+    const value = map(object[key] as T, key);
     if (value !== undefined) result[key] = value;
   }
   return result;

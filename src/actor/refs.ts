@@ -6,7 +6,7 @@
  */
 import { type AnyActorLogic, type AnyActorRef, createActor, fromTransition } from 'xstate';
 
-/** Path of child ids from the root actor; the root itself is the empty path. */
+/** Path of keys under `children` from the root actor, as a rule the children's ids; the root itself is the empty path. */
 export type ActorPath = readonly string[];
 
 interface StoredRef {
@@ -21,8 +21,14 @@ const isActorRef = (value: unknown): value is AnyActorRef & { logic: AnyActorLog
 
 export function pathOf(ref: AnyActorRef): ActorPath {
   const path: string[] = [];
-  for (let at = ref; at._parent; at = at._parent) path.unshift(at.id);
+  for (let at = ref; at._parent; at = at._parent) path.unshift(keyOf(at, at._parent));
   return path;
+}
+
+function keyOf(child: AnyActorRef, parent: AnyActorRef): string {
+  const children = (parent.getSnapshot()?.children ?? {}) as Record<string, unknown>;
+  if (children[child.id] === child) return child.id;
+  return Object.keys(children).find((key) => children[key] === child) ?? child.id;
 }
 
 export function resolvePath(root: AnyActorRef, path: ActorPath): AnyActorRef | undefined {

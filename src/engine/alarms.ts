@@ -4,12 +4,16 @@
  * next look into the database. In memory are only the deadlines of the near future.
  */
 import TinyQueue from 'tinyqueue';
-import { type Clock, LONGEST_WAIT } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { type Address, formatAddress } from '../errors.ts';
 import type { Store } from '../store/store.ts';
 
-/** How far ahead deadlines are held in memory, in ms; the database is looked into twice as often. */
+/** How far ahead deadlines are held in memory, in ms. */
 const HORIZON = 60_000;
+/** So long before the first deadline beyond the horizon the database is looked into again, in ms. */
+const LEAD = HORIZON / 2;
+/** After a failure, in ms. */
+const RETRY = 5_000;
 const PAGE = 1_000;
 /** So many deadlines fire side by side; more would only wait, in front of messages from people. */
 const ABREAST = 500;
@@ -30,6 +34,8 @@ export class Alarms {
   readonly #armed = new Map<string, number>();
   #firing = 0;
   #horizon = Number.NEGATIVE_INFINITY;
+  /** The earliest deadline beyond the horizon, as far as is known: no later than it is. */
+  #beyond = Number.POSITIVE_INFINITY;
   #timer: unknown;
   #stopped = true;
   #looking: Promise<void> | undefined;
@@ -63,6 +69,7 @@ export class Alarms {
     const key = formatAddress(address);
     if (dueAt === undefined || dueAt > this.#horizon) {
       this.#armed.delete(key);
+      if (dueAt !== undefined) this.#lookBefore(dueAt);
       return;
     }
     if (this.#armed.get(key) === dueAt) return;
@@ -80,12 +87,18 @@ export class Alarms {
     return undefined;
   }
 
+  #lookBefore(dueAt: number): void {
+    if (dueAt >= this.#beyond) return;
+    this.#beyond = dueAt;
+    this.#schedule();
+  }
+
   #schedule(): void {
     if (this.#stopped) return;
     this.#clock.clearTimeout(this.#timer);
-    const now = this.#clock.now();
-    const next = Math.min(this.#next()?.dueAt ?? Number.POSITIVE_INFINITY, this.#horizon - HORIZON / 2);
-    this.#timer = this.#clock.setTimeout(() => this.#wake(), Math.min(Math.max(0, next - now), LONGEST_WAIT));
+    const next = Math.min(this.#next()?.dueAt ?? Number.POSITIVE_INFINITY, this.#beyond - LEAD);
+    if (next === Number.POSITIVE_INFINITY) return;
+    this.#timer = this.#clock.setTimeout(() => this.#wake(), Math.max(0, next - this.#clock.now()));
   }
 
   #wake(): void {
@@ -96,20 +109,26 @@ export class Alarms {
       this.#armed.delete(alarm.key);
       this.#firing++;
       this.#fire(alarm.address)
-        .catch(this.#fault)
+        .catch((error) => this.#failed(error))
         .finally(() => {
           this.#firing--;
           if (this.#next()) this.#wake();
         });
     }
-    if (now >= this.#horizon - HORIZON / 2) {
+    if (now >= this.#beyond - LEAD) {
       this.#looking ??= this.#look()
-        .catch(this.#fault)
+        .catch((error) => this.#failed(error))
         .finally(() => {
           this.#looking = undefined;
           this.#wake();
         });
     } else if (this.#firing < ABREAST) this.#schedule();
+  }
+
+  /** What could not be fired or read is found by another look into the database. */
+  #failed(error: unknown): void {
+    this.#fault(error);
+    this.#lookBefore(this.#clock.now() + LEAD + RETRY);
   }
 
   /** A row may be older than what a turn has told meanwhile: the earlier deadline counts, and too early does no harm. */
@@ -123,14 +142,21 @@ export class Alarms {
     const horizon = this.#clock.now() + HORIZON;
     // Deadlines that turns set meanwhile are told by `set`, so that the horizon may move first.
     this.#horizon = horizon;
+    this.#beyond = Number.POSITIVE_INFINITY;
     let after = { next_due_at: Number.MIN_SAFE_INTEGER, id: 0 };
     for (;;) {
       const rows = await this.#store.due(horizon, after, PAGE);
       for (const row of rows)
         this.#found({ participantId: row.participant_id, flowType: row.flow_type }, row.next_due_at!);
       const last = rows.at(-1);
-      if (!last || rows.length < PAGE || this.#stopped) return;
+      if (!last || rows.length < PAGE || this.#stopped) break;
       after = { next_due_at: last.next_due_at!, id: last.id };
     }
+    const [next] = await this.#store.due(
+      Number.MAX_SAFE_INTEGER,
+      { next_due_at: horizon, id: Number.MAX_SAFE_INTEGER },
+      1,
+    );
+    if (next) this.#lookBefore(next.next_due_at!);
   }
 }

@@ -11,7 +11,6 @@
  */
 import { parse } from '../actor/codec.ts';
 import type { Clock } from '../clock.ts';
-import { LONGEST_WAIT } from '../clock.ts';
 import type { Address } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import type { Commit, OutboxMark, OutboxRow, Outcome } from '../store/rows.ts';
@@ -228,7 +227,7 @@ export class Outbox {
           this.#waits.delete(handle);
           resolve();
         };
-        const handle = this.#options.clock.setTimeout(wake, Math.min(until - this.#options.clock.now(), LONGEST_WAIT));
+        const handle = this.#options.clock.setTimeout(wake, until - this.#options.clock.now());
         this.#waits.set(handle, wake);
       });
     }

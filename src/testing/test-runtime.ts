@@ -69,13 +69,17 @@ export class TestRuntime {
     return this.runtime.receive(message);
   }
 
-  /** Waits until nothing is under way any more: mailboxes, commits, sends, and promises that settle without the clock. */
+  /**
+   * Waits until nothing is under way any more: mailboxes, commits, sends, what is due at this very instant, and promises
+   * that settle without the clock.
+   */
   async settle(): Promise<void> {
     // Promises settle in microtasks and I/O callbacks, of which the engine knows only once they post their results.
     for (let quiet = 0; quiet < 5; quiet++) {
       await new Promise(setImmediate);
-      while (!this.runtime.idle) {
+      while (!this.runtime.idle || (this.clock.nextTimer() ?? Number.POSITIVE_INFINITY) <= this.clock.now()) {
         quiet = 0;
+        this.clock.moveTo(this.clock.now());
         await new Promise(setImmediate);
       }
     }

@@ -90,14 +90,14 @@ class PlainSubject implements Subject {
   }
 }
 
-/** Fires in order of deadline, those of one deadline in the order in which they were set. */
+/** Like real timers it knows whole milliseconds only. Fires in order of deadline, those of one deadline in the order in which they were set. */
 class StepClock {
   now = START;
   #timeouts = new Map<number, { at: number; fn: () => void }>();
   #last = 0;
 
   readonly setTimeout = (fn: () => void, ms: number): number => {
-    this.#timeouts.set(++this.#last, { at: this.now + Math.max(0, ms), fn });
+    this.#timeouts.set(++this.#last, { at: this.now + Math.ceil(Math.max(0, ms)), fn });
     return this.#last;
   };
 

@@ -1,6 +1,6 @@
 import { assign, createMachine, setup } from 'xstate';
 import { now } from '../../../src/machine/ambient.ts';
-import { advance, DAY, log, logAt, MINUTE, say, send } from '../steps.ts';
+import { advance, DAY, logAt, MINUTE, say, send } from '../steps.ts';
 import { type Case, START } from '../subject.ts';
 
 const traffic = createMachine({
@@ -314,7 +314,7 @@ export const cases: Case[] = [
       values: ['b', 'd', 'e'],
       emitted: [
         [0, { type: 'soon' }],
-        [0.5, { type: 'half' }],
+        [1, { type: 'half' }],
       ],
     },
   },
