@@ -40,16 +40,13 @@ export async function up(knex: Knex): Promise<void> {
     table.integer('id').primary();
     table.text('channel').notNullable();
     table.text('message_id').notNullable();
-    table.text('participant_id');
-    table.text('flow_type');
-    table.text('sender').notNullable();
-    table.text('text').notNullable();
     table.bigInteger('applied_at').notNullable();
+    table.text('sender');
+    table.text('text');
     table.unique(['channel', 'message_id'], { indexName: 'inbox_message' });
-    table.index(['participant_id', 'id'], 'inbox_participant');
   });
 
-  // Every message that was emitted, in order.
+  // Every message that was emitted, in order. A participant's are found by way of the journal.
   await knex.schema.createTable('outbox_messages', (table) => {
     table.integer('id').primary();
     table.text('participant_id');
@@ -64,7 +61,6 @@ export async function up(knex: Knex): Promise<void> {
     table.text('last_error');
     table.bigInteger('created_at').notNullable();
     table.bigInteger('updated_at').notNullable();
-    table.index(['participant_id', 'id'], 'outbox_participant');
   });
   await knex.schema.raw("CREATE INDEX outbox_unsent ON outbox_messages (id) WHERE status IN ('pending', 'sending')");
 
@@ -79,8 +75,12 @@ export async function up(knex: Knex): Promise<void> {
     table.text('to_state').notNullable();
     table.bigInteger('at').notNullable();
     table.bigInteger('due_at');
+    table.integer('inbox_id');
+    table.text('text');
+    table.integer('outbox_id');
+    table.integer('outbox_count').notNullable();
     table.text('note');
-    table.index(['participant_id', 'flow_type', 'id'], 'flow_journal_participant');
+    table.index(['participant_id', 'id'], 'flow_journal_participant');
   });
 
   // Events that could not be applied, with the error.

@@ -114,6 +114,7 @@ type ExecutableAction = {
 };
 type SystemInternals = {
   _bookId(): string;
+  _sendInspectionEvent(event: InspectionEvent): void;
   _relay(source: AnyActorRef | undefined, target: AnyActorRef, event: AnyEventObject): void;
   scheduler: object;
 };
@@ -252,9 +253,10 @@ export class LiveActor {
   }
 
   /** Carries out what the turn may do now that it has committed. Never throws. */
-  afterCommit(turn: Turn, ambient: Ambient): void {
+  afterCommit(turn: Turn, ambient: () => Ambient): void {
     const { processes } = this.#host;
-    withAmbient(ambient, () => {
+    if (turn.actions.length === 0 && processes.size === 0 && !this.hasProcesses) return;
+    withAmbient(ambient(), () => {
       for (const action of turn.actions) this.#attempt(action);
       this.#attempt(() => processes.start(this.#root));
       for (const { sessionId, event } of turn.deliveries) this.#attempt(() => processes.deliver(sessionId, event));
@@ -320,6 +322,8 @@ export class LiveActor {
   #takeHoldOfSystem(root: Internals): void {
     const system = root.system as unknown as SystemInternals;
     const relay = system._relay;
+    // Only who inspects from outside pays for XState's own way, which copies every event.
+    if (!this.#inspect) system._sendInspectionEvent = (event) => this.#observe(event);
     system._bookId = () => `x:${++this.#births}`;
     system._relay = (source, target, event) => {
       if (this.#restoring) return;
@@ -397,7 +401,9 @@ export class LiveActor {
     if (!isMachineSnapshot(snapshot)) return defined((ref as Internals).logic.getPersistedSnapshot(snapshot));
     const { status, output, error, value, context, historyValue, children } = snapshot as any;
     return {
-      ...defined({ status, output, error }),
+      status,
+      ...(output !== undefined && { output }),
+      ...(error !== undefined && { error }),
       value,
       context,
       historyValue: mapValues(historyValue, (nodes: { id: string }[]) => nodes.map(({ id }) => ({ id }))),

@@ -137,7 +137,11 @@ function bind(ref: AnyActorRef, logic: AnyActorLogic, kind: ProcessKind): Proces
 }
 
 /** Whether `root`'s snapshot asks for a process. */
-export const hasProcesses = (root: AnyActorRef) => wantedProcesses(root).length > 0;
+export function hasProcesses(root: AnyActorRef): boolean {
+  const { children } = root.getSnapshot();
+  for (const _ in children) return wantedProcesses(root).length > 0;
+  return false;
+}
 
 function wantedProcesses(ref: AnyActorRef, found: Wanted[] = []): Wanted[] {
   const snapshot = ref.getSnapshot();

@@ -16,10 +16,13 @@ interface StoredRef {
   gone?: unknown;
 }
 
+const ROOT: ActorPath = [];
+
 const isActorRef = (value: unknown): value is AnyActorRef & { logic: AnyActorLogic } =>
   typeof value === 'object' && value !== null && 'sessionId' in value && 'send' in value && 'ref' in value;
 
 export function pathOf(ref: AnyActorRef): ActorPath {
+  if (!ref._parent) return ROOT;
   const path: string[] = [];
   for (let at = ref; at._parent; at = at._parent) path.unshift(keyOf(at, at._parent));
   return path;

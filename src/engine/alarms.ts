@@ -65,8 +65,7 @@ export class Alarms {
   }
 
   /** The actor's earliest deadline is now this one. */
-  set(address: Address, dueAt: number | undefined): void {
-    const key = formatAddress(address);
+  set(address: Address, dueAt: number | undefined, key: string = formatAddress(address)): void {
     if (dueAt === undefined || dueAt > this.#horizon) {
       this.#armed.delete(key);
       if (dueAt !== undefined) this.#lookBefore(dueAt);
@@ -133,8 +132,9 @@ export class Alarms {
 
   /** A row may be older than what a turn has told meanwhile: the earlier deadline counts, and too early does no harm. */
   #found(address: Address, dueAt: number): void {
-    const armed = this.#armed.get(formatAddress(address));
-    if (armed === undefined || armed > dueAt) this.set(address, dueAt);
+    const key = formatAddress(address);
+    const armed = this.#armed.get(key);
+    if (armed === undefined || armed > dueAt) this.set(address, dueAt, key);
   }
 
   /** Reads the deadlines up to the horizon from the database. */

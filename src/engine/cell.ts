@@ -2,9 +2,9 @@
 import type { AnyEventObject } from 'xstate';
 import type { LiveActor, Stimulus } from '../actor/live-actor.ts';
 import { Processes } from '../actor/processes.ts';
-import type { Address } from '../errors.ts';
+import { type Address, formatAddress } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
-import type { ActorRow, Commit, InboxRow } from '../store/rows.ts';
+import type { ActorRow, Commit } from '../store/rows.ts';
 
 /** What a turn is asked to do besides its stimulus, and who waits for it. */
 export interface Item {
@@ -12,7 +12,12 @@ export interface Item {
   /** Makes the event from the state that it meets, in place of the stimulus' own; null: the message means nothing here. */
   prepare?: (snapshot: any) => AnyEventObject | null;
   /** The inbound message that this turn applies: committed with it, at most once. */
-  inbound?: Omit<InboxRow, 'participant_id' | 'flow_type' | 'applied_at'>;
+  inbound?: {
+    channel: string;
+    messageId: string;
+    /** What the person wrote. */
+    text: string | null;
+  };
   /** More to write in the turn's own transaction. */
   also?: Commit['also'];
   /** More messages to send, committed with the turn. */
@@ -42,6 +47,8 @@ export type Row = Omit<ActorRow, 'state_data'>;
 
 export class Cell {
   readonly address: Address;
+  /** The address as one text. */
+  readonly key: string;
   readonly flow: AnyFlow;
   readonly processes: Processes;
   readonly queue: Item[] = [];
@@ -54,6 +61,7 @@ export class Cell {
 
   constructor(address: Address, flow: AnyFlow, settled: (sessionId: string, event: any) => void) {
     this.address = address;
+    this.key = formatAddress(address);
     this.flow = flow;
     this.processes = new Processes(settled);
   }

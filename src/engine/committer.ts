@@ -2,15 +2,15 @@
  * Group commit. While one transaction is under way, finished turns gather; the next transaction takes them all. A lone
  * turn waits for nothing but the end of the current event-loop iteration, in which turns that finish together gather.
  *
- * Those whose turns were committed together would all be back with their next turns together, and the main thread and the
- * database's would work in turns instead of side by side. So a group is told in two halves: the first before the next
- * transaction starts, the other while it is being written.
+ * The main thread and the driver's work side by side only if there are turns to make while others are written. Those whose
+ * turns were committed together would all be back together; so where fewer wait than were just written, some are told
+ * first, until the two are even. In the steady state the next group is written at once, and the last one told meanwhile.
  */
 import type { Commit, Outcome } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 
 /** Above this size a group gains nothing, and the turns in it wait longer. */
-const LARGEST_GROUP = 500;
+const LARGEST_GROUP = 1_000;
 
 interface Waiting {
   commit: Commit;
@@ -41,28 +41,26 @@ export class Committer {
   }
 
   async #run(): Promise<void> {
-    let others: () => void = () => {};
+    let rest = () => {};
     for (;;) {
       const group = this.#take();
       const writing = group.length > 0 ? this.#store.commit(group.map(({ commit }) => commit)) : undefined;
-      // While this group is written, those of the last one that were left go on and make their next turns. They wait until
-      // the driver has the script: taking a connection goes through the same queue of microtasks as their turns.
+      // Until the driver has the script: taking a connection goes through the same queue of microtasks as the turns.
       await new Promise(setImmediate);
-      others();
-      if (!writing) {
-        await new Promise(setImmediate);
-        if (this.#waiting.length === 0) break;
-        others = () => {};
-        continue;
+      rest();
+      rest = () => {};
+      if (writing) {
+        const outcomes = await writing;
+        const tell = (from: number, to: number) => {
+          for (let i = from; i < to; i++) group[i]!.done(outcomes[i]!);
+        };
+        const first = Math.max(0, Math.ceil((group.length - this.#waiting.length) / 2));
+        tell(0, first);
+        rest = () => tell(first, group.length);
+        if (first === 0) continue;
       }
-      const outcomes = await writing;
-      const half = Math.ceil(group.length / 2);
-      const tell = (from: number, to: number) => {
-        for (let i = from; i < to; i++) group[i]!.done(outcomes[i]!);
-      };
-      tell(0, half);
-      others = () => tell(half, group.length);
       await new Promise(setImmediate);
+      if (!writing && this.#waiting.length === 0) break;
     }
     this.#busy = false;
   }

@@ -13,9 +13,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { AnyEventObject, InspectionEvent } from 'xstate';
-import { stringify } from '../actor/codec.ts';
 import { LiveActor, type Stimulus, type Turn } from '../actor/live-actor.ts';
-import { describeState } from '../actor/state.ts';
 import type { Clock } from '../clock.ts';
 import {
   ActorExistsError,
@@ -29,13 +27,14 @@ import {
   UnknownFlowError,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
-import type { AnyFlow, FlowRecord } from '../flow.ts';
+import type { AnyFlow } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
-import type { ActorRow, ActorUpdate, Commit, OutboxRow, Outcome } from '../store/rows.ts';
+import type { Commit, Outcome } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { Alarms } from './alarms.ts';
-import { Cell, type Done, type Item, type Work } from './cell.ts';
+import { Cell, type Done, type Item, type Row, type Work } from './cell.ts';
 import { Committer } from './committer.ts';
+import { Composer } from './composer.ts';
 import { Loader } from './loader.ts';
 import { migrateState } from './migration.ts';
 import { Outbox, type Transport } from './outbox.ts';
@@ -51,15 +50,12 @@ export interface EngineOptions {
   seed: string;
   /** How many actors stay in memory while idle. */
   cacheSize: number;
+  /** Whether each turn leaves a line in the journal. */
   journal: boolean;
   transport: Transport | undefined;
   inspect: ((event: InspectionEvent) => void) | undefined;
 }
 
-/** How long a process may be taken to be alive, in ms, before another node may start it again. */
-const LEASE = 60_000;
-/** A handler's expiry is written when it moves by more than this, in ms. */
-const HANDLER_GRAIN = 60_000;
 /** Between attempts to commit a turn that nobody can repeat, in ms. */
 const COMMIT_RETRY = 1_000;
 
@@ -72,6 +68,7 @@ export class Engine {
   readonly #loader: Loader;
   readonly #alarms: Alarms;
   readonly outbox: Outbox;
+  readonly composer: Composer;
   /** In order of use: the first is the one that was not used for longest. */
   readonly #cells = new Map<string, Cell>();
   readonly #observers = new Map<string, Set<(snapshot: any, emitted: AnyEventObject[]) => void>>();
@@ -101,6 +98,7 @@ export class Engine {
       deliver: (address, event, key) => this.#deliverEvent(address, event, key),
       policy: (flowType) => options.flows.get(flowType ?? '')?.uncertain ?? 'resend',
     });
+    this.composer = new Composer(options.store, this.outbox, options.journal);
   }
 
   /** Takes up what a former process left: unsent messages, invocations, deadlines. */
@@ -150,7 +148,7 @@ export class Engine {
       return await this.#spawn(cell, options);
     } catch (error) {
       cell.forget();
-      this.#cells.delete(formatAddress(address));
+      this.#cells.delete(cell.key);
       throw error;
     } finally {
       cell.busy = false;
@@ -208,32 +206,6 @@ export class Engine {
     return outcome;
   }
 
-  /** A row for the outbox. */
-  message(
-    actor: Address | null,
-    key: string,
-    recipient: string,
-    payload: object,
-    at: number,
-    kind: OutboxRow['kind'] = 'message',
-  ): OutboxRow {
-    return {
-      id: this.#store.nextId('outbox_messages'),
-      participant_id: actor?.participantId ?? null,
-      flow_type: actor?.flowType ?? null,
-      recipient,
-      kind,
-      payload: stringify(payload, 'message'),
-      status: kind === 'message' ? this.outbox.statusOf(recipient, actor?.flowType ?? null) : 'pending',
-      attempts: 0,
-      next_attempt_at: null,
-      idempotency_key: key,
-      last_error: null,
-      created_at: at,
-      updated_at: at,
-    };
-  }
-
   #cell(address: Address): Cell {
     const key = formatAddress(address);
     let cell = this.#cells.get(key);
@@ -285,13 +257,7 @@ export class Engine {
   async #deliverEvent(address: Address, event: AnyEventObject, key: string): Promise<void> {
     await this.post(address, {
       stimulus: { kind: 'event', event },
-      inbound: {
-        id: this.#store.nextId('inbox'),
-        channel: 'perdure',
-        message_id: key,
-        sender: 'perdure',
-        text: event.type,
-      },
+      inbound: { channel: 'perdure', messageId: key, text: null },
     });
   }
 
@@ -313,7 +279,7 @@ export class Engine {
     }
     cell.busy = false;
     this.#working--;
-    if (!cell.row) this.#cells.delete(formatAddress(cell.address));
+    if (!cell.row) this.#cells.delete(cell.key);
   }
 
   /** One turn. `undefined`: not this item's turn yet, ask again. */
@@ -337,10 +303,10 @@ export class Engine {
     let commit: Commit | undefined;
     try {
       turn = row.status === 'active' ? perform(live, step, ambient) : nothing();
-      commit = this.#compose(cell, step, turn, before, ambient.now());
+      commit = this.composer.turn(cell, step, turn, before, ambient.now());
     } catch (error) {
       cell.forget();
-      return await this.#failed(cell, item, overdue, error as Error);
+      return await this.#failed(cell, row, item, overdue, error as Error);
     }
     if (commit) {
       const outcome = await this.#commit(cell, step, commit);
@@ -352,7 +318,7 @@ export class Engine {
       if (outcome.result === 'failed') throw outcome.error;
       this.#committed(cell, commit, turn);
     }
-    if (stimulus.kind === 'timer' || overdue) this.#alarms.set(cell.address, activeDueAt(cell));
+    if (stimulus.kind === 'timer' || overdue) this.#alarms.set(cell.address, activeDueAt(cell), cell.key);
     if (overdue) return undefined;
     // One stimulus fires one deadline; the next one may have passed as well.
     if (stimulus.kind === 'timer' && commit && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= this.#clock.now())
@@ -380,8 +346,8 @@ export class Engine {
       cell.committed = cell.live.snapshot;
       if (row.status === 'active') {
         const live = cell.live;
-        cell.live.afterCommit(nothing(), this.#ambient(cell.address, row.version));
-        this.#alarms.set(cell.address, live.nextDueAt);
+        cell.live.afterCommit(nothing(), () => this.#ambient(cell.address, row.version));
+        this.#alarms.set(cell.address, live.nextDueAt, cell.key);
       }
     }
     cell.row = rest;
@@ -421,7 +387,7 @@ export class Engine {
       last_error: null,
       address: phoneNumber ?? null,
     };
-    const { update, ...rest } = this.#compose(
+    const { update, ...rest } = this.composer.turn(
       cell,
       { stimulus: { kind: 'event', event: turn.event! } },
       turn,
@@ -434,105 +400,6 @@ export class Engine {
     if (outcome.result === 'failed') throw outcome.error;
     this.#committed(cell, { ...rest, update: update! }, turn);
     return { snapshot: cell.committed, handled: true, duplicate: false };
-  }
-
-  /** What the turn writes; `undefined` where it changed nothing. */
-  #compose(cell: Cell, item: Work, turn: Turn, before: any, at: number): Commit | undefined {
-    const { address, flow, live } = cell;
-    const row = cell.row!;
-    const commit: Commit = { ...(item.also && { also: item.also }) };
-    const { stimulus } = item;
-    if (item.inbound) {
-      commit.inbound = {
-        ...item.inbound,
-        participant_id: address.participantId,
-        flow_type: address.flowType,
-        applied_at: at,
-      };
-    }
-    const notices = (item.notices ?? []).map(({ recipient, payload }, i) =>
-      this.message(
-        address,
-        `${formatAddress(address)}:${item.inbound?.message_id}:notice:${i}`,
-        recipient,
-        payload,
-        at,
-      ),
-    );
-    if (notices.length > 0) commit.outbox = notices;
-    const unchanged =
-      turn.event === undefined ||
-      (stimulus.kind === 'event' &&
-        !turn.handled &&
-        live!.snapshot === before &&
-        turn.emitted.length === 0 &&
-        turn.actions.length === 0);
-    if (unchanged) return commit.inbound || commit.also || commit.outbox ? commit : undefined;
-
-    const { snapshot } = live!;
-    const version = row.version + 1;
-    const update: ActorUpdate = {
-      id: row.id,
-      version,
-      current_state: describeState(snapshot),
-      state_data: live!.encode(),
-      updated_at: new Date(at).toISOString(),
-      flow_version: flow.version,
-      status: snapshot.status,
-      next_due_at: snapshot.status === 'active' ? (live!.nextDueAt ?? null) : null,
-      lease_until: live!.hasProcesses ? at + LEASE : null,
-      last_error: null,
-    };
-    commit.update = update;
-    const outbox: OutboxRow[] = [];
-    const notes: string[] = [];
-    const records: FlowRecord[] = [];
-    turn.emitted.forEach((emitted, i) => {
-      const key = `${formatAddress(address)}:${version}:${i}`;
-      if (emitted.type === 'perdure.send') {
-        const to = emitted['to'] as Address;
-        outbox.push(this.message(address, key, formatAddress(to), { to, event: emitted['event'] }, at, 'event'));
-      } else if (flow.outgoing.includes(emitted.type)) {
-        const recipient = (emitted['to'] as string | undefined) ?? row.address ?? address.participantId;
-        outbox.push(this.message(address, key, recipient, emitted, at));
-      }
-      const record = flow.record?.(emitted as never, { participantId: address.participantId, at });
-      if (record) records.push(record);
-      const note = flow.note?.(emitted as never);
-      if (note) notes.push(note);
-    });
-    if (outbox.length > 0) commit.outbox = [...outbox, ...notices];
-    const projection = flow.project?.({ participantId: address.participantId, before, after: snapshot, at });
-    if (projection) records.push(projection);
-    if (records.length > 0) commit.records = records;
-    if (this.#options.journal) {
-      commit.journal = {
-        id: this.#store.nextId('flow_journal'),
-        participant_id: address.participantId,
-        flow_type: address.flowType,
-        version,
-        event_type: turn.event!.type,
-        from_state: before === undefined ? null : row.current_state,
-        to_state: update.current_state,
-        at,
-        due_at: turn.firedDueAt ?? null,
-        note: notes.length > 0 ? notes.join('; ') : null,
-      };
-    }
-    const expiresAt = at + flow.handlerTtl;
-    if (row.address && snapshot.status === 'active' && expiresAt - cell.handlerExpiresAt > HANDLER_GRAIN) {
-      commit.handlers = [
-        {
-          phone_number: row.address,
-          flow_type: address.flowType,
-          participant_id: address.participantId,
-          handler_type: flow.handlerType,
-          bound_at: at,
-          expires_at: expiresAt,
-        },
-      ];
-    }
-    return commit;
   }
 
   /** Commits a turn. One that nobody can repeat (a deadline, a result) is tried again until it succeeds. */
@@ -557,13 +424,19 @@ export class Engine {
     const { update } = commit;
     if (!update) return;
     const from = row.version === 0 ? null : row.current_state;
-    const { state_data: _, ...columns } = update;
-    Object.assign(row, columns);
+    row.version = update.version;
+    row.current_state = update.current_state;
+    row.updated_at = update.updated_at;
+    row.flow_version = update.flow_version;
+    row.status = update.status;
+    row.next_due_at = update.next_due_at;
+    row.lease_until = update.lease_until;
+    row.last_error = update.last_error;
     const live = cell.live!;
     cell.committed = live.snapshot;
     if (commit.handlers) cell.handlerExpiresAt = commit.handlers[0]!.expires_at;
-    this.#alarms.set(address, activeDueAt(cell));
-    live.afterCommit(turn, this.#ambient(address, row.version));
+    this.#alarms.set(address, activeDueAt(cell), cell.key);
+    live.afterCommit(turn, () => this.#ambient(address, row.version));
     const at = Date.parse(update.updated_at);
     if (row.address) this.onActivity(row.address, address.flowType, at + cell.flow.handlerTtl);
     this.#events.emit('turn', {
@@ -575,17 +448,17 @@ export class Engine {
       at,
       ...(turn.firedDueAt !== undefined && { lateness: at - turn.firedDueAt }),
     });
-    for (const observer of this.#observers.get(formatAddress(address)) ?? []) {
+    for (const observer of this.#observers.get(cell.key) ?? []) {
       try {
         observer(cell.committed, turn.emitted);
       } catch (error) {
-        this.#events.emit('fault', { during: `a subscriber of ${formatAddress(address)}`, error });
+        this.#events.emit('fault', { during: `a subscriber of ${cell.key}`, error });
       }
     }
   }
 
   /** A turn threw, and was undone. What becomes of its event depends on who could repeat it. */
-  async #failed(cell: Cell, item: Item, overdue: boolean, error: Error): Promise<Done | undefined> {
+  async #failed(cell: Cell, row: Row, item: Item, overdue: boolean, error: Error): Promise<Done | undefined> {
     const { address } = cell;
     const { stimulus } = item;
     const event = 'event' in stimulus ? stimulus.event : { type: stimulus.kind };
@@ -606,28 +479,7 @@ export class Engine {
       return undefined;
     }
     if (!item.onFailure) throw error;
-    const { deadLetter, notices = [] } = item.onFailure(error);
-    const at = this.#clock.now();
-    const commit: Commit = {
-      ...(deadLetter && { deadLetter }),
-      ...(item.inbound && {
-        inbound: {
-          ...item.inbound,
-          participant_id: address.participantId,
-          flow_type: address.flowType,
-          applied_at: at,
-        },
-      }),
-      outbox: notices.map(({ recipient, payload }, i) =>
-        this.message(
-          address,
-          `${formatAddress(address)}:${item.inbound?.message_id}:failure:${i}`,
-          recipient,
-          payload,
-          at,
-        ),
-      ),
-    };
+    const commit = this.composer.failure(cell, row, item, event.type, error, this.#clock.now());
     const outcome = await this.write(commit);
     if (outcome.result === 'failed') throw outcome.error;
     this.#events.emit('deadLetter', { address, event: event.type, error });
@@ -702,5 +554,3 @@ function perform(live: LiveActor, { stimulus, prepare }: Work, ambient: Ambient)
   const event = prepare(live.snapshot);
   return event ? live.perform({ kind: 'event', event }, ambient) : nothing();
 }
-
-type Row = Omit<ActorRow, 'state_data'>;

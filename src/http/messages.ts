@@ -21,14 +21,24 @@ export async function messageRoutes(app: FastifyInstance, { runtime }: HttpOptio
     const { knex } = runtime;
     if (!(await knex('flow_states').where({ participant_id: id }).first('id')))
       return notFound(reply, `There is no participant ${id}.`);
+    const lines = () => knex('flow_journal as j').where('j.participant_id', id);
     const [received, sent] = await Promise.all([
-      knex('inbox').where({ participant_id: id }).whereNot({ channel: 'perdure' }).orderBy('id'),
-      knex('outbox_messages').where({ participant_id: id, kind: 'message' }).orderBy('id'),
+      lines()
+        .leftJoin('inbox as i', 'i.id', 'j.inbox_id')
+        .whereNotNull('j.text')
+        .select('j.at', 'j.text', 'i.channel', 'i.message_id'),
+      lines()
+        .join('outbox_messages as o', (on) =>
+          on.on('o.id', '>=', 'j.outbox_id').on('o.id', '<', knex.raw('j.outbox_id + j.outbox_count')),
+        )
+        .where('o.kind', 'message')
+        .orderBy('o.id')
+        .select('o.*'),
     ]);
     const messages = [
       ...received.map((row) => ({
         order: 0,
-        at: row.applied_at,
+        at: row.at,
         direction: 'in',
         id: row.message_id,
         text: row.text,

@@ -106,7 +106,7 @@ export class Inbound {
     const done = await engine.post(address, {
       stimulus: { kind: 'event', event: reply },
       prepare: (snapshot) => (flow?.receive ? flow.receive({ message, snapshot }) : reply),
-      inbound: this.#mark(message, sender),
+      inbound: this.#mark(message),
       onFailure: (error) => ({
         deadLetter: {
           participant_id: participantId,
@@ -163,7 +163,7 @@ export class Inbound {
       const events = this.#options.flows.get(flowType)!.optOut!;
       const work: Work = {
         stimulus: { kind: 'event', event: out ? events.withdraw : events.rejoin },
-        inbound: this.#mark(i === 0 ? message : { ...message, id: `${message.id}#${flowType}` }, sender),
+        inbound: this.#mark(i === 0 ? message : { ...message, id: `${message.id}#${flowType}` }),
         ...(i === 0 && { also, ...(text && { notices: [{ recipient: sender, payload: essential(text) }] }) }),
       };
       const done = await this.#options.engine.post({ flowType, participantId }, work);
@@ -202,11 +202,18 @@ export class Inbound {
     status: Receipt['status'],
     also?: Commit['also'],
   ): Promise<Receipt> {
-    const { engine, clock } = this.#options;
+    const { engine, store, clock } = this.#options;
     const key = `${message.channel}:${message.id}`;
     const outcome = await engine.write({
-      inbound: { ...this.#mark(message, sender), participant_id: null, flow_type: null, applied_at: clock.now() },
-      ...(text && { outbox: [engine.message(null, key, sender, essential(text), clock.now())] }),
+      inbound: {
+        id: store.nextId('inbox'),
+        channel: message.channel,
+        message_id: message.id,
+        applied_at: clock.now(),
+        sender,
+        text: message.text,
+      },
+      ...(text && { outbox: [engine.composer.message(null, key, sender, essential(text), clock.now())] }),
       ...(also && { also }),
     });
     if (outcome.result === 'failed') throw outcome.error;
@@ -215,8 +222,8 @@ export class Inbound {
       : { status, handled: status !== 'unrouted' };
   }
 
-  #mark({ channel, id, text }: InboundMessage, sender: string) {
-    return { id: this.#options.store.nextId('inbox'), channel, message_id: id, sender, text };
+  #mark({ channel, id, text }: InboundMessage) {
+    return { channel, messageId: id, text };
   }
 
   #setOptedOut(address: string, out: boolean): void {

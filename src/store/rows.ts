@@ -36,15 +36,15 @@ export type ActorUpdate = Pick<
   | 'last_error'
 >;
 
+/** That an inbound message was applied. */
 export interface InboxRow {
   id: number;
   channel: string;
   message_id: string;
-  participant_id: string | null;
-  flow_type: string | null;
-  sender: string;
-  text: string;
   applied_at: number;
+  /** Only of a message that reached no actor; otherwise it is in the journal. */
+  sender: string | null;
+  text: string | null;
 }
 
 /**
@@ -86,6 +86,12 @@ export interface JournalRow {
   at: number;
   /** The deadline that fired; `at - due_at` is how late it was. */
   due_at: number | null;
+  /** The message that the turn applied, and what the person wrote. */
+  inbox_id: number | null;
+  text: string | null;
+  /** The first of the messages that the turn sent; their ids follow one another. */
+  outbox_id: number | null;
+  outbox_count: number;
   note: string | null;
 }
 

@@ -12,7 +12,6 @@ import { StoreError } from '../errors.ts';
 import { Connection, storeError } from './connection.ts';
 import type { ActorRow, Commit, HandlerRow, OutboxRow, Outcome } from './rows.ts';
 import * as sql from './statements.ts';
-import { toJson } from './statements.ts';
 
 /** Tables whose ids are given out by this process, in time order. */
 type Sequence = 'flow_states' | 'inbox' | 'outbox_messages' | 'flow_journal';
@@ -147,8 +146,8 @@ export class Store {
   /** The group's statements one by one, to find out who loses, or since the application's own writes are among them. */
   async #stepwise(connection: Connection, group: readonly Commit[]): Promise<Map<Commit, Outcome>> {
     const losers = new Map<Commit, Outcome>();
-    const write = async ({ sql, columns }: sql.GroupStatement, rows: object[]): Promise<boolean> =>
-      rows.length === 0 || (await connection.run(sql, [toJson(columns, rows)])) === rows.length;
+    const write = async (statement: sql.GroupStatement, rows: object[]): Promise<boolean> =>
+      rows.length === 0 || (await connection.run(sql.withRows(statement, rows))) === rows.length;
 
     const inbound = every(group, (commit) => commit.inbound);
     if (!(await write(sql.insertInbox, inbound))) {
@@ -205,29 +204,24 @@ export class Store {
 
 /** The whole transaction in one text; it fails at the first statement in which somebody loses. */
 function script(group: readonly Commit[]): string {
-  const parts = ['BEGIN IMMEDIATE;'];
-  parts.push(
-    sql.scripted(
-      sql.insertInbox,
-      every(group, (commit) => commit.inbound),
-    ),
-  );
-  parts.push(
-    sql.scripted(
-      sql.insertActors,
-      every(group, (commit) => commit.insert),
-    ),
-  );
-  parts.push(
-    sql.scripted(
-      sql.updateActors,
-      every(group, (commit) => commit.update),
-    ),
-  );
-  for (const [statement, rows] of unconditional(group)) parts.push(sql.scripted(statement, rows, false));
+  const parts = ['BEGIN IMMEDIATE'];
+  const add = (statement: sql.GroupStatement, rows: object[], guarded: boolean) => {
+    if (rows.length === 0) return;
+    parts.push(sql.withRows(statement, rows));
+    if (guarded) parts.push(sql.guard(rows.length));
+  };
+  for (const [statement, rows] of exclusive(group)) add(statement, rows, true);
+  for (const [statement, rows] of unconditional(group)) add(statement, rows, false);
   parts.push('COMMIT');
-  return parts.join('');
+  return parts.join(';');
 }
+
+/** The tables in which somebody can lose. */
+const exclusive = (group: readonly Commit[]): [sql.GroupStatement, object[]][] => [
+  [sql.insertInbox, every(group, (commit) => commit.inbound)],
+  [sql.insertActors, every(group, (commit) => commit.insert)],
+  [sql.updateActors, every(group, (commit) => commit.update)],
+];
 
 /** The tables in which nobody can lose. */
 const unconditional = (group: readonly Commit[]): [sql.GroupStatement, object[]][] => [
