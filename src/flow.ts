@@ -19,7 +19,10 @@ export type FlowRecord =
   | { table: string; row: Record<string, unknown> }
   | { table: string; where: Record<string, unknown>; set: Record<string, unknown> };
 
-export interface FlowDefinition<TLogic extends AnyActorLogic> {
+export interface FlowDefinition<
+  TLogic extends AnyActorLogic,
+  TReceived extends EventFromLogic<TLogic> | null = EventFromLogic<TLogic> | null,
+> {
   /** Names the flow for ever: `flow_states.flow_type`. */
   type: string;
   /** The version of the logic; a snapshot of another version is migrated. A whole number from 1. */
@@ -27,7 +30,7 @@ export interface FlowDefinition<TLogic extends AnyActorLogic> {
   /** A machine, `fromTransition(...)` or `fromStore(...)`. */
   logic: TLogic;
   /** The event that an inbound message means, or null where it means nothing to the flow. Default: `{ type: 'reply', text }`. */
-  receive?: (args: { message: InboundMessage; snapshot: SnapshotFrom<TLogic> }) => EventFromLogic<TLogic> | null;
+  receive?: (args: { message: InboundMessage; snapshot: SnapshotFrom<TLogic> }) => TReceived;
   /** From version N to N + 1: takes and returns a persisted snapshot. */
   migrate?: Record<number, (persisted: any) => any>;
   /** Emitted events that are messages to send, by type. Default: `['message']`. */
@@ -79,7 +82,9 @@ export type EmittedOf<F extends AnyFlow> = EmittedFrom<F['logic']> & AnyEventObj
  * @throws {UnsupportedLogicError} the logic has parts that cannot be durable; the message says what to write instead
  * @throws {InvalidArgumentError} a field that cannot be used
  */
-export function defineFlow<TLogic extends AnyActorLogic>(definition: FlowDefinition<TLogic>): Flow<TLogic> {
+export function defineFlow<TLogic extends AnyActorLogic, const TReceived extends EventFromLogic<TLogic> | null>(
+  definition: FlowDefinition<TLogic, TReceived>,
+): Flow<TLogic> {
   const { type, version, logic, outgoing = ['message'], handlerTtl = '48h', uncertain = 'resend' } = definition;
   if (typeof type !== 'string' || !/^[\w.-]+$/.test(type)) {
     throw new InvalidArgumentError(

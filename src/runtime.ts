@@ -97,6 +97,7 @@ export class Runtime {
   #status: Health['status'] = 'stopped';
   #running: { engine: Engine; inbound: Inbound; store: Store; clock: Clock; database: OpenDatabase } | undefined;
   #pruning: unknown;
+  #isPruning = false;
 
   /** @internal use {@link createRuntime} */
   constructor(options: RuntimeOptions) {
@@ -257,7 +258,7 @@ export class Runtime {
 
   /** Nothing is under way but invocations that have not ended, and waits. */
   get idle(): boolean {
-    return this.#running?.engine.idle ?? true;
+    return !this.#isPruning && (this.#running?.engine.idle ?? true);
   }
 
   #address(flow: AnyFlow | string, participantId: string): Address {
@@ -289,14 +290,14 @@ export class Runtime {
     const again = (ms: number) => {
       if (this.#status === 'running') this.#pruning = clock.setTimeout(prune, ms);
     };
-    const prune = () => {
-      store.pruneInbox(clock.now() - retention).then(
-        (pruned) => again(pruned > 0 ? 1_000 : PRUNE_EVERY),
-        (error) => {
-          this.events.emit('fault', { during: 'pruning the inbox', error });
-          again(PRUNE_EVERY);
-        },
-      );
+    const prune = async () => {
+      this.#isPruning = true;
+      const pruned = await store.pruneInbox(clock.now() - retention).catch((error) => {
+        this.events.emit('fault', { during: 'pruning the inbox', error });
+        return 0;
+      });
+      this.#isPruning = false;
+      again(pruned > 0 ? 1_000 : PRUNE_EVERY);
     };
     again(PRUNE_EVERY);
   }

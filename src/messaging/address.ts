@@ -30,8 +30,12 @@ export function normalizePhoneNumber(text: unknown, defaultCountry?: CountryCode
 /** An address that is not a phone number, e.g. a business-scoped user id `US.13491208655302741918` or `web:ada`. */
 const OTHER_ADDRESS = /^[A-Za-z][\w-]*[.:@][\w.:@+-]+$/;
 
+/** How some channels write a phone number, e.g. `whatsapp:+15551234567`. */
+const CHANNEL = /^\s*(whatsapp|sms|mms|rcs|tel):(?=\s*\+?\d)/i;
+
 /** The address of a sender: a phone number in E.164, or another address of the channel as it is. */
-export function normalizeAddress(text: unknown, defaultCountry?: CountryCode): string {
+export function normalizeAddress(address: unknown, defaultCountry?: CountryCode): string {
+  const text = typeof address === 'string' ? address.replace(CHANNEL, '') : address;
   return typeof text === 'string' && OTHER_ADDRESS.test(text.trim())
     ? text.trim()
     : normalizePhoneNumber(text, defaultCountry);

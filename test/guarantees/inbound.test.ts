@@ -1,0 +1,238 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { assign, emit, setup } from 'xstate';
+import { defineFlow } from '../../src/index.ts';
+import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
+import { counter, counterMachine } from './machines.ts';
+
+const survey = defineFlow({
+  type: 'survey',
+  version: 1,
+  logic: setup({
+    types: {
+      context: {} as { heard: string[] },
+      events: {} as { type: 'reply'; text: string } | { type: 'withdraw' } | { type: 'rejoin' },
+      emitted: {} as { type: 'message'; text: string },
+    },
+  }).createMachine({
+    context: { heard: [] },
+    initial: 'in',
+    states: {
+      in: {
+        on: {
+          reply: {
+            actions: [
+              assign({ heard: ({ context, event }) => [...context.heard, event.text] }),
+              emit({ type: 'message', text: 'noted' }),
+            ],
+          },
+          withdraw: 'out',
+        },
+        after: { 3600000: { target: 'in', reenter: true, actions: emit({ type: 'message', text: 'still there?' }) } },
+      },
+      out: { on: { rejoin: 'in' } },
+    },
+  }),
+  handlerTtl: '7d',
+  optOut: { withdraw: { type: 'withdraw' }, rejoin: { type: 'rejoin' } },
+});
+
+const ADA = '+15551234567';
+
+describe('inbound: a message is applied at most once, and acknowledged when it is committed', () => {
+  let test: TestRuntime;
+  let last = 0;
+  beforeEach(async () => {
+    test = await createTestRuntime({ flows: [counter, survey] });
+  });
+  afterEach(() => test.stop());
+  const say = (text: string, id = `m${++last}`, from = ADA, channel = 'sms') =>
+    test.receive({ channel, id, from, text });
+  const crash = async () => {
+    await test.crash();
+    await test.restart();
+  };
+
+  it('answers a redelivery as a duplicate: at once, side by side, after a restart', async () => {
+    await test.spawn(survey, 'ada', { phoneNumber: ADA });
+    const all = await Promise.all(Array.from({ length: 5 }, () => say('hello', 'x')));
+    expect(all.map(({ status }) => status).sort()).toEqual(['applied', ...Array(4).fill('duplicate')]);
+    await crash();
+    expect(await say('hello', 'x')).toMatchObject({ status: 'duplicate', handled: false });
+    expect((await test.actor(survey, 'ada').getSnapshot()).context.heard).toEqual(['hello']);
+    expect(await test.outbox('ada')).toHaveLength(1);
+  });
+
+  it('tells messages of two channels apart, though their ids are the same', async () => {
+    await test.spawn(survey, 'ada', { phoneNumber: ADA });
+    await say('by sms', 'x', ADA, 'sms');
+    await say('by whatsapp', 'x', ADA, 'whatsapp');
+    expect((await test.actor(survey, 'ada').getSnapshot()).context.heard).toEqual(['by sms', 'by whatsapp']);
+  });
+
+  it('finds the sender however the number is written', async () => {
+    await test.spawn(survey, 'ada', { phoneNumber: '+1 (555) 123-4567' });
+    for (const from of [
+      '+15551234567',
+      '+1 555 123-4567',
+      '15551234567',
+      'whatsapp:+15551234567',
+      'tel:+1-555-123-4567',
+    ])
+      expect(await say('hi', undefined, from)).toMatchObject({ status: 'applied' });
+  });
+
+  it('acknowledges a message that means nothing to the flow, once, and keeps what was written', async () => {
+    await test.spawn(counter, 'p_1', { phoneNumber: ADA });
+    expect(await say('nothing', 'x')).toMatchObject({ status: 'ignored', handled: false });
+    expect(await say('nothing', 'x')).toMatchObject({ status: 'duplicate' });
+    expect(await test.knex('flow_journal').where({ note: 'ignored' }).pluck('text')).toEqual(['nothing']);
+    expect((await test.actor(counter, 'p_1').describe()).version).toBe(1);
+  });
+
+  it('puts a message that makes the flow throw aside, tells its sender, and goes on', async () => {
+    await test.spawn(counter, 'p_1', { phoneNumber: ADA });
+    expect(await say('throw', 'x')).toMatchObject({ status: 'failed', handled: false });
+    expect(await say('throw', 'x')).toMatchObject({ status: 'duplicate' });
+    expect(await test.knex('dead_letters')).toMatchObject([
+      {
+        participant_id: 'p_1',
+        event: '{"type":"reply","text":"throw"}',
+        error: expect.stringContaining('the reply threw'),
+      },
+    ]);
+    expect(await test.outbox('p_1')).toMatchObject([{ to: ADA, status: 'sent' }]);
+    expect(await say('hello')).toMatchObject({ status: 'applied', snapshot: { context: { log: ['hello'] } } });
+  });
+
+  it('answers an unknown sender once an hour, and remembers what was written', async () => {
+    expect(await say('who are you?')).toMatchObject({ status: 'unrouted', handled: false });
+    expect(await say('hello?')).toMatchObject({ status: 'unrouted' });
+    await test.settle();
+    expect(test.delivered.map(({ to }) => to)).toEqual([ADA]);
+    expect(await test.knex('inbox').orderBy('id').pluck('text')).toEqual(['who are you?', 'hello?']);
+    await crash();
+    await say('hello?');
+    await test.advance('1h');
+    await say('hello?');
+    await test.settle();
+    expect(test.delivered).toHaveLength(2);
+  });
+
+  it('stops at STOP: the flow is withdrawn, nothing more is sent, until START', async () => {
+    await test.spawn(survey, 'ada', { phoneNumber: ADA });
+    expect(await say('STOP')).toMatchObject({ status: 'stopped', handled: true });
+    await test.settle();
+    expect((await test.actor(survey, 'ada').getSnapshot()).value).toBe('out');
+    const texts = () => test.delivered.map(({ text }) => text);
+    expect(texts()).toHaveLength(1); // the confirmation
+    await crash();
+    expect(await say('stop')).toMatchObject({ status: 'stopped' });
+    await test.advance('1d');
+    expect(texts()).toHaveLength(1);
+    expect(await say('START')).toMatchObject({ status: 'started' });
+    expect((await test.actor(survey, 'ada').getSnapshot()).value).toBe('in');
+    await test.advance('1h');
+    expect(texts().slice(2)).toEqual(['still there?']);
+  });
+
+  it('cancels what waits to be sent when its recipient opts out', async () => {
+    await test.stop();
+    let reachable = false;
+    const sent: string[] = [];
+    test = await createTestRuntime({
+      flows: [survey],
+      transport: {
+        send: ({ text, payload }) => {
+          if (!reachable) throw new Error('the network is down');
+          sent.push(payload['essential'] ? 'confirmation' : text);
+        },
+      },
+    });
+    await test.spawn(survey, 'ada', { phoneNumber: ADA });
+    await say('one');
+    await say('two');
+    await say('STOP');
+    reachable = true;
+    await test.advance('1d');
+    expect(sent).toEqual(['confirmation']);
+    expect((await test.outbox('ada')).map(({ status }) => status)).toEqual(['cancelled', 'cancelled', 'sent']);
+  });
+
+  it('answers HELP without a turn, also to who opted out', async () => {
+    await test.spawn(survey, 'ada', { phoneNumber: ADA });
+    await say('STOP');
+    expect(await say('help')).toMatchObject({ status: 'helped' });
+    await test.settle();
+    expect(test.delivered).toHaveLength(2);
+    expect((await test.actor(survey, 'ada').describe()).version).toBe(2);
+  });
+
+  it('forgets a handler after its time, and renews it by every turn', async () => {
+    await test.spawn(counter, 'p_1', { phoneNumber: ADA });
+    const { expires_at } = await test.knex('response_handlers').first();
+    expect(expires_at).toBeGreaterThan(test.clock.now());
+    await test.advance(expires_at - test.clock.now() - 1000);
+    expect(await say('hello')).toMatchObject({ status: 'applied' });
+    await crash();
+    await test.advance('2s');
+    expect(await say('hello')).toMatchObject({ status: 'applied' });
+    await test.advance('400d');
+    expect(await say('hello')).toMatchObject({ status: 'unrouted' });
+  });
+
+  it('gives a message to the flow that was active last, where a number belongs to two', async () => {
+    await test.spawn(survey, 'ada', { phoneNumber: ADA });
+    await test.advance('1s');
+    await test.spawn(counter, 'p_1', { phoneNumber: ADA });
+    expect(await say('one')).toMatchObject({ address: { flowType: 'counter' } });
+    await test.advance('1s');
+    await test.actor(survey, 'ada').send({ type: 'withdraw' });
+    expect(await say('two')).toMatchObject({ address: { flowType: 'survey' } });
+    await crash();
+    expect(await say('three')).toMatchObject({ address: { flowType: 'survey' } });
+  });
+
+  it('enrols who is unknown, where the application says so', async () => {
+    await test.stop();
+    test = await createTestRuntime({
+      flows: [counter],
+      autoEnroll: async (_, address) => {
+        await test.spawn(counter, `p_${address}`, { phoneNumber: address });
+        return { flowType: 'counter', participantId: `p_${address}` };
+      },
+    });
+    expect(await say('hello')).toMatchObject({ status: 'applied', address: { participantId: `p_${ADA}` } });
+    expect(await say('again')).toMatchObject({ status: 'applied', snapshot: { context: { log: ['hello', 'again'] } } });
+  });
+
+  it('recognises redeliveries for as long as it was told to, and then forgets them', async () => {
+    await test.stop();
+    test = await createTestRuntime({ flows: [counter], inboxRetention: '2d' });
+    await test.spawn(counter, 'p_1', { phoneNumber: ADA });
+    await say('hello', 'x');
+    await test.advance('47h');
+    expect(await say('hello', 'x')).toMatchObject({ status: 'duplicate' });
+    await test.advance('3h');
+    expect(await test.knex('inbox')).toEqual([]);
+  });
+
+  it('asks the flow what a message means in the state that it meets', async () => {
+    await test.stop();
+    const shouting = defineFlow({
+      type: 'shouting',
+      version: 1,
+      logic: counterMachine,
+      receive: ({ message, snapshot }) =>
+        snapshot.context.count > 1
+          ? null
+          : message.text === '+'
+            ? { type: 'inc' }
+            : { type: 'note', text: message.text },
+    });
+    test = await createTestRuntime({ flows: [shouting] });
+    await test.spawn(shouting, 'p_1', { phoneNumber: ADA });
+    const statuses = (await Promise.all(['a', '+', '+', 'b'].map((text) => say(text)))).map(({ status }) => status);
+    expect(statuses).toEqual(['applied', 'applied', 'applied', 'ignored']);
+    expect((await test.actor(shouting, 'p_1').getSnapshot()).context).toEqual({ count: 2, log: ['a'] });
+  });
+});

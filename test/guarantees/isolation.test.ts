@@ -1,0 +1,137 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createMachine, setup } from 'xstate';
+import { defineFlow } from '../../src/index.ts';
+import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
+import { counter } from './machines.ts';
+
+const withChild = defineFlow({
+  type: 'parent',
+  version: 1,
+  logic: setup({
+    actors: { child: createMachine({ initial: 'a', states: { a: { after: { 1000: 'b' } }, b: {} } }) },
+  }).createMachine({
+    context: { list: [1] },
+    invoke: { id: 'child', src: 'child' },
+  }),
+});
+
+describe('isolation: one bad row or throwing guard never stops another actor', () => {
+  let test: TestRuntime;
+  let quarantined: string[] = [];
+  beforeEach(async () => {
+    test = await createTestRuntime({ flows: [counter, withChild] });
+    for (const id of ['bad', 'good'])
+      await test.spawn(counter, id, { phoneNumber: id === 'bad' ? '+15551230001' : '+15551230002' });
+    await test.spawn(withChild, 'parent');
+    quarantined = [];
+    test.runtime.on('quarantined', ({ address }) => quarantined.push(address.participantId));
+  });
+  afterEach(() => test.stop());
+
+  const spoil = async (change: (state: any) => unknown, id = 'bad') => {
+    await test.crash();
+    await test.restart();
+    test.runtime.on('quarantined', ({ address }) => quarantined.push(address.participantId));
+    const row = await test.knex('flow_states').where({ participant_id: id }).first();
+    const spoiled = change(JSON.parse(row.state_data));
+    await test
+      .knex('flow_states')
+      .where({ participant_id: id })
+      .update({ state_data: typeof spoiled === 'string' ? spoiled : JSON.stringify(spoiled) });
+    return row;
+  };
+  const others = async () => {
+    expect((await test.actor(counter, 'good').send({ type: 'inc' })).context.count).toBe(1);
+  };
+
+  for (const [what, change, why] of [
+    ['is cut off', (state) => JSON.stringify(state).slice(0, 50), /not readable/],
+    ['is empty', () => '', /not readable/],
+    ['is no object', () => '42', /holds no snapshot/],
+    ['is a list', () => '[]', /holds no snapshot/],
+    [
+      'is of a state that the machine does not have',
+      (state) => ({ ...state, snapshot: { ...state.snapshot, value: 'nowhere' } }),
+      /nowhere/,
+    ],
+    [
+      'has no status',
+      (state) => ({ ...state, snapshot: { ...state.snapshot, status: undefined } }),
+      /holds no snapshot/,
+    ],
+    ['has a broken lossless part', (state) => ({ ...state, lossless: '[{"a":99}]' }), /not readable/],
+  ] as [string, (state: any) => unknown, RegExp][]) {
+    it(`puts an actor aside whose row ${what}, names the reason, and keeps the row`, async () => {
+      await spoil(change);
+      const [{ state_data }] = await test.knex('flow_states').where({ participant_id: 'bad' });
+      await expect(test.actor(counter, 'bad').send({ type: 'inc' })).rejects.toMatchObject({
+        code: 'ACTOR_QUARANTINED',
+      });
+      await others();
+      expect(quarantined).toEqual(['bad']);
+      const row = await test.knex('flow_states').where({ participant_id: 'bad' }).first();
+      expect(row).toMatchObject({ status: 'quarantined', state_data });
+      expect(row.last_error).toMatch(why);
+      // And so it stays.
+      await test.crash();
+      await test.restart();
+      await expect(test.actor(counter, 'bad').send({ type: 'inc' })).rejects.toMatchObject({
+        code: 'ACTOR_QUARANTINED',
+      });
+    });
+  }
+
+  it('puts an actor aside whose child the machine does not know any more', async () => {
+    await spoil((state) => {
+      state.snapshot.children.child.src = 'gone';
+      return state;
+    }, 'parent');
+    await expect(test.actor(withChild, 'parent').getSnapshot()).rejects.toMatchObject({
+      code: 'SNAPSHOT_INCOMPATIBLE',
+    });
+    expect((await test.knex('flow_states').where({ participant_id: 'parent' }).first()).last_error).toContain(
+      "its child 'child' runs 'gone'",
+    );
+    await others();
+  });
+
+  it('puts an actor aside whose deadline belongs to a child that is not there', async () => {
+    await spoil((state) => {
+      state.timers[0].target = ['nobody'];
+      return state;
+    }, 'parent');
+    await test.advance('1h');
+    expect(quarantined).toEqual(['parent']);
+    await others();
+  });
+
+  it('puts an actor aside whose deadline makes it throw, with its last good state', async () => {
+    await test.actor(counter, 'bad').send({ type: 'throw later' });
+    await test.advance('1m');
+    expect(quarantined).toEqual(['bad']);
+    expect(await test.actor(counter, 'bad').describe()).toMatchObject({
+      state: 'doomed',
+      status: 'quarantined',
+      lastError: expect.stringContaining('the deadline threw'),
+    });
+    expect((await test.actor(counter, 'bad').getSnapshot()).value).toBe('doomed');
+    await others();
+  });
+
+  it('leaves an actor as it was whose event makes it throw', async () => {
+    const actor = test.actor(counter, 'bad');
+    await actor.send({ type: 'inc' });
+    await expect(actor.send({ type: 'throw' })).rejects.toThrow(
+      /'throw' made counter\/bad throw: .*the guard threw.* The turn was undone/s,
+    );
+    expect((await actor.send({ type: 'inc' })).context.count).toBe(2);
+    await others();
+  });
+
+  it('answers a message to an actor that was put aside, and keeps the message', async () => {
+    await spoil(() => '{');
+    const message = { channel: 'sms', id: 'x', from: '+15551230001', text: 'hello?' };
+    await expect(test.receive(message)).rejects.toMatchObject({ code: 'ACTOR_QUARANTINED' });
+    await others();
+  });
+});
