@@ -4,10 +4,11 @@
  * pid is committed there first, for readers; since somebody may slip in between that commit and the lasting transaction,
  * the winner looks whether the pid is still its own.
  */
-import { resolve } from 'node:path';
+import { realpathSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import sqlite3 from 'sqlite3';
-import { DatabaseInUseError } from '../errors.ts';
+import { DatabaseInUseError, StoreError } from '../errors.ts';
 import { storeError } from './connection.ts';
 
 const POLL = 200;
@@ -19,7 +20,7 @@ const POLL = 200;
  * @throws {DatabaseInUseError} naming the other process
  */
 export async function lockDatabase(file: string, wait: number): Promise<() => Promise<void>> {
-  const lock = await LockFile.open(`${resolve(file)}-lock`);
+  const lock = await LockFile.open(`${trueName(file)}-lock`);
   const until = Date.now() + wait;
   try {
     while (!(await lock.take())) {
@@ -31,6 +32,21 @@ export async function lockDatabase(file: string, wait: number): Promise<() => Pr
     throw error;
   }
   return () => lock.close();
+}
+
+/** One name for one file, by whatever links it was reached. */
+function trueName(file: string): string {
+  try {
+    return realpathSync(file);
+  } catch {
+    try {
+      return join(realpathSync(dirname(file)), basename(file)); // it is not there yet
+    } catch (cause) {
+      throw new StoreError('io', `The folder of the database ${file} cannot be opened. Create it, or check the path.`, {
+        cause,
+      });
+    }
+  }
 }
 
 async function inUse(file: string, lock: LockFile): Promise<DatabaseInUseError> {
