@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError as InvalidOption } from 'commander';
 import { PerdureError } from '../errors.ts';
 import { chat } from './chat.ts';
+import { exportMachine } from './machine.ts';
 import { start } from './start.ts';
 
 const positive = (text: string): number => {
@@ -44,6 +45,14 @@ program
   .option('--url <url>', 'where the server listens', 'http://127.0.0.1:3000')
   .option('--flow <flow>', 'where to enrol a number that is not known: intervention or conversation', 'intervention')
   .action(chat);
+
+program
+  .command('machine')
+  .description('the machines behind the flows')
+  .command('export')
+  .description("print a flow's machine as a Mermaid diagram")
+  .argument('<flow>', 'micro_health_intervention or conversation')
+  .action(exportMachine);
 
 program.parseAsync().catch((error: unknown) => {
   console.error(error instanceof PerdureError ? `perdure: ${error.message}` : error);

@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest';
+import { and, createMachine, not, setup } from 'xstate';
+import { conversationMachine } from '../../machines/conversation.ts';
+import { microHealthInterventionMachine } from '../../machines/micro-health-intervention.ts';
+import { toMermaid } from '../../src/stately/index.ts';
+
+describe('a machine as a Mermaid diagram', () => {
+  it('shows states, regions, guards, deadlines, invocations and what is done within a state', () => {
+    const machine = setup({
+      guards: { brave: () => true, tired: () => false, over: (_, __: { than: number }) => true },
+      actions: { greet: () => {}, note: () => {} },
+      delays: { patience: 1000 },
+      actors: { child: createMachine({}) },
+    }).createMachine({
+      initial: 'idle',
+      states: {
+        idle: {
+          entry: 'greet',
+          on: { GO: { target: 'busy', guard: and(['brave', not('tired')]) }, NOTE: { actions: 'note' } },
+        },
+        busy: {
+          type: 'parallel',
+          on: { STOP: 'over' },
+          exit: 'note',
+          states: {
+            left: {
+              initial: 'a',
+              states: {
+                a: { after: { patience: 'b' } },
+                b: { always: { target: 'a', guard: { type: 'over', params: { than: 3 } } } },
+              },
+            },
+            'right side': { invoke: { src: 'child', onDone: { target: '#(machine).over', actions: 'note' } } },
+          },
+        },
+        over: { type: 'final' },
+      },
+    });
+    expect(toMermaid(machine)).toMatchInlineSnapshot(`
+      "stateDiagram-v2
+        state "idle" as idle
+        idle : entry / greet
+        idle : NOTE / note
+        state "busy" as busy {
+          state "left" as busy_left {
+            state "a" as busy_left_a
+            state "b" as busy_left_b
+            [*] --> busy_left_a
+          }
+          --
+          state "right side" as busy_right_side
+          busy_right_side : invoke / child
+        }
+        note right of busy
+          exit / note
+        end note
+        state "over" as over
+        over --> [*]
+        [*] --> idle
+        idle --> busy : GO [and(brave, not(tired))]
+        busy --> over : STOP
+        busy_left_a --> busy_left_b : after patience
+        busy_left_b --> busy_left_a : always [over 3]
+        busy_right_side --> over : done / note
+      "
+    `);
+  });
+
+  it.each([
+    ['intervention', microHealthInterventionMachine],
+    ['conversation', conversationMachine],
+  ] as const)('has every state of the %s', (_, machine) => {
+    const diagram = toMermaid(machine as never);
+    const keys = (node: { states: Record<string, any> }): string[] =>
+      Object.entries(node.states).flatMap(([key, child]) => [key, ...keys(child)]);
+    for (const key of keys(machine.root as never)) expect(diagram).toContain(`state "${key}" as `);
+    // A line has one colon at most besides those of the syntax.
+    for (const line of diagram.split('\n')) expect(line.split(':').length).toBeLessThanOrEqual(2);
+  });
+});
