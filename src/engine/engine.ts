@@ -56,6 +56,9 @@ export interface EngineOptions {
   inspect: ((event: InspectionEvent) => void) | undefined;
 }
 
+const REVIVED_AT_ONCE = 500;
+/** So many cells are looked at to find one that may leave memory. */
+const EVICTION_EFFORT = 64;
 /** Between attempts to commit a turn that nobody can repeat, in ms. */
 const COMMIT_RETRY = 1_000;
 
@@ -105,8 +108,13 @@ export class Engine {
   async start(): Promise<void> {
     this.#state = 'running';
     this.outbox.recover(await this.#store.unsent());
-    for (const { participant_id: participantId, flow_type: flowType } of await this.#store.leased()) {
-      if (this.#options.flows.has(flowType)) await this.#revive({ participantId, flowType });
+    const leased = (await this.#store.leased()).filter(({ flow_type }) => this.#options.flows.has(flow_type));
+    for (let at = 0; at < leased.length; at += REVIVED_AT_ONCE) {
+      await Promise.all(
+        leased
+          .slice(at, at + REVIVED_AT_ONCE)
+          .map(({ participant_id: participantId, flow_type: flowType }) => this.#revive({ participantId, flowType })),
+      );
     }
     await this.#alarms.start();
   }
@@ -224,13 +232,18 @@ export class Engine {
     return cell;
   }
 
+  /** Makes room for one more; those that are at work stay, as if they had just been used. */
   #evict(): void {
     if (this.#cells.size < this.#options.cacheSize) return;
+    let effort = EVICTION_EFFORT;
     for (const [key, cell] of this.#cells) {
-      if (!cell.idle) continue;
-      cell.forget();
       this.#cells.delete(key);
-      if (this.#cells.size < this.#options.cacheSize) return;
+      if (cell.idle) {
+        cell.forget();
+        return;
+      }
+      this.#cells.set(key, cell);
+      if (--effort === 0) return;
     }
   }
 
@@ -279,7 +292,8 @@ export class Engine {
     }
     cell.busy = false;
     this.#working--;
-    if (!cell.row) this.#cells.delete(cell.key);
+    // Where a process goes on, its result comes back to this cell.
+    if (!cell.row && cell.processes.size === 0) this.#cells.delete(cell.key);
   }
 
   /** One turn. `undefined`: not this item's turn yet, ask again. */
@@ -296,7 +310,7 @@ export class Engine {
     const ambient = this.#ambient(cell.address, row.version + 1);
     const { stimulus } = item;
     // An event never overtakes a deadline that has passed: it fires first, as a turn of its own.
-    const overdue = stimulus.kind !== 'timer' && live.nextDueAt !== undefined && live.nextDueAt <= ambient.now();
+    const overdue = stimulus.kind !== 'timer' && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= ambient.now();
     const step: Work = overdue ? { stimulus: { kind: 'timer' } } : item;
     const before = live.snapshot;
     let turn: Turn;

@@ -162,3 +162,30 @@ describe('deadlines: absolute, once, never early, in order', () => {
     for (const id of ids) expect((await test.actor(reminder, id).getSnapshot()).context.log).toHaveLength(1);
   });
 });
+
+it('an actor that is done has no deadlines, not even one that its own cancel would not have found', async () => {
+  const flow = defineFlow({
+    type: 'ending',
+    version: 1,
+    logic: createMachine({
+      context: { log: [] },
+      initial: 'on',
+      states: {
+        on: {
+          on: {
+            ARM: { actions: raise({ type: 'LATER' }, { id: 'one', delay: 1000 }) },
+            END: 'over',
+          },
+        },
+        over: { type: 'final' },
+      },
+    }),
+  });
+  const test = await createTestRuntime({ flows: [flow] });
+  const actor = await test.spawn(flow, 'p_1');
+  for (const type of ['ARM', 'ARM', 'END']) await actor.send({ type });
+  expect(await actor.timers()).toEqual([]);
+  await test.advance('1m');
+  expect(await actor.send({ type: 'ARM' })).toMatchObject({ status: 'done', handled: false });
+  await test.stop();
+});

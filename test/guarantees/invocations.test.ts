@@ -28,7 +28,7 @@ describe('invocations: after the commit, again after a crash, one result', () =>
   });
 
   const machine = setup({
-    types: { context: {} as { answers: unknown[]; error: unknown }, events: {} as { type: 'ask' | 'leave' } },
+    types: { context: {} as { answers: unknown[]; error: unknown }, events: {} as { type: 'ask' | 'leave' | 'throw' } },
     actors: {
       answer: fromPromise<unknown, { question: number }>(
         ({ input, signal }) =>
@@ -39,6 +39,13 @@ describe('invocations: after the commit, again after a crash, one result', () =>
     },
   }).createMachine({
     context: { answers: [], error: null },
+    on: {
+      throw: {
+        guard: () => {
+          throw new Error('no');
+        },
+      },
+    },
     initial: 'idle',
     states: {
       idle: { on: { ask: 'asking' } },
@@ -101,6 +108,17 @@ describe('invocations: after the commit, again after a crash, one result', () =>
     await test.settle();
     expect(asked).toHaveLength(1);
     expect((await context()).answers).toEqual(['late']);
+  });
+
+  it('goes on, once, when an event makes its actor throw', async () => {
+    const actor = await begin();
+    await actor.send({ type: 'ask' });
+    await expect(actor.send({ type: 'throw' })).rejects.toMatchObject({ code: 'TURN_FAILED' });
+    await test.actor(flow, 'p_1').getSnapshot();
+    expect(asked).toHaveLength(1);
+    asked[0]!.resolve('still here');
+    await test.settle();
+    expect((await context()).answers).toEqual(['still here']);
   });
 
   it('hears the abort signal when its state is left, and its result is nobody’s then', async () => {
