@@ -26,18 +26,18 @@ export async function messageRoutes(app: FastifyInstance, { runtime }: HttpOptio
       lines()
         .leftJoin('inbox as i', 'i.id', 'j.inbox_id')
         .whereNotNull('j.text')
-        .select('j.at', 'j.text', 'i.channel', 'i.message_id'),
+        .select('j.id as line', 'j.at', 'j.text', 'i.channel', 'i.message_id'),
       lines()
         .join('outbox_messages as o', (on) =>
           on.on('o.id', '>=', 'j.outbox_id').on('o.id', '<', knex.raw('j.outbox_id + j.outbox_count')),
         )
         .where('o.kind', 'message')
         .orderBy('o.id')
-        .select('o.*'),
+        .select('j.id as line', 'o.*'),
     ]);
     const messages = [
       ...received.map((row) => ({
-        order: 0,
+        line: row.line,
         at: row.at,
         direction: 'in',
         id: row.message_id,
@@ -47,7 +47,7 @@ export async function messageRoutes(app: FastifyInstance, { runtime }: HttpOptio
       ...sent.map((row) => {
         const { text, options } = parse(row.payload) as { text: string; options?: unknown };
         return {
-          order: 1,
+          line: row.line,
           at: row.created_at,
           direction: 'out',
           id: String(row.id),
@@ -58,7 +58,8 @@ export async function messageRoutes(app: FastifyInstance, { runtime }: HttpOptio
         };
       }),
     ];
-    messages.sort((a, b) => a.at - b.at || a.order - b.order);
-    return ok(messages.map(({ order: _, at, ...message }) => ({ ...message, at: new Date(at).toISOString() })));
+    // By turns; within one, what was heard comes before what was answered (the sort is stable).
+    messages.sort((a, b) => a.line - b.line);
+    return ok(messages.map(({ line: _, at, ...message }) => ({ ...message, at: new Date(at).toISOString() })));
   });
 }
