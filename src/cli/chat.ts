@@ -21,6 +21,7 @@ export async function chat(phone: string, { url, flow }: { url: string; flow: st
   console.log(`You are ${phone_number} (${id}). Type a message, or press Ctrl-D to leave.\n`);
 
   const terminal = createInterface({ input: process.stdin, output: process.stdout, prompt: '> ' });
+  const lines = terminal[Symbol.asyncIterator](); // from here on, so that no line is missed
   const leaving = new AbortController();
   terminal.on('close', () => leaving.abort());
   const printed = new Set<string>();
@@ -41,7 +42,7 @@ export async function chat(phone: string, { url, flow }: { url: string; flow: st
       await delay(500, undefined, { signal: leaving.signal }).catch(() => {});
     }
   })();
-  for await (const line of terminal) {
+  for await (const line of lines) {
     if (line.trim())
       await call(url, '/messages', { channel: 'terminal', id: randomUUID(), from: phone_number, text: line });
     await print();

@@ -58,7 +58,10 @@ export async function start(options: StartOptions): Promise<void> {
     if (stopping) process.exit(1);
     stopping = true;
     logger.info(`${signal}: finishing what is under way; once more to exit at once`);
+    // A connection that a client keeps alive is closed once it waits for nothing any more.
+    const sweep = setInterval(() => app.server.closeIdleConnections(), 100);
     await app.close();
+    clearInterval(sweep);
     await runtime.stop();
     process.exit(0);
   };

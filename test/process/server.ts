@@ -6,11 +6,13 @@ const BIN = new URL('../../dist/src/cli/perdure.js', import.meta.url).pathname;
 
 export class Server {
   readonly url: string;
+  readonly pid: number;
   readonly #process: ChildProcess;
   readonly #exit: Promise<unknown[]>;
 
   private constructor(url: string, process: ChildProcess) {
     this.url = url;
+    this.pid = process.pid!;
     this.#process = process;
     this.#exit = once(process, 'exit');
   }
