@@ -129,7 +129,8 @@ describe('a database that cannot be used is refused with a clear, typed error', 
 
   it('a name that is not understood, and a driver that is not supported', async () => {
     await expect(start({ database: 'study.db' })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
-    const knex = createKnex({ client: 'pg' });
+    const other = 'pg';
+    const knex = createKnex({ client: other });
     await expect(start({ database: knex })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
   });
 
