@@ -224,13 +224,13 @@ export class Runtime {
    * the same (channel, id) is answered `duplicate` and applied no second time.
    * @throws {InvalidMessageError | InvalidPhoneNumberError}
    */
-  receive(message: InboundMessage): Promise<Receipt> {
-    return this.#attempt(() => this.#up().inbound.receive(message));
+  async receive(message: InboundMessage): Promise<Receipt> {
+    return this.#up().inbound.receive(message);
   }
 
   /** Like {@link receive}, for an actor that is known, whoever the sender's address is bound to. */
-  receiveFor(flow: AnyFlow | string, participantId: string, message: InboundMessage): Promise<Receipt> {
-    return this.#attempt(() => this.#up().inbound.deliver(this.#address(flow, participantId), message));
+  async receiveFor(flow: AnyFlow | string, participantId: string, message: InboundMessage): Promise<Receipt> {
+    return this.#up().inbound.deliver(this.#address(flow, participantId), message);
   }
 
   /** Hears what happens in the runtime; call the result to stop. */
@@ -278,10 +278,6 @@ export class Runtime {
     if (!this.#running)
       throw new NotRunningError(`The runtime is ${this.#status}. Call and await runtime.start() first.`);
     return this.#running;
-  }
-
-  async #attempt<T>(body: () => Promise<T>): Promise<T> {
-    return body();
   }
 
   #prune(): void {

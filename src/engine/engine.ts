@@ -323,7 +323,8 @@ export class Engine {
       return await this.#failed(cell, row, item, overdue, error as Error);
     }
     if (commit) {
-      const outcome = await this.#commit(cell, step, commit);
+      let outcome = await this.#committer.add(commit);
+      if (outcome.result === 'failed') outcome = await this.#commitAgain(cell, step, commit, outcome);
       if (outcome.result === 'conflict') return void cell.forget();
       if (outcome.result === 'duplicate') {
         if (commit.update) cell.forget();
@@ -416,13 +417,17 @@ export class Engine {
     return { snapshot: cell.committed, handled: true, duplicate: false };
   }
 
-  /** Commits a turn. One that nobody can repeat (a deadline, a result) is tried again until it succeeds. */
-  async #commit(cell: Cell, item: Work, commit: Commit): Promise<Outcome> {
-    for (;;) {
-      const outcome = await this.#committer.add(commit);
+  /** A turn that nobody can repeat (a deadline, a result) is committed again and again until that succeeds. */
+  async #commitAgain(
+    cell: Cell,
+    { stimulus: { kind } }: Work,
+    commit: Commit,
+    failed: Outcome & { result: 'failed' },
+  ): Promise<Outcome> {
+    for (let outcome: Outcome = failed; ; outcome = await this.#committer.add(commit)) {
       if (outcome.result !== 'failed') return outcome;
       this.#events.emit('commitFailed', { turns: 1, error: outcome.error });
-      if (item.stimulus.kind === 'event' || item.stimulus.kind === 'stop' || this.#state !== 'running') {
+      if (kind === 'event' || kind === 'stop' || this.#state !== 'running') {
         cell.forget();
         return outcome;
       }

@@ -163,28 +163,16 @@ export class Outbox {
     try {
       if (row.kind === 'event')
         await this.#options.deliver(payload['to'] as Address, payload['event'], row.idempotency_key);
-      else await this.#send(pending, payload);
+      else {
+        if (row.status !== 'sending' || pending.maybeSent) await this.#mark(row, { status: 'sending' });
+        await this.#options.transport!.send(outgoing(pending, payload));
+      }
     } catch (cause) {
       return this.#failed(pending, cause as Error);
     }
     await this.#mark(row, { status: 'sent', next_attempt_at: null, last_error: null });
     this.#options.events.emit('sent', { recipient: row.recipient, id: row.id, attempts: row.attempts });
     return true;
-  }
-
-  async #send({ row, maybeSent }: Pending, payload: Record<string, unknown>): Promise<void> {
-    if (row.status !== 'sending' || maybeSent) await this.#mark(row, { status: 'sending' });
-    await this.#options.transport!.send({
-      id: row.id,
-      participantId: row.participant_id,
-      flowType: row.flow_type,
-      to: row.recipient,
-      text: String(payload['text'] ?? ''),
-      payload,
-      idempotencyKey: row.idempotency_key,
-      attempt: row.attempts,
-      maybeSent,
-    });
   }
 
   async #failed(pending: Pending, error: Error): Promise<boolean> {
@@ -234,6 +222,18 @@ export class Outbox {
     this.#waiting--;
   }
 }
+
+const outgoing = ({ row, maybeSent }: Pending, payload: Record<string, unknown>): OutgoingMessage => ({
+  id: row.id,
+  participantId: row.participant_id,
+  flowType: row.flow_type,
+  to: row.recipient,
+  text: String(payload['text'] ?? ''),
+  payload,
+  idempotencyKey: row.idempotency_key,
+  attempt: row.attempts,
+  maybeSent,
+});
 
 /** Another actor that does not exist, or does not take events, will not do so in a minute either. */
 const isHopeless = (error: Error) =>

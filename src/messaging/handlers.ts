@@ -24,9 +24,11 @@ export class Handlers {
   }
 
   /** All handlers of an address, expired ones too; the one that was active last comes first. */
-  async of(address: string): Promise<Handler[]> {
-    const known = this.#cache.get(address);
-    if (known) return known;
+  of(address: string): Handler[] | Promise<Handler[]> {
+    return this.#cache.get(address) ?? this.#read(address);
+  }
+
+  async #read(address: string): Promise<Handler[]> {
     const rows = await this.#store.handlers(address);
     const handlers = rows.map((row) => ({
       flowType: row.flow_type,

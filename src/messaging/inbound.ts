@@ -68,7 +68,8 @@ export class Inbound {
       return this.#keyword(keyword, message, sender);
     }
     const now = this.#options.clock.now();
-    const handler = (await this.handlers.of(sender)).find(
+    const bound = this.handlers.of(sender);
+    const handler = (Array.isArray(bound) ? bound : await bound).find(
       ({ expiresAt, flowType }) => expiresAt > now && this.#options.flows.has(flowType),
     );
     const address: Address | null = handler ?? (await this.#options.autoEnroll?.(message, sender)) ?? null;
