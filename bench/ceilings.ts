@@ -70,6 +70,7 @@ export function rawCommits(group: number, actors: number, seconds: number): Prom
       lease_until: null,
       last_error: null,
       address: `+1555${1000000 + i}`,
+      journal_id: version === 1 ? null : (version - 1) * actors + i,
     });
     await exec(
       sql.withRows(
@@ -126,6 +127,7 @@ export function rawCommits(group: number, actors: number, seconds: number): Prom
         sql.insertJournal,
         members.map((i, n) => ({
           id: first + n,
+          previous_id: first + n - 1,
           participant_id: `p_${i}`,
           flow_type: 'bench',
           version,

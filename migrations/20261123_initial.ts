@@ -18,6 +18,8 @@ export async function up(knex: Knex): Promise<void> {
     table.bigInteger('lease_until');
     table.text('last_error');
     table.text('address');
+    // The actor's last line in the journal.
+    table.integer('journal_id');
     table.unique(['participant_id', 'flow_type'], { indexName: 'flow_states_participant' });
     table.index(['next_due_at'], 'flow_states_due', { predicate: knex.whereNotNull('next_due_at') });
     table.index(['lease_until'], 'flow_states_leased', { predicate: knex.whereNotNull('lease_until') });
@@ -64,9 +66,11 @@ export async function up(knex: Knex): Promise<void> {
   });
   await knex.schema.raw("CREATE INDEX outbox_unsent ON outbox_messages (id) WHERE status IN ('pending', 'sending')");
 
-  // One line per turn.
+  // One line per turn. An actor's lines are a chain, from its row back to its first: an index by participant would dirty
+  // a page of its own for nearly every turn, and was measured to cost a fifth of all writing.
   await knex.schema.createTable('flow_journal', (table) => {
     table.integer('id').primary();
+    table.integer('previous_id');
     table.text('participant_id').notNullable();
     table.text('flow_type').notNullable();
     table.integer('version').notNullable();
@@ -80,7 +84,6 @@ export async function up(knex: Knex): Promise<void> {
     table.integer('outbox_id');
     table.integer('outbox_count').notNullable();
     table.text('note');
-    table.index(['participant_id', 'id'], 'flow_journal_participant');
   });
 
   // Events that could not be applied, with the error.

@@ -22,9 +22,11 @@ export {
   type Committed,
   createRuntime,
   type Health,
+  type JournalLine,
   type PendingTimer,
   Runtime,
   type RuntimeOptions,
+  type SaidMessage,
   type SpawnOptions,
 } from './runtime.ts';
 export type { ActorStatus, Commit, InTransaction } from './store/rows.ts';

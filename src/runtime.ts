@@ -2,7 +2,7 @@
 import type { CountryCode } from 'libphonenumber-js';
 import type { Logger } from 'pino';
 import type { AnyEventObject, InspectionEvent } from 'xstate';
-import { stringify } from './actor/codec.ts';
+import { parse, stringify } from './actor/codec.ts';
 import type { StoredTimer } from './actor/live-actor.ts';
 import { type Clock, type ClockAnchor, scaledClock, systemClock } from './clock.ts';
 import { type Duration, milliseconds } from './duration.ts';
@@ -20,11 +20,12 @@ import {
 import { EventChannel, type RuntimeEvents } from './events.ts';
 import type { AnyFlow, EmittedOf, EventOf, InboundMessage, InputOf, SnapshotOf } from './flow.ts';
 import { logEvents } from './logging.ts';
+import type { Option } from './machine/index.ts';
 import { normalizePhoneNumber } from './messaging/address.ts';
 import { Inbound, type Receipt } from './messaging/inbound.ts';
 import { defaultTexts, type Texts } from './messaging/keywords.ts';
 import { type DatabaseOption, type OpenDatabase, openDatabase, type SqliteOptions } from './store/database.ts';
-import type { ActorStatus, Commit } from './store/rows.ts';
+import type { ActorStatus, Commit, OutboxStatus } from './store/rows.ts';
 import { Store } from './store/store.ts';
 
 export interface RuntimeOptions {
@@ -75,6 +76,36 @@ export type Committed<F extends AnyFlow> = SnapshotOf<F> & { readonly handled: b
 
 /** A pending deadline. `dueAt` in ms since the epoch; `source` and `target` are paths of child ids. */
 export type PendingTimer = StoredTimer;
+
+/** A turn, as the journal keeps it. Instants in ms since the epoch. */
+export interface JournalLine {
+  flowType: string;
+  version: number;
+  event: string;
+  /** Dotted state paths; null for the first turn. */
+  from: string | null;
+  to: string;
+  at: number;
+  /** The deadline that fired, if the turn was one. */
+  dueAt: number | null;
+  /** What the person wrote, if the turn applied a message. */
+  text: string | null;
+  /** What the flow remarked; `ignored`, where the event meant nothing; `failed: …`, where it made the flow throw. */
+  note: string | null;
+}
+
+/** A message from a person (`in`) or to one (`out`). */
+export type SaidMessage =
+  | { direction: 'in'; at: number; text: string; id: string | null; channel: string | null }
+  | {
+      direction: 'out';
+      at: number;
+      text: string;
+      id: string;
+      to: string;
+      status: OutboxStatus;
+      options: Option[] | undefined;
+    };
 
 export interface Health {
   status: 'starting' | 'running' | 'stopping' | 'stopped';
@@ -250,6 +281,40 @@ export class Runtime {
   /** The database, for reading; write through the runtime. */
   get knex() {
     return this.#up().store.knex;
+  }
+
+  /** A participant's turns, in order: the event, from where to where, when, how late, what was written. */
+  async journal(participantId: string): Promise<JournalLine[]> {
+    const rows = await this.#up().store.journal(participantId);
+    return rows.map((row) => ({
+      flowType: row.flow_type,
+      version: row.version,
+      event: row.event_type,
+      from: row.from_state,
+      to: row.to_state,
+      at: row.at,
+      dueAt: row.due_at,
+      text: row.text,
+      note: row.note,
+    }));
+  }
+
+  /** What was said to a participant and by them, in order; for as long as the journal is on. */
+  async messages(participantId: string): Promise<SaidMessage[]> {
+    const rows = await this.#up().store.messages(participantId);
+    return rows.map(({ at, direction, id, channel, payload, recipient, status }) => {
+      if (direction === 'in') return { at, direction, text: payload, id: id === null ? null : String(id), channel };
+      const message = parse(payload) as { text: string; options?: Option[] };
+      return {
+        at,
+        direction,
+        text: message.text,
+        id: String(id),
+        to: recipient!,
+        status: status!,
+        options: message.options,
+      };
+    });
   }
 
   get flows(): ReadonlyMap<string, AnyFlow> {

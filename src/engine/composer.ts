@@ -2,14 +2,16 @@
  * What a turn writes, all of it in one transaction: the actor's row, the mark of the message that it applies, the messages
  * that it sends, the application's own rows, and its line in the journal.
  */
+
+import type { AnyEventObject } from 'xstate';
 import { stringify } from '../actor/codec.ts';
-import type { Turn } from '../actor/live-actor.ts';
+import type { Stimulus, Turn } from '../actor/live-actor.ts';
 import { describeState } from '../actor/state.ts';
 import { type Address, formatAddress } from '../errors.ts';
 import type { FlowRecord } from '../flow.ts';
-import type { Commit, OutboxRow } from '../store/rows.ts';
+import type { ActorUpdate, Commit, OutboxRow } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
-import type { Cell, Row, Work } from './cell.ts';
+import type { Cell, Work } from './cell.ts';
 import type { Outbox } from './outbox.ts';
 
 /** How long a process may be taken to be alive, in ms, before another node may start it again. */
@@ -28,66 +30,83 @@ export class Composer {
     this.#journal = journal;
   }
 
-  /** What the turn writes; `undefined` where it changed nothing. */
+  /** What the turn writes; `undefined` where there is nothing to write. A message always leaves a turn, if an idle one. */
   turn(cell: Cell, work: Work, turn: Turn, before: any, at: number): Commit | undefined {
-    const row = cell.row!;
-    const live = cell.live!;
-    const { snapshot } = live;
     const idle =
       turn.event === undefined ||
       (work.stimulus.kind === 'event' &&
         !turn.handled &&
-        snapshot === before &&
+        cell.live!.snapshot === before &&
         turn.emitted.length === 0 &&
         turn.actions.length === 0);
     if (idle && !work.inbound && !work.also && !work.notices) return undefined;
+    return this.#compose(cell, work, turn, before, at, idle ? 'ignored' : undefined);
+  }
 
-    const commit: Commit = {};
-    if (work.also) commit.also = work.also;
-    if (work.inbound) commit.inbound = this.#mark(work.inbound, at);
-    const outbox: OutboxRow[] = [];
-    const notes: string[] = [];
-    if (!idle) {
-      commit.update = {
-        id: row.id,
-        version: row.version + 1,
-        current_state: describeState(snapshot),
-        state_data: live.encode(),
-        updated_at: new Date(at).toISOString(),
-        flow_version: cell.flow.version,
-        status: snapshot.status,
-        next_due_at: snapshot.status === 'active' ? (live.nextDueAt ?? null) : null,
-        lease_until: live.hasProcesses ? at + LEASE : null,
-        last_error: null,
-      };
-      this.#emitted(cell, turn, at, commit, outbox, notes);
-      const projection = cell.flow.project?.({ participantId: row.participant_id, before, after: snapshot, at });
-      if (projection) commit.records = [...(commit.records ?? []), projection];
-      this.#renewHandler(cell, snapshot.status, at, commit);
-    } else notes.push('ignored');
-    this.#notices(cell, work, 'notice', at, outbox);
-    if (outbox.length > 0) commit.outbox = outbox;
-    if (this.#journal) {
-      const event = turn.event?.type ?? work.stimulus.kind;
-      const to = commit.update?.current_state ?? row.current_state;
-      const from = before === undefined ? null : row.current_state;
-      this.#line(commit, row, { event, from, to, at, dueAt: turn.firedDueAt, work, notes });
-    }
+  /** What is written in place of a turn that threw: the actor stays as it is. */
+  failure(cell: Cell, work: Work, turn: Turn, error: Error, at: number): Commit {
+    const { deadLetter, notices = [] } = work.onFailure!(error);
+    const { snapshot } = cell.live!;
+    const commit = this.#compose(cell, { ...work, notices }, turn, snapshot, at, `failed: ${error.message}`);
+    if (deadLetter) commit.deadLetter = deadLetter;
     return commit;
   }
 
-  /** What is written in place of a turn that threw. */
-  failure(cell: Cell, row: Row, work: Work, event: string, error: Error, at: number): Commit {
-    const { deadLetter, notices } = work.onFailure!(error);
-    const commit: Commit = {};
-    if (deadLetter) commit.deadLetter = deadLetter;
+  #compose(cell: Cell, work: Work, turn: Turn, before: any, at: number, remark: string | undefined): Commit {
+    const { flow } = cell;
+    const row = cell.row!;
+    const live = cell.live!;
+    const { snapshot } = live;
+    turn.event ??= eventOf(work.stimulus);
+    const update: ActorUpdate = {
+      id: row.id,
+      version: row.version + 1,
+      current_state: describeState(snapshot),
+      state_data: live.encode(),
+      updated_at: new Date(at).toISOString(),
+      flow_version: flow.version,
+      status: snapshot.status,
+      next_due_at: snapshot.status === 'active' ? (live.nextDueAt ?? null) : null,
+      lease_until: live.hasProcesses ? at + LEASE : null,
+      last_error: null,
+      journal_id: row.journal_id,
+    };
+    const commit: Commit = { update };
+    if (work.also) commit.also = work.also;
     if (work.inbound) commit.inbound = this.#mark(work.inbound, at);
     const outbox: OutboxRow[] = [];
-    this.#notices(cell, { ...work, notices: notices ?? [] }, 'failure', at, outbox);
+    const notes = remark === undefined ? [] : [remark];
+    this.#emitted(cell, turn, update.version, at, commit, outbox, notes);
+    work.notices?.forEach(({ recipient, payload }, i) => {
+      const key = `${cell.key}:${update.version}:notice:${i}`;
+      outbox.push(this.message(cell.address, key, recipient, payload, at));
+    });
     if (outbox.length > 0) commit.outbox = outbox;
-    const { current_state: state } = row;
-    if (this.#journal)
-      this.#line(commit, row, { event, from: state, to: state, at, work, notes: [`failed: ${error.message}`] });
+    if (snapshot !== before) {
+      const projection = flow.project?.({ participantId: row.participant_id, before, after: snapshot, at });
+      if (projection) commit.records = [...(commit.records ?? []), projection];
+    }
+    this.#renewHandler(cell, snapshot.status, at, commit);
+    if (this.#journal) {
+      update.journal_id = this.#store.nextId('flow_journal');
+      commit.journal = {
+        id: update.journal_id,
+        previous_id: row.journal_id,
+        participant_id: row.participant_id,
+        flow_type: row.flow_type,
+        version: update.version,
+        event_type: turn.event.type,
+        from_state: before === undefined ? null : row.current_state,
+        to_state: update.current_state,
+        at,
+        due_at: turn.firedDueAt ?? null,
+        inbox_id: commit.inbound?.id ?? null,
+        text: work.inbound?.text ?? null,
+        outbox_id: outbox[0]?.id ?? null,
+        outbox_count: outbox.length,
+        note: notes.length > 0 ? notes.join('; ') : null,
+      };
+    }
     return commit;
   }
 
@@ -129,12 +148,18 @@ export class Composer {
     };
   }
 
-  #emitted(cell: Cell, turn: Turn, at: number, commit: Commit, outbox: OutboxRow[], notes: string[]): void {
-    const { address, flow, row } = cell;
-    const { version } = commit.update!;
+  #emitted(
+    { key: actor, address, flow, row }: Cell,
+    turn: Turn,
+    version: number,
+    at: number,
+    commit: Commit,
+    outbox: OutboxRow[],
+    notes: string[],
+  ): void {
     const records: FlowRecord[] = [];
     turn.emitted.forEach((emitted, i) => {
-      const key = `${cell.key}:${version}:${i}`;
+      const key = `${actor}:${version}:${i}`;
       if (emitted.type === 'perdure.send') {
         const to = emitted['to'] as Address;
         outbox.push(this.message(address, key, formatAddress(to), { to, event: emitted['event'] }, at, 'event'));
@@ -148,12 +173,6 @@ export class Composer {
       if (note) notes.push(note);
     });
     if (records.length > 0) commit.records = records;
-  }
-
-  #notices(cell: Cell, { notices, inbound }: Work, kind: string, at: number, outbox: OutboxRow[]): void {
-    notices?.forEach(({ recipient, payload }, i) => {
-      outbox.push(this.message(cell.address, `${cell.key}:${inbound?.messageId}:${kind}:${i}`, recipient, payload, at));
-    });
   }
 
   #renewHandler(cell: Cell, status: string, at: number, commit: Commit): void {
@@ -171,35 +190,8 @@ export class Composer {
       },
     ];
   }
-
-  #line(
-    commit: Commit,
-    row: Row,
-    line: {
-      event: string;
-      from: string | null;
-      to: string;
-      at: number;
-      dueAt?: number | undefined;
-      work: Work;
-      notes: string[];
-    },
-  ): void {
-    commit.journal = {
-      id: this.#store.nextId('flow_journal'),
-      participant_id: row.participant_id,
-      flow_type: row.flow_type,
-      version: commit.update?.version ?? row.version,
-      event_type: line.event,
-      from_state: line.from,
-      to_state: line.to,
-      at: line.at,
-      due_at: line.dueAt ?? null,
-      inbox_id: commit.inbound?.id ?? null,
-      text: line.work.inbound?.text ?? null,
-      outbox_id: commit.outbox?.[0]?.id ?? null,
-      outbox_count: commit.outbox?.length ?? 0,
-      note: line.notes.length > 0 ? line.notes.join('; ') : null,
-    };
-  }
 }
+
+/** The event that a stimulus brings. */
+export const eventOf = (stimulus: Stimulus): AnyEventObject =>
+  'event' in stimulus ? stimulus.event : { type: stimulus.kind };

@@ -34,7 +34,7 @@ import type { Store } from '../store/store.ts';
 import { Alarms } from './alarms.ts';
 import { Cell, type Done, type Item, type Row, type Work } from './cell.ts';
 import { Committer } from './committer.ts';
-import { Composer } from './composer.ts';
+import { Composer, eventOf } from './composer.ts';
 import { Loader } from './loader.ts';
 import { migrateState } from './migration.ts';
 import { Outbox, type Transport } from './outbox.ts';
@@ -320,7 +320,7 @@ export class Engine {
       commit = this.composer.turn(cell, step, turn, before, ambient.now());
     } catch (error) {
       cell.forget();
-      return await this.#failed(cell, row, item, overdue, error as Error);
+      return await this.#failed(cell, item, overdue, error as Error);
     }
     if (commit) {
       let outcome = await this.#committer.add(commit);
@@ -401,6 +401,7 @@ export class Engine {
       lease_until: null,
       last_error: null,
       address: phoneNumber ?? null,
+      journal_id: null,
     };
     const { update, ...rest } = this.composer.turn(
       cell,
@@ -451,6 +452,7 @@ export class Engine {
     row.next_due_at = update.next_due_at;
     row.lease_until = update.lease_until;
     row.last_error = update.last_error;
+    row.journal_id = update.journal_id;
     const live = cell.live!;
     cell.committed = live.snapshot;
     if (commit.handlers) cell.handlerExpiresAt = commit.handlers[0]!.expires_at;
@@ -477,10 +479,10 @@ export class Engine {
   }
 
   /** A turn threw, and was undone. What becomes of its event depends on who could repeat it. */
-  async #failed(cell: Cell, row: Row, item: Item, overdue: boolean, error: Error): Promise<Done | undefined> {
+  async #failed(cell: Cell, item: Item, overdue: boolean, error: Error): Promise<Done | undefined> {
     const { address } = cell;
     const { stimulus } = item;
-    const event = 'event' in stimulus ? stimulus.event : { type: stimulus.kind };
+    const event = eventOf(stimulus);
     this.#events.emit('turnFailed', { address, event: event.type, error });
     // A result that cannot be stored is a failure of the invocation; the machine's onError is told.
     if (
@@ -498,10 +500,18 @@ export class Engine {
       return undefined;
     }
     if (!item.onFailure) throw error;
-    const commit = this.composer.failure(cell, row, item, event.type, error, this.#clock.now());
-    const outcome = await this.write(commit);
+    await this.#load(cell);
+    if (!cell.live) return undefined;
+    const turn = { ...nothing(), event };
+    const commit = this.composer.failure(cell, item, turn, error, this.#clock.now());
+    const outcome = await this.#committer.add(commit);
+    if (outcome.result !== 'committed') cell.forget();
     if (outcome.result === 'failed') throw outcome.error;
-    this.#events.emit('deadLetter', { address, event: event.type, error });
+    if (outcome.result === 'conflict') return undefined;
+    if (outcome.result === 'committed') {
+      this.#committed(cell, commit, turn);
+      this.#events.emit('deadLetter', { address, event: event.type, error });
+    }
     return { snapshot: undefined, handled: false, duplicate: outcome.result === 'duplicate', failed: error };
   }
 

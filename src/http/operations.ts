@@ -55,16 +55,19 @@ export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOpt
   });
 
   app.get<{ Params: { id: string } }>('/participants/:id/journal', async ({ params: { id } }) => {
-    const rows = await runtime.knex('flow_journal').where({ participant_id: id }).orderBy('id', 'desc').limit(200);
+    const lines = await runtime.journal(id);
     return ok(
-      rows.map((row) => ({
-        event: row.event_type,
-        from: row.from_state,
-        to: row.to_state,
-        at: new Date(row.at).toISOString(),
-        late_ms: row.due_at === null ? null : row.at - row.due_at,
-        note: row.note,
-      })),
+      lines
+        .slice(-200)
+        .reverse()
+        .map(({ event, from, to, at, dueAt, note }) => ({
+          event,
+          from,
+          to,
+          at: new Date(at).toISOString(),
+          late_ms: dueAt === null ? null : at - dueAt,
+          note,
+        })),
     );
   });
 }

@@ -19,6 +19,8 @@ export interface ActorRow {
   lease_until: number | null;
   last_error: string | null;
   address: string | null;
+  /** The actor's last line in the journal. */
+  journal_id: number | null;
 }
 
 /** What a turn changes in its actor's row; applied only if the row still has `version - 1`. */
@@ -34,6 +36,7 @@ export type ActorUpdate = Pick<
   | 'next_due_at'
   | 'lease_until'
   | 'last_error'
+  | 'journal_id'
 >;
 
 /** That an inbound message was applied. */
@@ -77,6 +80,8 @@ export type OutboxMark = Pick<
 
 export interface JournalRow {
   id: number;
+  /** The line of the actor's turn before. */
+  previous_id: number | null;
   participant_id: string;
   flow_type: string;
   version: number;
@@ -143,3 +148,16 @@ export type Outcome =
   | { result: 'conflict' }
   | { result: 'duplicate' }
   | { result: 'failed'; error: Error };
+
+/** What was said, in either direction. */
+export interface SaidRow {
+  at: number;
+  direction: 'in' | 'out';
+  /** The channel's id of a message from the person (unknown once its mark was pruned), or the id of the outbox row. */
+  id: string | number | null;
+  channel: string | null;
+  /** The person's text, or the emitted event as text. */
+  payload: string;
+  recipient: string | null;
+  status: OutboxStatus | null;
+}

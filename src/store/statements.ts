@@ -37,6 +37,7 @@ export const insertActors = insert(
     'lease_until',
     'last_error',
     'address',
+    'journal_id',
   ],
   'ON CONFLICT DO NOTHING',
 );
@@ -55,6 +56,7 @@ export const updateActors = update(
     'next_due_at',
     'lease_until',
     'last_error',
+    'journal_id',
   ],
   'flow_states.id = new.column1 AND flow_states.version = new.column2 - 1',
 );
@@ -84,6 +86,7 @@ export const insertOutbox = insert('outbox_messages', [
 
 export const insertJournal = insert('flow_journal', [
   'id',
+  'previous_id',
   'participant_id',
   'flow_type',
   'version',
@@ -143,6 +146,23 @@ export const guard = (rows: number) => `SELECT CASE changes() WHEN ${rows} THEN 
 
 export const loadActors = `SELECT flow_states.* FROM json_each(?) JOIN flow_states
   ON flow_states.participant_id = value->>0 AND flow_states.flow_type = value->>1`;
+
+/** A participant's lines of the journal, by the chain that begins in the actor's row. */
+const line = `WITH RECURSIVE line AS (
+  SELECT j.* FROM flow_states AS f JOIN flow_journal AS j ON j.id = f.journal_id WHERE f.participant_id = ?
+  UNION ALL SELECT j.* FROM line JOIN flow_journal AS j ON j.id = line.previous_id)`;
+
+export const journalOf = `${line} SELECT * FROM line ORDER BY id`;
+
+// A turn's message from the person comes before what is answered.
+export const messagesOf = `${line}
+  SELECT line.id AS line, line.at, 'in' AS direction, i.message_id AS id, i.channel, line.text AS payload,
+    NULL AS recipient, NULL AS status
+  FROM line LEFT JOIN inbox AS i ON i.id = line.inbox_id WHERE line.text IS NOT NULL
+  UNION ALL
+  SELECT line.id, line.at, 'out', o.id, NULL, o.payload, o.recipient, o.status
+  FROM line JOIN outbox_messages AS o ON o.id >= line.outbox_id AND o.id < line.outbox_id + line.outbox_count
+  WHERE o.kind = 'message' ORDER BY 1, 3, 4`;
 
 export const versions = 'SELECT id, version FROM flow_states WHERE id IN (SELECT value FROM json_each(?))';
 

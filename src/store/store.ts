@@ -10,7 +10,7 @@ import type { Knex } from 'knex';
 import type { Address } from '../errors.ts';
 import { StoreError } from '../errors.ts';
 import { Connection, storeError } from './connection.ts';
-import type { ActorRow, Commit, HandlerRow, OutboxRow, Outcome } from './rows.ts';
+import type { ActorRow, Commit, HandlerRow, JournalRow, OutboxRow, Outcome, SaidRow } from './rows.ts';
 import * as sql from './statements.ts';
 
 /** Tables whose ids are given out by this process, in time order. */
@@ -102,6 +102,16 @@ export class Store {
       .where('h.phone_number', phoneNumber)
       .select('h.*', 'f.updated_at', 'f.status')
       .orderBy('f.updated_at', 'desc');
+  }
+
+  /** A participant's turns, in order. */
+  journal(participantId: string): Promise<JournalRow[]> {
+    return Connection.use(this.knex, (connection) => connection.all<JournalRow>(sql.journalOf, [participantId]));
+  }
+
+  /** What was said to a participant and by them, in order. */
+  messages(participantId: string): Promise<SaidRow[]> {
+    return Connection.use(this.knex, (connection) => connection.all<SaidRow>(sql.messagesOf, [participantId]));
   }
 
   /** Forgets inbound messages that were applied before `instant`, a thousand at a time; the number forgotten. */

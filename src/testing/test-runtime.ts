@@ -117,21 +117,9 @@ export class TestRuntime {
     });
   }
 
-  /** The turns of an actor, in order. */
-  async journal(
-    participantId: string,
-  ): Promise<
-    { event: string; from: string | null; to: string; at: number; dueAt: number | null; note: string | null }[]
-  > {
-    const rows = await this.knex('flow_journal').where({ participant_id: participantId }).orderBy('id');
-    return rows.map((row) => ({
-      event: row.event_type,
-      from: row.from_state,
-      to: row.to_state,
-      at: row.at,
-      dueAt: row.due_at,
-      note: row.note,
-    }));
+  /** A participant's turns, in order. */
+  journal(participantId: string) {
+    return this.runtime.journal(participantId);
   }
 
   /** Drops all that is in memory, without goodbye. The database stays. */

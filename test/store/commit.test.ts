@@ -30,6 +30,7 @@ describe('a group of turns in one transaction', () => {
     lease_until: null,
     last_error: null,
     address: null,
+    journal_id: null,
     ...change,
   });
   const turn = (row: ActorRow, version: number, change: Partial<ActorRow> = {}): Commit => ({
