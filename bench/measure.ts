@@ -46,3 +46,13 @@ export async function withDatabase<T>(body: (file: string) => Promise<T>): Promi
     rmSync(folder, { recursive: true, force: true });
   }
 }
+
+/** The middle one of several measurements, each of its figures on its own. */
+export function median(measured: readonly Measured[]): Measured {
+  const middle = (figures: number[]) => figures.sort((a, b) => a - b)[Math.floor((figures.length - 1) / 2)]!;
+  return {
+    perSecond: middle(measured.map(({ perSecond }) => perSecond)),
+    p50: middle(measured.map(({ p50 }) => p50)),
+    p99: middle(measured.map(({ p99 }) => p99)),
+  };
+}

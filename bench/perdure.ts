@@ -30,11 +30,17 @@ async function withRuntime<T>(
   });
 }
 
-/** Inbound messages to hot actors: an actor's row, its deadline, an outgoing message, an inbound mark and a journal line each. */
-export function hotTurns(levels: number[], actors: number, seconds: number): Promise<Measured[]> {
+/**
+ * Inbound messages to hot actors: an actor's row, its deadline, an outgoing message, an inbound mark and a journal line
+ * each. `body` is given what measures them, so many in flight for so many seconds.
+ */
+export function withHotActors(
+  actors: number,
+  body: (turns: (inFlight: number, seconds: number) => Promise<Measured>) => Promise<void>,
+): Promise<void> {
   return withRuntime({}, actors, async (runtime) => {
     let id = 0;
-    const at = (inFlight: number, seconds: number) => {
+    const turns = (inFlight: number, seconds: number) => {
       const share = Math.max(1, Math.floor(actors / inFlight));
       return load(inFlight, seconds, async (worker, i) => {
         const receipt = await runtime.receive({
@@ -46,10 +52,8 @@ export function hotTurns(levels: number[], actors: number, seconds: number): Pro
         if (!receipt.handled) throw new Error(`not handled: ${receipt.status}`);
       });
     };
-    await at(200, 1.5); // until the code is compiled
-    const results: Measured[] = [];
-    for (const inFlight of levels) results.push(await at(inFlight, seconds));
-    return results;
+    await turns(200, 1.5); // until the code is compiled
+    await body(turns);
   });
 }
 

@@ -120,13 +120,15 @@ export const markOutbox = update(
 
 /** A statement with its rows in it. */
 export function withRows({ columns, text }: GroupStatement, rows: readonly object[]): string {
-  let values = '';
+  const parts: string[] = [];
   for (const row of rows) {
-    let items = '';
-    for (const column of columns) items += `${items && ','}${literal((row as Record<string, unknown>)[column])}`;
-    values += `${values && ','}(${items})`;
+    parts.push(parts.length === 0 ? '(' : '),(');
+    for (let i = 0; i < columns.length; i++) {
+      if (i > 0) parts.push(',');
+      parts.push(literal((row as Record<string, unknown>)[columns[i]!]));
+    }
   }
-  return text(values);
+  return text(`${parts.join('')})`);
 }
 
 function literal(value: unknown): string {
