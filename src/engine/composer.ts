@@ -2,7 +2,6 @@
  * What a turn writes, all of it in one transaction: the actor's row, the mark of the message that it applies, the messages
  * that it sends, the application's own rows, and its line in the journal.
  */
-
 import type { AnyEventObject } from 'xstate';
 import { stringify } from '../actor/codec.ts';
 import type { Stimulus, Turn } from '../actor/live-actor.ts';
