@@ -3,7 +3,7 @@ const floors = [
   ['foundation', '^src/(errors|duration|clock|events)\\.ts$|^src/machine/'],
   ['actor', '^src/actor/'],
   ['store', '^src/store/|^migrations/'],
-  ['flow', '^src/flow\\.ts$'],
+  ['flow', '^src/(flow|supervision)\\.ts$'],
   ['engine', '^src/engine/'],
   ['messaging', '^src/messaging/'],
   ['runtime', '^src/(runtime|logging|index)\\.ts$'],

@@ -19,8 +19,10 @@ export interface RuntimeEvents {
   turnFailed: { address: Address; event: string; error: Error };
   /** An event was put aside with its error. */
   deadLetter: { address: Address; event: string; error: Error };
+  /** A deadline or a result made the logic throw; it is tried again `after` ms. */
+  restarting: { address: Address; event: string; error: Error; after: number };
   /** An actor was put aside; it takes no events until it is retried. */
-  quarantined: { address: Address; error: Error };
+  quarantined: { address: Address; error: Error; escalated: boolean };
   /** A custom action threw after its commit. Nothing else is affected. */
   actionFailed: { address: Address; error: unknown };
   /** A machine's `log(...)`. */

@@ -2,6 +2,7 @@ import type { AnyActorLogic, AnyEventObject, EmittedFrom, EventFromLogic, InputF
 import { assertDurable } from './actor/logic.ts';
 import { type Duration, milliseconds } from './duration.ts';
 import { InvalidArgumentError } from './errors.ts';
+import { type Policy, policyOf, type Supervision } from './supervision.ts';
 
 /** A message from a person. `(channel, id)` names it for ever: a redelivery is applied once. */
 export interface InboundMessage {
@@ -55,14 +56,17 @@ export interface FlowDefinition<
   handlerTtl?: Duration;
   /** What to do with a message that may have been sent just before a crash. Default: `'resend'`. */
   uncertain?: 'resend' | 'hold';
+  /** What becomes of an actor whose deadline, or a result that it waits for, makes its logic throw. */
+  supervision?: Supervision;
 }
 
 /** A flow that is known to be durable. */
 export interface Flow<TLogic extends AnyActorLogic = AnyActorLogic>
   extends Required<Pick<FlowDefinition<TLogic>, 'outgoing' | 'handlerType' | 'uncertain'>>,
-    Omit<FlowDefinition<TLogic>, 'outgoing' | 'handlerType' | 'uncertain' | 'handlerTtl'> {
+    Omit<FlowDefinition<TLogic>, 'outgoing' | 'handlerType' | 'uncertain' | 'handlerTtl' | 'supervision'> {
   /** In ms. */
   handlerTtl: number;
+  supervision: Policy;
 }
 
 /** Any flow, whatever its logic. */
@@ -101,5 +105,6 @@ export function defineFlow<TLogic extends AnyActorLogic, const TReceived extends
     uncertain,
     handlerType: definition.handlerType ?? type,
     handlerTtl: milliseconds(handlerTtl),
+    supervision: policyOf(definition.supervision, type),
   };
 }

@@ -30,3 +30,4 @@ export {
   type SpawnOptions,
 } from './runtime.ts';
 export type { ActorStatus, Commit, InTransaction } from './store/rows.ts';
+export type { Supervision } from './supervision.ts';

@@ -24,6 +24,9 @@ export function logEvents(events: EventChannel, logger: Logger): void {
   events.on('deadLetter', ({ address, event, error }) =>
     logger.error({ actor: actor(address), event, err: error }, 'event put aside'),
   );
+  events.on('restarting', ({ address, event, error, after }) =>
+    logger.warn({ actor: actor(address), event, err: error, after }, `turn failed, and is tried again in ${after} ms`),
+  );
   events.on('quarantined', ({ address, error }) =>
     logger.error({ actor: actor(address), err: error }, 'actor quarantined'),
   );

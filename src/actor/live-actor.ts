@@ -239,6 +239,14 @@ export class LiveActor {
     }
   }
 
+  /** Takes the earliest deadline away, as if it had fired and meant nothing. */
+  dropTimer(): Turn {
+    const timer = this.#timers.shift();
+    if (!timer) return nothing();
+    this.#disown(timer.source, timer.id);
+    return { ...nothing(), event: timer.event, firedDueAt: timer.dueAt };
+  }
+
   /** The whole actor as one JSON text: snapshot, children, deadlines. Call after a turn that did not throw. */
   encode(): string {
     const stored: StoredActor = { snapshot: this.#persist(this.#root), births: this.#births };

@@ -32,7 +32,8 @@ export class Alarms {
   readonly #fault: (error: unknown) => void;
   readonly #queue = new TinyQueue<Alarm>([], (a, b) => a.dueAt - b.dueAt);
   readonly #armed = new Map<string, number>();
-  #firing = 0;
+  /** The actors whose deadlines are being fired. */
+  readonly #firing: string[] = [];
   #horizon = Number.NEGATIVE_INFINITY;
   /** The earliest deadline beyond the horizon, as far as is known: no later than it is. */
   #beyond = Number.POSITIVE_INFINITY;
@@ -59,9 +60,9 @@ export class Alarms {
     this.#armed.clear();
   }
 
-  /** Nothing is being fired, and nothing that is due waits for it. */
-  get idle(): boolean {
-    return this.#firing === 0 && !this.#looking && !(this.#next() && this.#next()!.dueAt <= this.#clock.now());
+  /** Nothing is being fired, but by actors that wait for another attempt, and nothing that is due waits for it. */
+  idle(pausing: (key: string) => boolean): boolean {
+    return this.#firing.every(pausing) && !this.#looking && !(this.#next() && this.#next()!.dueAt <= this.#clock.now());
   }
 
   /** The actor's earliest deadline is now this one. */
@@ -103,14 +104,15 @@ export class Alarms {
   #wake(): void {
     if (this.#stopped) return;
     const now = this.#clock.now();
-    for (let alarm = this.#next(); alarm && alarm.dueAt <= now && this.#firing < ABREAST; alarm = this.#next()) {
+    for (let alarm = this.#next(); alarm && alarm.dueAt <= now && this.#firing.length < ABREAST; alarm = this.#next()) {
       this.#queue.pop();
       this.#armed.delete(alarm.key);
-      this.#firing++;
+      const { key } = alarm;
+      this.#firing.push(key);
       this.#fire(alarm.address)
         .catch((error) => this.#failed(error))
         .finally(() => {
-          this.#firing--;
+          this.#firing.splice(this.#firing.indexOf(key), 1);
           if (this.#next()) this.#wake();
         });
     }
@@ -121,7 +123,7 @@ export class Alarms {
           this.#looking = undefined;
           this.#wake();
         });
-    } else if (this.#firing < ABREAST) this.#schedule();
+    } else if (this.#firing.length < ABREAST) this.#schedule();
   }
 
   /** What could not be fired or read is found by another look into the database. */

@@ -5,6 +5,7 @@ import { Processes } from '../actor/processes.ts';
 import { type Address, formatAddress } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { ActorRow, Commit } from '../store/rows.ts';
+import { Failures } from '../supervision.ts';
 
 /** What a turn is asked to do besides its stimulus, and who waits for it. */
 export interface Item {
@@ -53,11 +54,14 @@ export class Cell {
   readonly processes: Processes;
   readonly queue: Item[] = [];
   busy = false;
+  /** It waits for another attempt at a turn that threw. */
+  pausing = false;
   row: Row | undefined;
   live: LiveActor | undefined;
   /** The snapshot of the last commit; while a turn is being committed, `live` is ahead of it. */
   committed: any;
   handlerExpiresAt = 0;
+  readonly failures = new Failures();
 
   constructor(address: Address, flow: AnyFlow, settled: (sessionId: string, event: any) => void) {
     this.address = address;

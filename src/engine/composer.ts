@@ -51,6 +51,20 @@ export class Composer {
     return commit;
   }
 
+  /** What supervision writes: the actor without the deadline that made it throw, or stopped. */
+  supervised(cell: Cell, turn: Turn, before: any, event: AnyEventObject, error: Error, at: number): Commit {
+    const work: Work = { stimulus: { kind: 'timer' } };
+    const commit = this.#compose(cell, work, turn, before, at, `failed: ${error.message}`);
+    commit.deadLetter = {
+      participant_id: cell.address.participantId,
+      flow_type: cell.address.flowType,
+      event: stringify(event, 'event'),
+      error: error.message,
+      at,
+    };
+    return commit;
+  }
+
   #compose(cell: Cell, work: Work, turn: Turn, before: any, at: number, remark: string | undefined): Commit {
     const { flow } = cell;
     const row = cell.row!;

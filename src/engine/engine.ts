@@ -76,6 +76,9 @@ export class Engine {
   readonly #cells = new Map<string, Cell>();
   readonly #observers = new Map<string, Set<(snapshot: any, emitted: AnyEventObject[]) => void>>();
   #working = 0;
+  /** Of those at work, how many wait for another attempt. */
+  #pausing = 0;
+  readonly #pauses = new Map<unknown, () => void>();
   #state: 'new' | 'running' | 'draining' | 'stopped' = 'new';
   /** Told after each commit of an actor that has an address. */
   onActivity: (address: string, flowType: string, expiresAt: number) => void = () => {};
@@ -123,6 +126,7 @@ export class Engine {
   async drain(): Promise<void> {
     this.#state = 'draining';
     this.#alarms.stop();
+    this.#endPauses();
     for (const cell of this.#cells.values()) cell.processes.stopAll();
     await this.outbox.stop();
     while (this.#working > 0 || !this.#committer.idle) await new Promise(setImmediate);
@@ -133,6 +137,7 @@ export class Engine {
   abandon(): void {
     this.#state = 'stopped';
     this.#alarms.stop();
+    this.#endPauses();
     for (const cell of this.#cells.values()) cell.processes.stopAll();
     this.#cells.clear();
     this.#observers.clear();
@@ -141,7 +146,12 @@ export class Engine {
 
   /** Nothing is under way but invocations that have not ended. */
   get idle(): boolean {
-    return this.#working === 0 && this.#committer.idle && this.#alarms.idle && this.outbox.idle;
+    return (
+      this.#working === this.#pausing &&
+      this.#committer.idle &&
+      this.#alarms.idle((key) => this.#cells.get(key)?.pausing ?? false) &&
+      this.outbox.idle
+    );
   }
 
   async spawn(
@@ -187,12 +197,16 @@ export class Engine {
   /** The committed state: from memory, or read from the row. */
   async read(address: Address): Promise<{ row: Row; snapshot: any; timers: LiveActor['timers'] }> {
     const cell = this.#cell(address);
+    if (cell.pausing) {
+      const { live, row } = await this.#peek(cell);
+      return { row, snapshot: live.snapshot, timers: live.timers };
+    }
     if (!cell.live || cell.busy)
       await this.post(address, { stimulus: { kind: 'timer' } }).catch((error) => {
         if (!(error instanceof ActorQuarantinedError)) throw error;
       });
     if (!cell.row) throw new ActorNotFoundError(address);
-    const live = cell.live ?? (await this.#peek(cell));
+    const live = cell.live ?? (await this.#peek(cell)).live;
     return { row: cell.row, snapshot: cell.committed ?? live.snapshot, timers: live.timers };
   }
 
@@ -368,11 +382,11 @@ export class Engine {
     cell.row = rest;
   }
 
-  /** A quarantined actor's last good state, for looking at. */
-  async #peek(cell: Cell): Promise<LiveActor> {
+  /** What the row says, for looking at. */
+  async #peek(cell: Cell): Promise<{ live: LiveActor; row: Row }> {
     const row = await this.#loader.load(cell.address);
     if (!row) throw new ActorNotFoundError(cell.address);
-    return LiveActor.restore(cell.flow.logic, migrateState(cell.flow, row), this.#host(cell));
+    return { row, live: LiveActor.restore(cell.flow.logic, migrateState(cell.flow, row), this.#host(cell)) };
   }
 
   async #spawn(
@@ -432,7 +446,7 @@ export class Engine {
         cell.forget();
         return outcome;
       }
-      await new Promise<void>((resolve) => this.#clock.setTimeout(resolve, COMMIT_RETRY));
+      await this.#pause(cell, COMMIT_RETRY);
     }
   }
 
@@ -484,19 +498,8 @@ export class Engine {
     const { stimulus } = item;
     const event = eventOf(stimulus);
     this.#events.emit('turnFailed', { address, event: event.type, error });
-    // A result that cannot be stored is a failure of the invocation; the machine's onError is told.
-    if (
-      !overdue &&
-      stimulus.kind === 'relay' &&
-      error instanceof NotSerializableError &&
-      event.type === 'xstate.promise.resolve'
-    ) {
-      item.stimulus = { ...stimulus, event: { type: 'xstate.promise.reject', data: error } };
-      return undefined;
-    }
     if (overdue || stimulus.kind === 'timer' || stimulus.kind === 'relay' || stimulus.kind === 'emit') {
-      await this.#load(cell);
-      await this.#quarantine(cell, cell.row!, error);
+      await this.#supervise(cell, item, overdue, error);
       return undefined;
     }
     if (!item.onFailure) throw error;
@@ -515,7 +518,73 @@ export class Engine {
     return { snapshot: undefined, handled: false, duplicate: outcome.result === 'duplicate', failed: error };
   }
 
-  async #quarantine(cell: Cell, row: Row, error: Error): Promise<void> {
+  /** A turn threw that nobody outside can repeat; the flow's strategy decides how the actor goes on. */
+  async #supervise(cell: Cell, item: Item, overdue: boolean, error: Error): Promise<void> {
+    const { address, flow } = cell;
+    const { stimulus } = item;
+    const { strategy } = flow.supervision;
+    const result = !overdue && stimulus.kind === 'relay' && stimulus.event.type === 'xstate.promise.resolve';
+    // A result that cannot be stored is a failure of the invocation, whatever the strategy.
+    if (result && (strategy === 'resume' || error instanceof NotSerializableError)) {
+      item.stimulus = { ...stimulus, event: { type: 'xstate.promise.reject', data: error } };
+      return;
+    }
+    if (strategy === 'restart') {
+      const after = cell.failures.another(flow.supervision, this.#clock.now(), Math.random());
+      if (after !== undefined) {
+        const event = overdue ? 'deadline' : eventOf(stimulus).type;
+        this.#events.emit('restarting', { address, event, error, after });
+        await this.#pause(cell, after);
+        if (this.#state !== 'running') throw error; // the next process begins where this one stood
+        return;
+      }
+    }
+    await this.#load(cell);
+    const { live } = cell;
+    if (!live) return;
+    const before = live.snapshot;
+    const deadline = overdue || stimulus.kind === 'timer';
+    const event = deadline ? live.timers[0]!.event : eventOf(stimulus);
+    let turn: Turn | undefined;
+    if (strategy === 'stop') turn = live.perform({ kind: 'stop' }, this.#ambient(address, cell.row!.version + 1));
+    if (strategy === 'resume' && deadline) turn = live.dropTimer();
+    if (!turn) return this.#quarantine(cell, cell.row!, error, strategy === 'escalate');
+    const commit = this.composer.supervised(cell, turn, before, event, error, this.#clock.now());
+    const outcome = await this.#committer.add(commit);
+    if (outcome.result !== 'committed') cell.forget();
+    if (outcome.result === 'failed') throw outcome.error;
+    if (outcome.result !== 'committed') return;
+    this.#committed(cell, commit, turn);
+    this.#events.emit('deadLetter', { address, event: event.type, error });
+  }
+
+  /** Waits on the runtime's clock, or until the engine stops. */
+  async #pause(cell: Cell, ms: number): Promise<void> {
+    const until = this.#clock.now() + ms;
+    cell.pausing = true;
+    this.#pausing++;
+    while (this.#state === 'running' && this.#clock.now() < until) {
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          this.#pauses.delete(handle);
+          resolve();
+        };
+        const handle = this.#clock.setTimeout(wake, until - this.#clock.now());
+        this.#pauses.set(handle, wake);
+      });
+    }
+    this.#pausing--;
+    cell.pausing = false;
+  }
+
+  #endPauses(): void {
+    for (const [handle, wake] of this.#pauses) {
+      this.#clock.clearTimeout(handle);
+      wake();
+    }
+  }
+
+  async #quarantine(cell: Cell, row: Row, error: Error, escalated = false): Promise<void> {
     const version = row.version + 1;
     const outcome = await this.#committer.add({
       also: async (run, knex) => {
@@ -541,7 +610,7 @@ export class Engine {
       next_due_at: null,
       lease_until: null,
     };
-    this.#events.emit('quarantined', { address: cell.address, error });
+    this.#events.emit('quarantined', { address: cell.address, error, escalated });
   }
 
   #host(cell: Cell) {

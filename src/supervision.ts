@@ -1,0 +1,73 @@
+/**
+ * What becomes of a turn that threw and that nobody outside can repeat: a deadline, the result of an invocation. The turn
+ * was undone, so the actor is as it was; the flow's strategy decides how it goes on. Restart intensity is that of Erlang's
+ * supervisors: more than so many failures within so long, and trying again is no help.
+ */
+import { type Duration, milliseconds } from './duration.ts';
+import { InvalidArgumentError } from './errors.ts';
+
+export interface Supervision {
+  /**
+   * `restart`: try again from the last committed snapshot, after a backoff; once that has failed too often, quarantine.
+   * `resume`: drop the deadline and keep the state; a result that threw goes to `onError` instead. `stop`: end the actor.
+   * `escalate`: quarantine at once, and say so in the event `quarantined`. Default: `restart`.
+   */
+  strategy?: 'restart' | 'resume' | 'stop' | 'escalate';
+  /** Default: 3 … */
+  maxRestarts?: number;
+  /** … within `'1m'`. */
+  within?: Duration;
+  /** Doubled with every failure, with jitter. Default: from `'1s'` to `'1m'`. */
+  backoff?: { initial?: Duration; max?: Duration };
+}
+
+/** A supervision with all defaults filled in; in ms. */
+export interface Policy {
+  strategy: 'restart' | 'resume' | 'stop' | 'escalate';
+  maxRestarts: number;
+  within: number;
+  initial: number;
+  max: number;
+}
+
+const STRATEGIES = ['restart', 'resume', 'stop', 'escalate'];
+
+/** @throws {InvalidArgumentError} a field that cannot be used */
+export function policyOf(supervision: Supervision = {}, flowType: string): Policy {
+  const { strategy = 'restart', maxRestarts = 3, within = '1m', backoff = {} } = supervision;
+  if (!STRATEGIES.includes(strategy)) {
+    throw new InvalidArgumentError(
+      `Flow '${flowType}': the supervision strategy '${strategy}' is not known. It is one of ${STRATEGIES.join(', ')}.`,
+    );
+  }
+  if (!Number.isInteger(maxRestarts) || maxRestarts < 0) {
+    throw new InvalidArgumentError(
+      `Flow '${flowType}': maxRestarts must be a whole number from 0; it is ${maxRestarts}.`,
+    );
+  }
+  return {
+    strategy,
+    maxRestarts,
+    within: milliseconds(within),
+    initial: milliseconds(backoff.initial ?? '1s'),
+    max: milliseconds(backoff.max ?? '1m'),
+  };
+}
+
+/** The recent failures of one actor. They are forgotten with the process, which is a restart of its own. */
+export class Failures {
+  #times: number[] = [];
+
+  /**
+   * Counts a failure.
+   * @param chance in [0, 1), for the jitter
+   * @returns how long to wait before trying again, in ms; `undefined` when it has failed too often
+   */
+  another({ maxRestarts, within, initial, max }: Policy, now: number, chance: number): number | undefined {
+    this.#times = this.#times.filter((time) => time > now - within);
+    this.#times.push(now);
+    const count = this.#times.length;
+    if (count > maxRestarts) return undefined;
+    return Math.round(Math.min(initial * 2 ** (count - 1), max) * (0.5 + chance / 2));
+  }
+}
