@@ -38,7 +38,7 @@ export const questions = {
       {
         id: '4',
         label: '📖 I need more information',
-        synonyms: ['need info', 'i need info', 'need more information', 'info'],
+        synonyms: ['need info', 'i need info', 'need more information'],
       },
       { id: '5', label: '⚖️ Not sure', synonyms: ['unsure', "i'm not sure"] },
     ],

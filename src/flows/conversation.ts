@@ -1,7 +1,7 @@
 import { fromPromise } from 'xstate';
 import { conversationMachine, type GenerateInput, type GenerateOutput } from '../../machines/conversation.ts';
 import { defineFlow } from '../flow.ts';
-import { participation } from './participation.ts';
+import { participation, statusOf } from './participation.ts';
 
 /** Composes a reply. A rejection is retried by the machine. */
 export type Generate = (input: GenerateInput, signal: AbortSignal) => Promise<GenerateOutput>;
@@ -19,10 +19,11 @@ export function createConversationFlow({ generate }: { generate: Generate }) {
     optOut: { withdraw: { type: 'withdraw' }, rejoin: { type: 'rejoin' } },
     note: (emitted) =>
       emitted.type === 'failure' ? `no reply after ${emitted.attempts} attempts: ${emitted.error}` : null,
-    project: ({ participantId, before, after, at }) =>
-      participation('conversation_participants', participantId, before, after, at, (snapshot) =>
-        snapshot.hasTag('paused'),
-      ),
+    project: (turn) =>
+      participation('conversation_participants', turn, (snapshot) => ({
+        status: statusOf(snapshot, snapshot.hasTag('paused')),
+        name: snapshot.context.name,
+      })),
   });
 }
 

@@ -1,6 +1,6 @@
 import { microHealthInterventionMachine } from '../../machines/micro-health-intervention.ts';
 import { defineFlow } from '../flow.ts';
-import { participation } from './participation.ts';
+import { participation, statusOf } from './participation.ts';
 
 /** The micro health intervention: a one-minute habit a day, and what became of it. */
 export const microHealthInterventionFlow = defineFlow({
@@ -23,6 +23,9 @@ export const microHealthInterventionFlow = defineFlow({
           },
         }
       : null,
-  project: ({ participantId, before, after, at }) =>
-    participation('intervention_participants', participantId, before, after, at, (snapshot) => snapshot.context.paused),
+  project: (turn) =>
+    participation('intervention_participants', turn, (snapshot) => {
+      const { paused, name, timezone, dailyPromptTime } = snapshot.context;
+      return { status: statusOf(snapshot, paused), name, timezone, daily_prompt_time: dailyPromptTime };
+    }),
 });

@@ -3,22 +3,25 @@ import type { FlowRecord } from '../flow.ts';
 
 export type ParticipantStatus = 'active' | 'paused' | 'completed' | 'withdrawn';
 
-/** Keeps the status in a participants table in step with the machine; null where it did not change. */
+export function statusOf(snapshot: AnyMachineSnapshot, isPaused: boolean): ParticipantStatus {
+  if (snapshot.hasTag('withdrawn')) return 'withdrawn';
+  if (snapshot.status === 'done' || snapshot.hasTag('completed')) return 'completed';
+  return isPaused ? 'paused' : 'active';
+}
+
+/**
+ * Keeps a participant's row in step with the machine.
+ * @param columnsOf what the row should say of a snapshot; only what changed is written
+ */
 export function participation<S extends AnyMachineSnapshot>(
   table: string,
-  participantId: string,
-  before: S | undefined,
-  after: S,
-  at: number,
-  isPaused: (snapshot: S) => boolean,
+  { participantId, before, after, at }: { participantId: string; before: S | undefined; after: S; at: number },
+  columnsOf: (snapshot: S) => { status: ParticipantStatus; [column: string]: string | null },
 ): FlowRecord | null {
-  const statusOf = (snapshot: S): ParticipantStatus => {
-    if (snapshot.hasTag('withdrawn')) return 'withdrawn';
-    if (snapshot.status === 'done' || snapshot.hasTag('completed')) return 'completed';
-    return isPaused(snapshot) ? 'paused' : 'active';
-  };
-  const status = statusOf(after);
-  // A new participant's row is written as active in the same transaction.
-  if (status === (before ? statusOf(before) : 'active')) return null;
-  return { table, where: { id: participantId }, set: { status, updated_at: new Date(at).toISOString() } };
+  if (!before) return null; // enrolment writes the row, in the same transaction
+  const former = columnsOf(before);
+  const changed = Object.entries(columnsOf(after)).filter(([column, value]) => former[column] !== value);
+  if (changed.length === 0) return null;
+  const set = { ...Object.fromEntries(changed), updated_at: new Date(at).toISOString() };
+  return { table, where: { id: participantId }, set };
 }

@@ -128,6 +128,7 @@ export class Inbound {
   }
 
   async #defaultReplyIsDue(sender: string): Promise<boolean> {
+    if (this.#optedOut.has(sender)) return false;
     const now = this.#options.clock.now();
     let last = this.#lastDefaultReply.get(sender);
     if (last === undefined) {
