@@ -317,6 +317,17 @@ export class Runtime {
     });
   }
 
+  /** The actors that were put aside, with the reason, the one that was put aside last first. */
+  async quarantined(): Promise<{ address: Address; state: string; error: string; updatedAt: string }[]> {
+    const rows = await this.knex('flow_states').where({ status: 'quarantined' }).orderBy('updated_at', 'desc');
+    return rows.map((row) => ({
+      address: { flowType: row.flow_type, participantId: row.participant_id },
+      state: row.current_state,
+      error: row.last_error,
+      updatedAt: row.updated_at,
+    }));
+  }
+
   get flows(): ReadonlyMap<string, AnyFlow> {
     return this.#flows;
   }
@@ -486,6 +497,14 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
       unsubscribe();
       clock.clearTimeout(timer);
     }
+  }
+
+  /**
+   * Lets a quarantined actor take events again, from its last good state. Mend first what made it fail.
+   * @throws {SnapshotIncompatibleError} its row still cannot be restored; it stays quarantined
+   */
+  async retry(): Promise<void> {
+    await this.#engine().retry(this.address);
   }
 
   /** Ends the actor: its children are stopped, its deadlines cancelled; it takes no more events. */

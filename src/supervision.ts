@@ -70,4 +70,8 @@ export class Failures {
     if (count > maxRestarts) return undefined;
     return Math.round(Math.min(initial * 2 ** (count - 1), max) * (0.5 + chance / 2));
   }
+
+  forget(): void {
+    this.#times = [];
+  }
 }

@@ -210,6 +210,35 @@ export class Engine {
     return { row: cell.row, snapshot: cell.committed ?? live.snapshot, timers: live.timers };
   }
 
+  /**
+   * Lets a quarantined actor take events again, from its last good state; its deadlines and processes go on.
+   * @throws {SnapshotIncompatibleError} its row still cannot be restored; it stays quarantined
+   */
+  async retry(address: Address): Promise<void> {
+    const cell = this.#cell(address);
+    const { row, live } = await this.#peek(cell);
+    if (row.status !== 'quarantined') return;
+    const { status } = live.snapshot;
+    const outcome = await this.#committer.add({
+      also: async (run, knex) => {
+        await run(
+          knex('flow_states')
+            .where({ id: row.id, version: row.version })
+            .update({
+              status,
+              last_error: null,
+              version: row.version + 1,
+              next_due_at: status === 'active' ? (live.nextDueAt ?? null) : null,
+            }) as never,
+        );
+      },
+    });
+    if (outcome.result === 'failed') throw outcome.error;
+    cell.forget();
+    cell.failures.forget();
+    void this.#revive(address);
+  }
+
   /** Calls `observer` after each commit of the actor. */
   observe(address: Address, observer: (snapshot: any, emitted: AnyEventObject[]) => void): () => void {
     const key = formatAddress(address);

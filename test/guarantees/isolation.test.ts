@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createMachine, setup } from 'xstate';
+import { type AnyActorRef, createMachine, setup } from 'xstate';
 import { defineFlow } from '../../src/index.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 import { counter } from './machines.ts';
@@ -116,6 +116,34 @@ describe('isolation: one bad row or throwing guard never stops another actor', (
     });
     expect((await test.actor(counter, 'bad').getSnapshot()).value).toBe('doomed');
     await others();
+  });
+
+  it('lets an actor that was put aside go on, once its row is mended', async () => {
+    const { state_data } = await spoil(() => '{', 'parent');
+    await test.advance('1h');
+    expect(await test.runtime.quarantined()).toMatchObject([
+      { address: { participantId: 'parent' }, error: expect.stringContaining('not readable') },
+    ]);
+    await expect(test.actor(withChild, 'parent').retry()).rejects.toMatchObject({ code: 'SNAPSHOT_INCOMPATIBLE' });
+    expect(await test.runtime.quarantined()).toHaveLength(1);
+    await test.knex('flow_states').where({ participant_id: 'parent' }).update({ state_data });
+    await test.actor(withChild, 'parent').retry();
+    await test.settle();
+    // Its overdue deadline fired, late.
+    const { children } = await test.actor(withChild, 'parent').getSnapshot();
+    expect((children['child'] as AnyActorRef).getSnapshot().value).toBe('b');
+    expect(await test.runtime.quarantined()).toEqual([]);
+  });
+
+  it('lets an actor that failed too often go on, with its deadline', async () => {
+    await test.actor(counter, 'bad').send({ type: 'throw later' });
+    await test.advance('1m');
+    expect(quarantined).toEqual(['bad']);
+    await test.actor(counter, 'bad').retry();
+    await test.settle();
+    expect(await test.actor(counter, 'bad').describe()).toMatchObject({ status: 'active', lastError: null });
+    await test.advance('1m'); // nothing was mended
+    expect(quarantined).toEqual(['bad', 'bad']);
   });
 
   it('leaves an actor as it was whose event makes it throw', async () => {

@@ -147,6 +147,17 @@ describe('over HTTP', () => {
     expect((await say('hello', 'm4', '+15559999999')).result).toMatchObject({ status: 'unrouted', handled: false });
   });
 
+  it('lists who was put aside, and lets them go on', async () => {
+    const { id } = await enrol();
+    expect(await get('/quarantine')).toMatchObject({ http: 200, result: [] });
+    await test.knex('flow_states').update({ status: 'quarantined', last_error: 'a test', version: 7 });
+    expect((await say('ready', 'm1')).http).toBe(409);
+    expect((await get('/quarantine')).result).toMatchObject([{ participant: id, error: 'a test' }]);
+    expect(await post(`/participants/${id}/retry`, {})).toMatchObject({ http: 200, status: 'ok' });
+    expect((await say('ready', 'm1')).result).toMatchObject({ status: 'applied' });
+    expect(await post('/participants/nobody/retry', {})).toMatchObject({ http: 404, code: 'NOT_FOUND' });
+  });
+
   it('says whether it runs', async () => {
     expect(await get('/health')).toMatchObject({ http: 200, status: 'ok', result: { status: 'running' } });
     await test.runtime.stop();
