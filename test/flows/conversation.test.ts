@@ -555,6 +555,10 @@ describe('STOP', () => {
       waits(HOUR),
       asks('I am back.'),
       async (life) => expect(call(life).messages.at(-1)!.content).toBe('I am back.'),
+      // All attempts are there again.
+      fails(),
+      is('RETRYING_SOON', 5_000),
+      waits(5_000),
       composes('Welcome!'),
       is('AWAITING_PARTICIPANT'),
       journals(),
