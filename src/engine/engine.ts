@@ -559,7 +559,7 @@ export class Engine {
       return;
     }
     if (strategy === 'restart') {
-      const after = cell.failures.another(flow.supervision, this.#clock.now(), Math.random());
+      const after = cell.failures.another(flow.supervision, this.#clock.now(), (this.#options.random ?? Math.random)());
       if (after !== undefined) {
         const event = overdue ? 'deadline' : eventOf(stimulus).type;
         this.#events.emit('restarting', { address, event, error, after });
