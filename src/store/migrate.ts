@@ -1,9 +1,11 @@
 import type { Knex } from 'knex';
 import * as initial from '../../migrations/20261123_initial.ts';
+import * as operations from '../../migrations/20261124_operations.ts';
 import { NewerDatabaseError } from '../errors.ts';
 
 const MIGRATIONS: Record<string, Knex.Migration> = {
   '20261123_initial': initial,
+  '20261124_operations': operations,
 };
 
 const source: Knex.MigrationSource<string> = {
