@@ -159,6 +159,7 @@ export class Runtime {
         flows: this.#flows,
         events: this.events,
         random: options.random,
+        pace: { rate: 1_000, jitter: 0.2, chance: options.random ?? Math.random },
         seed: options.seed ?? (await seedOf(store)),
         cacheSize: options.cacheSize ?? 10_000,
         journal: options.journal ?? true,

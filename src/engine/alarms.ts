@@ -2,11 +2,16 @@
  * Wakes actors at their deadlines. Deadlines are data: the truth is `flow_states.next_due_at`, and an alarm only asks the
  * actor to look at its own earliest deadline. A stale alarm therefore does nothing, and a lost one is found again by the
  * next look into the database. In memory are only the deadlines of the near future.
+ *
+ * Deadlines that passed while nobody watched (before the start, or while the machine slept) are a backlog of their own,
+ * worked off at a limited pace: `since` is the instant that divides the two.
  */
 import TinyQueue from 'tinyqueue';
 import type { Clock } from '../clock.ts';
 import { type Address, formatAddress } from '../errors.ts';
+import type { DueRow } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
+import { Backlog, type Pace } from './backlog.ts';
 
 /** How far ahead deadlines are held in memory, in ms. */
 const HORIZON = 60_000;
@@ -17,6 +22,8 @@ const RETRY = 5_000;
 const PAGE = 1_000;
 /** So many deadlines fire side by side; more would only wait, in front of messages from people. */
 const ABREAST = 500;
+/** A timer that comes so much too late, in ms, shows that the machine slept or that its clock was set. */
+const SLEPT = 30_000;
 
 interface Alarm {
   key: string;
@@ -27,42 +34,75 @@ interface Alarm {
 export class Alarms {
   readonly #store: Store;
   readonly #clock: Clock;
-  /** Lets the actor at the address fire its earliest deadline, if it is due; resolves when it has. */
+  /** Lets the actor at the address fire its earliest deadline, if it is due; resolves when it has, or waits to try again. */
   readonly #fire: (address: Address) => Promise<void>;
   readonly #fault: (error: unknown) => void;
   readonly #queue = new TinyQueue<Alarm>([], (a, b) => a.dueAt - b.dueAt);
   readonly #armed = new Map<string, number>();
-  /** The actors whose deadlines are being fired. */
-  readonly #firing: string[] = [];
+  readonly #backlog: Backlog<DueRow>;
+  /** How many deadlines are being fired. */
+  #firing = 0;
+  #since = Number.NEGATIVE_INFINITY;
   #horizon = Number.NEGATIVE_INFINITY;
   /** The earliest deadline beyond the horizon, as far as is known: no later than it is. */
   #beyond = Number.POSITIVE_INFINITY;
   #timer: unknown;
+  /** When the timer is to come. */
+  #expected = Number.POSITIVE_INFINITY;
   #stopped = true;
   #looking: Promise<void> | undefined;
 
-  constructor(store: Store, clock: Clock, fire: (address: Address) => Promise<void>, fault: (error: unknown) => void) {
+  constructor(
+    store: Store,
+    clock: Clock,
+    pace: Pace,
+    fire: (address: Address) => Promise<void>,
+    fault: (error: unknown) => void,
+  ) {
     this.#store = store;
     this.#clock = clock;
     this.#fire = fire;
     this.#fault = fault;
+    this.#backlog = new Backlog<DueRow>({
+      clock,
+      pace,
+      page: (after, limit) => store.due(this.#since - 1, after, limit),
+      take: (row) => this.#ring(addressOf(row)),
+      failed: fault,
+    });
+  }
+
+  /** Deadlines before this instant passed while nobody watched. */
+  get since(): number {
+    return this.#since;
   }
 
   async start(): Promise<void> {
     this.#stopped = false;
+    this.#since = this.#clock.now();
     await this.#look();
+    this.#backlog.start();
     this.#wake();
   }
 
   stop(): void {
     this.#stopped = true;
     this.#clock.clearTimeout(this.#timer);
+    this.#backlog.stop();
     this.#armed.clear();
   }
 
-  /** Nothing is being fired, but by actors that wait for another attempt, and nothing that is due waits for it. */
-  idle(pausing: (key: string) => boolean): boolean {
-    return this.#firing.every(pausing) && !this.#looking && !(this.#next() && this.#next()!.dueAt <= this.#clock.now());
+  /** Looks into the database again, for what a failed step may have left behind. */
+  sweep(): void {
+    if (this.#stopped) return;
+    this.#backlog.start();
+    this.#lookBefore(this.#clock.now() + LEAD);
+  }
+
+  /** Nothing is being fired, and nothing that is due waits for it. */
+  get idle(): boolean {
+    const next = this.#next();
+    return this.#firing === 0 && this.#backlog.idle && !this.#looking && !(next && next.dueAt <= this.#clock.now());
   }
 
   /** The actor's earliest deadline is now this one. */
@@ -96,25 +136,19 @@ export class Alarms {
   #schedule(): void {
     if (this.#stopped) return;
     this.#clock.clearTimeout(this.#timer);
-    const next = Math.min(this.#next()?.dueAt ?? Number.POSITIVE_INFINITY, this.#beyond - LEAD);
-    if (next === Number.POSITIVE_INFINITY) return;
-    this.#timer = this.#clock.setTimeout(() => this.#wake(), Math.max(0, next - this.#clock.now()));
+    this.#expected = Math.min(this.#next()?.dueAt ?? Number.POSITIVE_INFINITY, this.#beyond - LEAD);
+    if (this.#expected === Number.POSITIVE_INFINITY) return;
+    this.#timer = this.#clock.setTimeout(() => this.#wake(), Math.max(0, this.#expected - this.#clock.now()));
   }
 
   #wake(): void {
     if (this.#stopped) return;
     const now = this.#clock.now();
-    for (let alarm = this.#next(); alarm && alarm.dueAt <= now && this.#firing.length < ABREAST; alarm = this.#next()) {
+    if (now > this.#expected + SLEPT) this.#begin(now);
+    for (let alarm = this.#next(); alarm && alarm.dueAt <= now && this.#firing < ABREAST; alarm = this.#next()) {
       this.#queue.pop();
       this.#armed.delete(alarm.key);
-      const { key } = alarm;
-      this.#firing.push(key);
-      this.#fire(alarm.address)
-        .catch((error) => this.#failed(error))
-        .finally(() => {
-          this.#firing.splice(this.#firing.indexOf(key), 1);
-          if (this.#next()) this.#wake();
-        });
+      void this.#ring(alarm.address);
     }
     if (now >= this.#beyond - LEAD) {
       this.#looking ??= this.#look()
@@ -123,7 +157,28 @@ export class Alarms {
           this.#looking = undefined;
           this.#wake();
         });
-    } else if (this.#firing.length < ABREAST) this.#schedule();
+    } else if (this.#firing < ABREAST) this.#schedule();
+  }
+
+  /** Nobody watched until now: what has passed is a backlog. */
+  #begin(now: number): void {
+    this.#since = now;
+    this.#expected = Number.POSITIVE_INFINITY;
+    for (const [key, dueAt] of this.#armed) if (dueAt < now) this.#armed.delete(key);
+    this.#beyond = now;
+    this.#backlog.start();
+  }
+
+  async #ring(address: Address): Promise<void> {
+    this.#firing++;
+    try {
+      await this.#fire(address);
+    } catch (error) {
+      this.#failed(error);
+    } finally {
+      this.#firing--;
+      if (this.#next()) this.#wake();
+    }
   }
 
   /** What could not be fired or read is found by another look into the database. */
@@ -145,20 +200,21 @@ export class Alarms {
     // Deadlines that turns set meanwhile are told by `set`, so that the horizon may move first.
     this.#horizon = horizon;
     this.#beyond = Number.POSITIVE_INFINITY;
-    let after = { next_due_at: Number.MIN_SAFE_INTEGER, id: 0 };
+    let after: Pick<DueRow, 'next_due_at' | 'id'> = { next_due_at: this.#since - 1, id: Number.MAX_SAFE_INTEGER };
     for (;;) {
       const rows = await this.#store.due(horizon, after, PAGE);
-      for (const row of rows)
-        this.#found({ participantId: row.participant_id, flowType: row.flow_type }, row.next_due_at!);
+      for (const row of rows) this.#found(addressOf(row), row.next_due_at);
       const last = rows.at(-1);
       if (!last || rows.length < PAGE || this.#stopped) break;
-      after = { next_due_at: last.next_due_at!, id: last.id };
+      after = last;
     }
-    const [next] = await this.#store.due(
-      Number.MAX_SAFE_INTEGER,
-      { next_due_at: horizon, id: Number.MAX_SAFE_INTEGER },
-      1,
-    );
-    if (next) this.#lookBefore(next.next_due_at!);
+    const beyond = { next_due_at: horizon, id: Number.MAX_SAFE_INTEGER };
+    const [next] = await this.#store.due(Number.MAX_SAFE_INTEGER, beyond, 1);
+    if (next) this.#lookBefore(next.next_due_at);
   }
 }
+
+const addressOf = ({ participant_id, flow_type }: DueRow): Address => ({
+  participantId: participant_id,
+  flowType: flow_type,
+});

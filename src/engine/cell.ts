@@ -56,6 +56,8 @@ export class Cell {
   busy = false;
   /** It waits for another attempt at a turn that threw. */
   pausing = false;
+  /** Told when it begins to wait. */
+  readonly onPause: (() => void)[] = [];
   row: Row | undefined;
   live: LiveActor | undefined;
   /** The snapshot of the last commit; while a turn is being committed, `live` is ahead of it. */

@@ -29,9 +29,10 @@ import {
 import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
-import type { Commit, Outcome } from '../store/rows.ts';
+import type { Commit, LeasedRow, Outcome } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { Alarms } from './alarms.ts';
+import { Backlog, type Pace } from './backlog.ts';
 import { Cell, type Done, type Item, type Row, type Work } from './cell.ts';
 import { Committer } from './committer.ts';
 import { Composer, eventOf } from './composer.ts';
@@ -46,6 +47,8 @@ export interface EngineOptions {
   events: EventChannel;
   /** In place of the seeded generator. */
   random: (() => number) | undefined;
+  /** How fast overdue deadlines and orphaned invocations are taken up. */
+  pace: Pace;
   /** Seeds `random()` in turns. */
   seed: string;
   /** How many actors stay in memory while idle. */
@@ -56,7 +59,6 @@ export interface EngineOptions {
   inspect: ((event: InspectionEvent) => void) | undefined;
 }
 
-const REVIVED_AT_ONCE = 500;
 /** So many cells are looked at to find one that may leave memory. */
 const EVICTION_EFFORT = 64;
 /** Between attempts to commit a turn that nobody can repeat, in ms. */
@@ -70,6 +72,8 @@ export class Engine {
   readonly #committer: Committer;
   readonly #loader: Loader;
   readonly #alarms: Alarms;
+  /** Actors with processes that ended with the process before. */
+  readonly #orphans: Backlog<LeasedRow>;
   readonly outbox: Outbox;
   readonly composer: Composer;
   /** In order of use: the first is the one that was not used for longest. */
@@ -93,9 +97,17 @@ export class Engine {
     this.#alarms = new Alarms(
       options.store,
       options.clock,
+      options.pace,
       (address) => this.#fire(address),
       (error) => this.#events.emit('fault', { during: 'firing deadlines', error }),
     );
+    this.#orphans = new Backlog<LeasedRow>({
+      clock: options.clock,
+      pace: options.pace,
+      page: (after, limit) => options.store.leased(after, limit),
+      take: ({ participant_id: participantId, flow_type: flowType }) => this.#revive({ participantId, flowType }),
+      failed: (error) => this.#events.emit('fault', { during: 'taking up invocations', error }),
+    });
     this.outbox = new Outbox({
       clock: options.clock,
       events: options.events,
@@ -107,25 +119,20 @@ export class Engine {
     this.composer = new Composer(options.store, this.outbox, options.journal);
   }
 
-  /** Takes up what a former process left: unsent messages, invocations, deadlines. */
+  /** Takes up what a former process left: unsent messages, deadlines, invocations. */
   async start(): Promise<void> {
+    const unsent = await this.#store.unsent();
     this.#state = 'running';
-    this.outbox.recover(await this.#store.unsent());
-    const leased = (await this.#store.leased()).filter(({ flow_type }) => this.#options.flows.has(flow_type));
-    for (let at = 0; at < leased.length; at += REVIVED_AT_ONCE) {
-      await Promise.all(
-        leased
-          .slice(at, at + REVIVED_AT_ONCE)
-          .map(({ participant_id: participantId, flow_type: flowType }) => this.#revive({ participantId, flowType })),
-      );
-    }
+    this.outbox.recover(unsent);
     await this.#alarms.start();
+    this.#orphans.start();
   }
 
   /** Lets what was begun come to its end; new work is refused. */
   async drain(): Promise<void> {
     this.#state = 'draining';
     this.#alarms.stop();
+    this.#orphans.stop();
     this.#endPauses();
     for (const cell of this.#cells.values()) cell.processes.stopAll();
     await this.outbox.stop();
@@ -137,6 +144,7 @@ export class Engine {
   abandon(): void {
     this.#state = 'stopped';
     this.#alarms.stop();
+    this.#orphans.stop();
     this.#endPauses();
     for (const cell of this.#cells.values()) cell.processes.stopAll();
     this.#cells.clear();
@@ -149,7 +157,8 @@ export class Engine {
     return (
       this.#working === this.#pausing &&
       this.#committer.idle &&
-      this.#alarms.idle((key) => this.#cells.get(key)?.pausing ?? false) &&
+      this.#alarms.idle &&
+      this.#orphans.idle &&
       this.outbox.idle
     );
   }
@@ -297,10 +306,17 @@ export class Engine {
     this.#run(cell);
   }
 
+  /** Lets an actor fire what is due; resolves when it has, or waits for another attempt. */
   async #fire(address: Address): Promise<void> {
-    await this.post(address, { stimulus: { kind: 'timer' } }).catch((error) => {
+    if (!this.#options.flows.has(address.flowType)) return; // nobody here knows how; recovery reports it
+    const cell = this.#cell(address);
+    if (cell.pausing) return;
+    // Before the post: a turn may fail at once.
+    const paused = new Promise<void>((resolve) => cell.onPause.push(resolve));
+    const fired = this.post(address, { stimulus: { kind: 'timer' } }).catch((error) => {
       if (!(error instanceof NotRunningError || error instanceof ActorQuarantinedError)) throw error;
     });
+    await Promise.race([fired, paused]);
   }
 
   /** Restores an actor and starts its processes. */
@@ -334,6 +350,7 @@ export class Engine {
       }
     }
     cell.busy = false;
+    cell.onPause.length = 0;
     this.#working--;
     // Where a process goes on, its result comes back to this cell.
     if (!cell.row && cell.processes.size === 0) this.#cells.delete(cell.key);
@@ -404,8 +421,11 @@ export class Engine {
       cell.committed = cell.live.snapshot;
       if (row.status === 'active') {
         const live = cell.live;
-        cell.live.afterCommit(nothing(), () => this.#ambient(cell.address, row.version));
-        this.#alarms.set(cell.address, live.nextDueAt, cell.key);
+        // A deadline that has passed is the next turn: it may be about what an invocation would be started for.
+        if ((live.nextDueAt ?? Number.POSITIVE_INFINITY) > this.#clock.now()) {
+          live.afterCommit(nothing(), () => this.#ambient(cell.address, row.version));
+          this.#alarms.set(cell.address, live.nextDueAt, cell.key);
+        }
       }
     }
     cell.row = rest;
@@ -591,6 +611,7 @@ export class Engine {
   async #pause(cell: Cell, ms: number): Promise<void> {
     const until = this.#clock.now() + ms;
     cell.pausing = true;
+    for (const told of cell.onPause.splice(0)) told();
     this.#pausing++;
     while (this.#state === 'running' && this.#clock.now() < until) {
       await new Promise<void>((resolve) => {

@@ -23,6 +23,12 @@ export interface ActorRow {
   journal_id: number | null;
 }
 
+/** An actor that has a deadline. */
+export type DueRow = Pick<ActorRow, 'id' | 'participant_id' | 'flow_type'> & { next_due_at: number };
+
+/** An actor that has processes outside of turns. */
+export type LeasedRow = Pick<ActorRow, 'id' | 'participant_id' | 'flow_type'> & { lease_until: number };
+
 /** What a turn changes in its actor's row; applied only if the row still has `version - 1`. */
 export type ActorUpdate = Pick<
   ActorRow,

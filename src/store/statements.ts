@@ -172,5 +172,9 @@ export const dueActors = `SELECT id, participant_id, flow_type, next_due_at FROM
   WHERE next_due_at IS NOT NULL AND next_due_at <= ? AND (next_due_at, id) > (?, ?) AND status = 'active'
   ORDER BY next_due_at, id LIMIT ?`;
 
+export const leasedActors = `SELECT id, participant_id, flow_type, lease_until FROM flow_states
+  WHERE lease_until IS NOT NULL AND (lease_until, id) > (?, ?) AND status = 'active'
+  ORDER BY lease_until, id LIMIT ?`;
+
 export const pruneInbox = `DELETE FROM inbox WHERE id IN (
   SELECT id FROM (SELECT id, applied_at FROM inbox ORDER BY id LIMIT 1000) WHERE applied_at < ?)`;

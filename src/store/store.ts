@@ -10,7 +10,17 @@ import type { Knex } from 'knex';
 import type { Address } from '../errors.ts';
 import { StoreError } from '../errors.ts';
 import { Connection, storeError } from './connection.ts';
-import type { ActorRow, Commit, HandlerRow, JournalRow, OutboxRow, Outcome, SaidRow } from './rows.ts';
+import type {
+  ActorRow,
+  Commit,
+  DueRow,
+  HandlerRow,
+  JournalRow,
+  LeasedRow,
+  OutboxRow,
+  Outcome,
+  SaidRow,
+} from './rows.ts';
 import * as sql from './statements.ts';
 
 /** Tables whose ids are given out by this process, in time order. */
@@ -69,24 +79,15 @@ export class Store {
   }
 
   /** Up to `limit` active actors whose earliest deadline is at or before `until`, in order of deadline. */
-  due(until: number, after: { next_due_at: number; id: number }, limit: number) {
-    return Connection.use(this.knex, (connection) =>
-      connection.all<Pick<ActorRow, 'participant_id' | 'flow_type' | 'next_due_at'> & { id: number }>(sql.dueActors, [
-        until,
-        after.next_due_at,
-        after.id,
-        limit,
-      ]),
-    );
+  due(until: number, after: Pick<DueRow, 'next_due_at' | 'id'> | undefined, limit: number): Promise<DueRow[]> {
+    const bounds = [until, after?.next_due_at ?? Number.MIN_SAFE_INTEGER, after?.id ?? 0, limit];
+    return Connection.use(this.knex, (connection) => connection.all<DueRow>(sql.dueActors, bounds));
   }
 
-  /** Active actors that have processes outside of turns (see actor/processes.ts). */
-  leased(): Promise<Pick<ActorRow, 'participant_id' | 'flow_type'>[]> {
-    return this.knex('flow_states')
-      .select('participant_id', 'flow_type')
-      .whereNotNull('lease_until')
-      .where('status', 'active')
-      .orderBy('id');
+  /** Up to `limit` active actors that have processes outside of turns (see actor/processes.ts), the oldest lease first. */
+  leased(after: LeasedRow | undefined, limit: number): Promise<LeasedRow[]> {
+    const bounds = [after?.lease_until ?? Number.MIN_SAFE_INTEGER, after?.id ?? 0, limit];
+    return Connection.use(this.knex, (connection) => connection.all<LeasedRow>(sql.leasedActors, bounds));
   }
 
   /** Messages that are not sent yet, in order. */
