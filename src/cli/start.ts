@@ -1,4 +1,3 @@
-import Fastify from 'fastify';
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
 import type { Duration } from '../duration.ts';
@@ -7,7 +6,7 @@ import { createConversationFlow } from '../flows/conversation.ts';
 import { createGenerator, loadSystemPrompt, offlineResponder } from '../flows/generator.ts';
 import { microHealthInterventionFlow } from '../flows/micro-health-intervention.ts';
 import { Participants } from '../flows/participants.ts';
-import { perdureHttp } from '../http/index.ts';
+import { createHttpService } from '../http/index.ts';
 import { simulator } from '../messaging/transports/simulator.ts';
 import { createRuntime } from '../runtime.ts';
 
@@ -16,7 +15,7 @@ export interface StartOptions {
   port: number;
   host: string;
   timeScale?: number;
-  wait: string;
+  wait: Duration;
   systemPrompt?: string;
   logLevel: string;
 }
@@ -37,21 +36,18 @@ export async function start(options: StartOptions): Promise<void> {
     flows: [microHealthInterventionFlow, conversation],
     transport: simulator,
     logger,
-    lock: { wait: options.wait as Duration },
+    lock: { wait: options.wait },
     ...(options.timeScale !== undefined && { timeScale: options.timeScale }),
   });
   await runtime.start();
 
-  const app = Fastify();
-  await app.register(perdureHttp, { runtime, participants: new Participants({ runtime, conversation, systemPrompt }) });
+  const participants = new Participants({ runtime, conversation, systemPrompt });
+  const app = await createHttpService({ runtime, participants });
   try {
     await app.listen({ port: options.port, host: options.host });
   } catch (error) {
     await runtime.stop();
-    if ((error as { code?: string }).code !== 'EADDRINUSE') throw error;
-    throw new InvalidArgumentError(
-      `Port ${options.port} is in use. Stop the program that listens there, or choose another one with --port.`,
-    );
+    throw listenError(error as Error, options);
   }
   let stopping = false;
   const stop = async (signal: string) => {
@@ -70,4 +66,15 @@ export async function start(options: StartOptions): Promise<void> {
 
   const { port } = app.server.address() as { port: number };
   console.log(`Perdure is ready at http://${options.host}:${port}`);
+}
+
+function listenError(error: Error & { code?: string }, { host, port }: StartOptions): Error {
+  const advice: Record<string, string> = {
+    EADDRINUSE: `Port ${port} is in use. Stop the program that listens there, or choose another one with --port.`,
+    EACCES: `Port ${port} may not be used by this user. Choose one above 1023 with --port.`,
+    EADDRNOTAVAIL: `${host} is not an address of this machine. Choose another one with --host.`,
+    ENOTFOUND: `There is no host '${host}'. Choose another one with --host.`,
+  };
+  const message = advice[error.code ?? ''];
+  return message ? new InvalidArgumentError(message, { cause: error }) : error;
 }

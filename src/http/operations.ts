@@ -25,7 +25,7 @@ export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOpt
       : limited.where({ participant_id: query.participant }));
     const now = runtime.clock.now();
     const timers = found.flatMap((row) =>
-      (JSON.parse(row.state_data).timers as PendingTimer[]).map(({ event, dueAt }, i) => ({
+      timersOf(row.state_data).map(({ event, dueAt }, i) => ({
         id: `${row.participant_id}:${row.version}:${i}`,
         participant: row.participant_id,
         flow: row.flow_type,
@@ -74,8 +74,10 @@ export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOpt
     return ok({ retried: id });
   });
 
-  app.get<{ Params: { id: string } }>('/participants/:id/journal', async ({ params: { id } }) => {
+  app.get<{ Params: { id: string } }>('/participants/:id/journal', async ({ params: { id } }, reply) => {
     const lines = await runtime.journal(id);
+    if (lines.length === 0 && !(await runtime.knex('flow_states').where({ participant_id: id }).first('id')))
+      return notFound(reply, `There is no participant ${id}.`);
     return ok(
       lines
         .slice(-200)
@@ -90,4 +92,13 @@ export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOpt
         })),
     );
   });
+}
+
+/** The deadlines in a row; none where it cannot be read, which its actor says when it is next used. */
+function timersOf(stateData: string): PendingTimer[] {
+  try {
+    return JSON.parse(stateData).timers ?? [];
+  } catch {
+    return [];
+  }
 }
