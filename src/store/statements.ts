@@ -166,8 +166,6 @@ export const messagesOf = `${line}
   FROM line JOIN outbox_messages AS o ON o.id >= line.outbox_id AND o.id < line.outbox_id + line.outbox_count
   WHERE o.kind = 'message' ORDER BY 1, 3, 4`;
 
-export const versions = 'SELECT id, version FROM flow_states WHERE id IN (SELECT value FROM json_each(?))';
-
 export const dueActors = `SELECT id, participant_id, flow_type, next_due_at FROM flow_states
   WHERE next_due_at IS NOT NULL AND next_due_at <= ? AND (next_due_at, id) > (?, ?) AND status = 'active'
   ORDER BY next_due_at, id LIMIT ?`;
