@@ -17,6 +17,9 @@ export {
   type SnapshotOf,
 } from './flow.ts';
 export type { Receipt } from './messaging/inbound.ts';
+export type { DeadLetter, DeadLetterFilter, DeadLetters } from './operations/dead-letters.ts';
+export type { Page } from './operations/page.ts';
+export type { Quarantine, QuarantinedActor, QuarantinedDetails, QuarantineFilter } from './operations/quarantine.ts';
 export {
   ActorHandle,
   type Committed,

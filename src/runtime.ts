@@ -24,6 +24,8 @@ import type { Option } from './machine/index.ts';
 import { normalizePhoneNumber } from './messaging/address.ts';
 import { Inbound, type Receipt } from './messaging/inbound.ts';
 import { defaultTexts, type Texts } from './messaging/keywords.ts';
+import { DeadLetters } from './operations/dead-letters.ts';
+import { Quarantine } from './operations/quarantine.ts';
 import { type DatabaseOption, type OpenDatabase, openDatabase, type SqliteOptions } from './store/database.ts';
 import type { ActorStatus, Commit, OutboxStatus } from './store/rows.ts';
 import { Store } from './store/store.ts';
@@ -126,7 +128,17 @@ export class Runtime {
   readonly #flows: ReadonlyMap<string, AnyFlow>;
   readonly events = new EventChannel();
   #status: Health['status'] = 'stopped';
-  #running: { engine: Engine; inbound: Inbound; store: Store; clock: Clock; database: OpenDatabase } | undefined;
+  #running:
+    | {
+        engine: Engine;
+        inbound: Inbound;
+        store: Store;
+        clock: Clock;
+        database: OpenDatabase;
+        quarantine: Quarantine;
+        deadLetters: DeadLetters;
+      }
+    | undefined;
   #pruning: unknown;
   #isPruning = false;
 
@@ -143,8 +155,10 @@ export class Runtime {
   /**
    * Opens the database, migrates it, and recovers what a former process left: deadlines, invocations, unsent messages.
    * Resolves when the runtime takes events.
+   * @param mode `quiet` (internal): it takes commands and does nothing of itself, for the command line on a file that no
+   *   server runs on
    */
-  async start(): Promise<void> {
+  async start({ quiet = false }: { quiet?: boolean } = {}): Promise<void> {
     if (this.#running || this.#status === 'starting') throw new InvalidArgumentError('The runtime is started already.');
     this.#status = 'starting';
     const options = this.#options;
@@ -175,8 +189,18 @@ export class Runtime {
         autoEnroll: options.autoEnroll,
       });
       await inbound.start();
-      this.#running = { engine, inbound, store, clock, database };
-      await engine.start();
+      const { events } = this;
+      const flows = this.#flows;
+      this.#running = {
+        engine,
+        inbound,
+        store,
+        clock,
+        database,
+        quarantine: new Quarantine({ engine, store, unbound: (phoneNumber) => inbound.handlers.forget(phoneNumber) }),
+        deadLetters: new DeadLetters({ engine, store, clock, flows, events }),
+      };
+      await engine.start(quiet);
       this.#status = 'running';
       this.#prune();
     } catch (error) {
@@ -317,19 +341,26 @@ export class Runtime {
     });
   }
 
-  /** The actors that were put aside, with the reason, the one that was put aside last first. */
-  async quarantined(): Promise<{ address: Address; state: string; error: string; updatedAt: string }[]> {
-    const rows = await this.knex('flow_states').where({ status: 'quarantined' }).orderBy('updated_at', 'desc');
-    return rows.map((row) => ({
-      address: { flowType: row.flow_type, participantId: row.participant_id },
-      state: row.current_state,
-      error: row.last_error,
-      updatedAt: row.updated_at,
-    }));
+  /** The actors that were put aside: look at them, let them go on, or end them. */
+  get quarantine(): Quarantine {
+    return this.#up().quarantine;
+  }
+
+  /** The events that could not be applied: look at them, try them again, or give them up. */
+  get deadLetters(): DeadLetters {
+    return this.#up().deadLetters;
   }
 
   get flows(): ReadonlyMap<string, AnyFlow> {
     return this.#flows;
+  }
+
+  /**
+   * Keeps in the database where this runtime's HTTP service listens, so that the command line finds it.
+   * @internal
+   */
+  async announce(url: string): Promise<void> {
+    await this.#up().store.saveSetting('server', { pid: process.pid, url });
   }
 
   /** Nothing is under way but invocations that have not ended, and waits. */

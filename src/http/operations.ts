@@ -54,19 +54,6 @@ export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOpt
     });
   });
 
-  app.get('/quarantine', async () => {
-    const actors = await runtime.quarantined();
-    return ok(
-      actors.map(({ address, state, error, updatedAt }) => ({
-        participant: address.participantId,
-        flow: address.flowType,
-        state,
-        error,
-        updated_at: updatedAt,
-      })),
-    );
-  });
-
   app.post<{ Params: { id: string } }>('/participants/:id/retry', async ({ params: { id } }, reply) => {
     const rows = await runtime.knex('flow_states').where({ participant_id: id }).select('flow_type');
     if (rows.length === 0) return notFound(reply, `There is no participant ${id}.`);

@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify';
-import { InvalidArgumentError } from '../errors.ts';
 import type { ParticipantTable } from '../flows/participants.ts';
 import { notFound, ok } from './answers.ts';
 import type { HttpOptions } from './plugin.ts';
+import { object } from './queries.ts';
 
 /** Enrol, list and read the participants of both flows. */
 export async function participantRoutes(app: FastifyInstance, { runtime, participants }: HttpOptions): Promise<void> {
@@ -30,10 +30,4 @@ export async function participantRoutes(app: FastifyInstance, { runtime, partici
       return ok({ ...participant, state, actor_status: status, last_error: lastError });
     });
   }
-}
-
-/** The body as an object. */
-export function object(body: unknown): Record<string, unknown> {
-  if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body as Record<string, unknown>;
-  throw new InvalidArgumentError('The body must be a JSON object.');
 }

@@ -7,10 +7,12 @@ import { PerdureError } from '../errors.ts';
 import type { Participants } from '../flows/participants.ts';
 import type { Runtime } from '../runtime.ts';
 import { notFound } from './answers.ts';
+import { deadLetterRoutes } from './dead-letters.ts';
 import { messageRoutes } from './messages.ts';
 import { operationRoutes } from './operations.ts';
 import { pageRoutes } from './page.ts';
 import { participantRoutes } from './participants.ts';
+import { quarantineRoutes } from './quarantine.ts';
 
 export interface HttpOptions {
   runtime: Runtime;
@@ -25,6 +27,7 @@ const STATUSES: Record<string, number> = {
   NOT_SERIALIZABLE: 400,
   UNKNOWN_FLOW: 404,
   ACTOR_NOT_FOUND: 404,
+  DEAD_LETTER_NOT_FOUND: 404,
   ACTOR_EXISTS: 409,
   PHONE_NUMBER_TAKEN: 409,
   ACTOR_QUARANTINED: 409,
@@ -58,7 +61,14 @@ export async function perdureHttp(app: FastifyInstance, options: HttpOptions): P
   });
   app.setErrorHandler<Error>((error, request, reply) => answerError(options, error, request, reply));
   app.setNotFoundHandler((request, reply) => notFound(reply, `There is nothing at ${request.method} ${request.url}.`));
-  for (const routes of [participantRoutes, messageRoutes, operationRoutes, pageRoutes])
+  for (const routes of [
+    participantRoutes,
+    messageRoutes,
+    operationRoutes,
+    quarantineRoutes,
+    deadLetterRoutes,
+    pageRoutes,
+  ])
     await app.register(routes, options);
 }
 

@@ -9,7 +9,7 @@ import type { Clock } from '../clock.ts';
 import type { Done, Work } from '../engine/cell.ts';
 import type { Engine } from '../engine/engine.ts';
 import { type Address, InvalidMessageError } from '../errors.ts';
-import type { AnyFlow, InboundMessage } from '../flow.ts';
+import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts';
 import type { Commit } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { normalizeAddress } from './address.ts';
@@ -103,16 +103,17 @@ export class Inbound {
     const address = { flowType, participantId };
     const { engine, flows, clock, texts } = this.#options;
     const flow = flows.get(flowType);
-    const reply = { type: 'reply', text: message.text };
     const done = await engine.post(address, {
-      stimulus: { kind: 'event', event: reply },
-      prepare: (snapshot) => (flow?.receive ? flow.receive({ message, snapshot }) : reply),
+      stimulus: { kind: 'event', event: replyOf(message) },
+      prepare: (snapshot) => eventFor(flow, message, snapshot),
       inbound: this.#mark(message),
       onFailure: (error) => ({
         deadLetter: {
           participant_id: participantId,
           flow_type: flowType,
-          event: JSON.stringify(reply),
+          kind: 'message',
+          target: null,
+          event: JSON.stringify({ channel: message.channel, id: message.id, from: message.from, text: message.text }),
           error: error.message,
           at: clock.now(),
         },

@@ -109,7 +109,15 @@ export const upsertHandlers = insert(
        handler_type = excluded.handler_type, bound_at = excluded.bound_at, expires_at = excluded.expires_at`,
 );
 
-export const insertDeadLetters = insert('dead_letters', ['participant_id', 'flow_type', 'event', 'error', 'at']);
+export const insertDeadLetters = insert('dead_letters', [
+  'participant_id',
+  'flow_type',
+  'kind',
+  'target',
+  'event',
+  'error',
+  'at',
+]);
 
 // A message that was cancelled meanwhile (its recipient opted out) stays cancelled.
 export const markOutbox = update(
