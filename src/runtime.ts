@@ -14,6 +14,7 @@ import {
   formatAddress,
   InvalidArgumentError,
   NotRunningError,
+  SnapshotIncompatibleError,
   TimeoutError,
   UnknownFlowError,
 } from './errors.ts';
@@ -27,6 +28,7 @@ import { defaultTexts, type Texts } from './messaging/keywords.ts';
 import { DeadLetters } from './operations/dead-letters.ts';
 import { Quarantine } from './operations/quarantine.ts';
 import { type DatabaseOption, type OpenDatabase, openDatabase, type SqliteOptions } from './store/database.ts';
+import { SERVER_SETTING, type Server } from './store/presence.ts';
 import type { ActorStatus, Commit, OutboxStatus } from './store/rows.ts';
 import { Store } from './store/store.ts';
 
@@ -360,7 +362,7 @@ export class Runtime {
    * @internal
    */
   async announce(url: string): Promise<void> {
-    await this.#up().store.saveSetting('server', { pid: process.pid, url });
+    await this.#up().store.saveSetting(SERVER_SETTING, { pid: process.pid, url } satisfies Server);
   }
 
   /** Nothing is under way but invocations that have not ended, and waits. */
@@ -460,7 +462,14 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
     updatedAt: string;
     lastError: string | null;
   }> {
-    const { row } = await this.#engine().read(this.address);
+    const engine = this.#engine();
+    const row = await engine.read(this.address).then(
+      (read) => read.row,
+      (error) => {
+        if (error instanceof SnapshotIncompatibleError) return engine.row(this.address);
+        throw error;
+      },
+    );
     return {
       state: row.current_state,
       status: row.status,

@@ -1,18 +1,21 @@
 import { InvalidArgumentError } from '../errors.ts';
 
+export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+
+/** {@link send}: a body makes it a POST. */
+export const call = (url: string, path: string, body?: unknown): Promise<any> =>
+  send(url, body === undefined ? 'GET' : 'POST', path, body);
+
 /**
- * Asks a server of Perdure; a body makes it a POST. Resolves to the answer's result.
+ * Asks a server of Perdure; resolves to the answer's result.
  * @throws {InvalidArgumentError} there is no server, it is another program, or it refused; the message says so
  */
-export async function call(url: string, path: string, body?: unknown): Promise<any> {
+export async function send(url: string, method: Method, path: string, body?: unknown): Promise<any> {
   let response: Response;
   try {
     response = await fetch(new URL(path, url), {
-      ...(body !== undefined && {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(body),
-      }),
+      method,
+      ...(body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
     });
   } catch (cause) {
     throw new InvalidArgumentError(

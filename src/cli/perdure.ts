@@ -3,7 +3,9 @@ import { Command, InvalidArgumentError as InvalidOption, Option } from 'commande
 import { type Duration, milliseconds } from '../duration.ts';
 import { PerdureError } from '../errors.ts';
 import { chat } from './chat.ts';
+import { registerDeadLetters } from './dead-letters.ts';
 import { exportMachine } from './machine.ts';
+import { registerQuarantine } from './quarantine.ts';
 import { start } from './start.ts';
 
 const positive = (text: string): number => {
@@ -67,6 +69,9 @@ program
   .description("print a flow's machine as a Mermaid diagram")
   .argument('<flow>', 'micro_health_intervention or conversation')
   .action(exportMachine);
+
+registerQuarantine(program);
+registerDeadLetters(program);
 
 program.parseAsync().catch((error: unknown) => {
   console.error(error instanceof PerdureError ? `perdure: ${error.message}` : error);

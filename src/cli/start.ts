@@ -1,14 +1,10 @@
+import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
 import type { Duration } from '../duration.ts';
 import { InvalidArgumentError } from '../errors.ts';
-import { createConversationFlow } from '../flows/conversation.ts';
-import { createGenerator, loadSystemPrompt, offlineResponder } from '../flows/generator.ts';
-import { microHealthInterventionFlow } from '../flows/micro-health-intervention.ts';
-import { Participants } from '../flows/participants.ts';
 import { createHttpService } from '../http/index.ts';
-import { simulator } from '../messaging/transports/simulator.ts';
-import { createRuntime } from '../runtime.ts';
+import { createService } from './service.ts';
 
 export interface StartOptions {
   database: string;
@@ -25,30 +21,20 @@ export async function start(options: StartOptions): Promise<void> {
   const logger = process.stdout.isTTY
     ? pino({ level: options.logLevel }, pretty({ ignore: 'pid,hostname' }))
     : pino({ level: options.logLevel });
-  const systemPrompt = loadSystemPrompt(options.systemPrompt);
-  const { OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseURL, OPENAI_MODEL: model } = process.env;
-  const generate = apiKey
-    ? createGenerator({ apiKey, ...(baseURL && { baseURL }), ...(model && { model }) })
-    : offlineResponder;
-  const conversation = createConversationFlow({ generate });
-  const runtime = createRuntime({
-    database: `sqlite:${options.database}`,
-    flows: [microHealthInterventionFlow, conversation],
-    transport: simulator,
-    logger,
-    lock: { wait: options.wait },
-    ...(options.timeScale !== undefined && { timeScale: options.timeScale }),
-  });
+  const service = createService({ ...options, logger });
+  const { runtime } = service;
   await runtime.start();
 
-  const participants = new Participants({ runtime, conversation, systemPrompt });
-  const app = await createHttpService({ runtime, participants });
+  const app = await createHttpService(service);
   try {
     await app.listen({ port: options.port, host: options.host });
   } catch (error) {
     await runtime.stop();
     throw listenError(error as Error, options);
   }
+  const url = urlOf(options.host, (app.server.address() as AddressInfo).port);
+  await runtime.announce(url);
+
   let stopping = false;
   const stop = async (signal: string) => {
     if (stopping) process.exit(1);
@@ -64,8 +50,7 @@ export async function start(options: StartOptions): Promise<void> {
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
 
-  const { port } = app.server.address() as { port: number };
-  console.log(`Perdure is ready at http://${options.host}:${port}`);
+  console.log(`Perdure is ready at ${url}`);
 }
 
 function listenError(error: Error & { code?: string }, { host, port }: StartOptions): Error {
@@ -77,4 +62,10 @@ function listenError(error: Error & { code?: string }, { host, port }: StartOpti
   };
   const message = advice[error.code ?? ''];
   return message ? new InvalidArgumentError(message, { cause: error }) : error;
+}
+
+/** Where this machine finds the server. */
+function urlOf(host: string, port: number): string {
+  const near = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return `http://${near.includes(':') ? `[${near}]` : near}:${port}`;
 }

@@ -225,7 +225,7 @@ export class Engine {
    */
   async retry(address: Address): Promise<ActorStatus> {
     const cell = this.#cell(address);
-    const row = await this.#row(address);
+    const row = await this.row(address);
     if (row.status !== 'quarantined') return row.status;
     const live = this.#restore(cell, row);
     const { status } = live.snapshot;
@@ -252,7 +252,7 @@ export class Engine {
    */
   async discard(address: Address, reason: string | undefined, also: NonNullable<Commit['also']>): Promise<Row> {
     const cell = this.#cell(address);
-    const row = await this.#row(address);
+    const row = await this.row(address);
     if (row.status !== 'quarantined') return row;
     const note = `discarded${reason ? `: ${reason}` : ''}`;
     const error = `${note[0]!.toUpperCase()}${note.slice(1)}. It was quarantined: ${row.last_error}`;
@@ -511,11 +511,12 @@ export class Engine {
 
   /** What the row says, for looking at. */
   async #peek(cell: Cell): Promise<{ live: LiveActor; row: Row }> {
-    const row = await this.#row(cell.address);
+    const row = await this.row(cell.address);
     return { row, live: this.#restore(cell, row) };
   }
 
-  async #row(address: Address): Promise<ActorRow> {
+  /** What the row says, whether it can be restored or not. */
+  async row(address: Address): Promise<ActorRow> {
     const row = await this.#loader.load(address);
     if (!row) throw new ActorNotFoundError(address);
     return row;

@@ -170,6 +170,7 @@ describe('the quarantine', () => {
       stateData: '{"snapshot": tru',
       error: expect.stringContaining('not readable'),
     });
+    expect(await test.actor(flow, 'ada').describe()).toMatchObject({ status: 'quarantined', state: 'waiting' });
   });
 
   it('lets an actor go on, its overdue deadline first', async () => {
