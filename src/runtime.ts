@@ -23,7 +23,7 @@ import type { AnyFlow, EmittedOf, EventOf, InboundMessage, InputOf, SnapshotOf }
 import { logEvents } from './logging.ts';
 import type { Option } from './machine/index.ts';
 import { normalizePhoneNumber } from './messaging/address.ts';
-import { Inbound, type Receipt } from './messaging/inbound.ts';
+import { type DirectMessage, Inbound, type Receipt } from './messaging/inbound.ts';
 import { defaultTexts, type Texts } from './messaging/keywords.ts';
 import { DeadLetters } from './operations/dead-letters.ts';
 import { Quarantine } from './operations/quarantine.ts';
@@ -73,6 +73,13 @@ export interface SpawnOptions<F extends AnyFlow> {
   phoneNumber?: string;
   /** The application's own writes, in the transaction that creates the actor. */
   also?: Commit['also'];
+}
+
+export interface SendOptions {
+  /** The application's own writes, in the transaction of the turn. */
+  also?: Commit['also'];
+  /** A remark for the turn's line in the journal. */
+  note?: string;
 }
 
 /** A committed snapshot, and whether the logic had a transition for the event that was sent. */
@@ -290,6 +297,36 @@ export class Runtime {
     return this.#up().inbound.deliver(this.#address(flow, participantId), message);
   }
 
+  /**
+   * Ends an actor and deletes all that is kept of it: its row, journal, messages, handlers and dead letters. What stays is
+   * the mark of each message that it applied (channel and id), so that a redelivery is still known, and an opt-out.
+   * @param also deletes the application's own rows, in the same transaction
+   * @throws {ActorNotFoundError}
+   */
+  async remove(flow: AnyFlow | string, participantId: string, also?: Commit['also']): Promise<void> {
+    const address = this.#address(flow, participantId);
+    const { engine, inbound } = this.#up();
+    const { address: phoneNumber } = await engine.row(address);
+    await engine.remove(address, async (run, knex) => {
+      const mine = { participant_id: participantId, flow_type: address.flowType };
+      for (const table of ['dead_letters', 'response_handlers', 'outbox_messages', 'flow_journal', 'flow_states'])
+        await run(knex(table).where(mine).delete() as never);
+      await also?.(run, knex);
+    });
+    if (phoneNumber) inbound.handlers.forget(phoneNumber);
+  }
+
+  /**
+   * Sends one message to a person. Where the address is bound to an actor, that is a turn of the actor, which stays as it
+   * is, so that the message is among those that were said; resolves once it is committed.
+   * @param message.id the sender's own id of the message: a second one of the same id is not sent
+   * @throws {InvalidPhoneNumberError}
+   * @throws {InvalidArgumentError} there is no text, or the person asked not to be written to
+   */
+  async sendTo(message: DirectMessage): Promise<{ status: 'accepted' | 'duplicate'; to: string }> {
+    return this.#up().inbound.sendTo(message);
+  }
+
   /** Hears what happens in the runtime; call the result to stop. */
   on<K extends keyof RuntimeEvents>(type: K, listener: (event: RuntimeEvents[K]) => void): () => void {
     return this.events.on(type, listener);
@@ -428,7 +465,7 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
    * @throws {NotSerializableError} the event, or what the logic made of it, cannot be stored
    * @throws {ActorNotFoundError | ActorQuarantinedError | StoreError}
    */
-  async send(event: EventOf<F>): Promise<Committed<F>> {
+  async send(event: EventOf<F>, { also, note }: SendOptions = {}): Promise<Committed<F>> {
     if (typeof (event as AnyEventObject)?.type !== 'string') {
       throw new InvalidArgumentError(
         `An event is an object with a type, like { type: 'reply' }; this is ${JSON.stringify(event) ?? String(event)}.`,
@@ -439,7 +476,11 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
     }
     stringify(event, 'event'); // throws where it cannot be stored
     return committed(
-      await this.#engine().post(this.address, { stimulus: { kind: 'event', event: event as AnyEventObject } }),
+      await this.#engine().post(this.address, {
+        stimulus: { kind: 'event', event: event as AnyEventObject },
+        ...(also && { also }),
+        ...(note !== undefined && { note }),
+      }),
     );
   }
 
@@ -452,6 +493,16 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
   async timers(): Promise<PendingTimer[]> {
     const { row, timers } = await this.#engine().read(this.address);
     return row.status === 'active' ? timers : [];
+  }
+
+  /**
+   * Cancels a pending deadline: it never fires. Mind that a state may wait for nothing else.
+   * @param dueAt its instant, in ms since the epoch
+   * @param nth which one, where there are several at that instant, from 0
+   * @returns whether it was still pending
+   */
+  async cancelTimer(dueAt: number, nth = 0): Promise<boolean> {
+    return (await this.#engine().post(this.address, { stimulus: { kind: 'cancel', dueAt, nth } })).handled;
   }
 
   /** Where the actor stands, for people. */

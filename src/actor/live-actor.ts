@@ -46,6 +46,8 @@ export type Stimulus =
   | { kind: 'relay'; sessionId: string; event: AnyEventObject }
   /** An event emitted outside of a turn. */
   | { kind: 'emit'; event: AnyEventObject }
+  /** Takes away the deadline at that instant; of several, the n-th from 0. */
+  | { kind: 'cancel'; dueAt: number; nth: number }
   | { kind: 'stop' };
 
 /** A delayed event with its absolute deadline, in whole ms since the epoch. */
@@ -233,6 +235,8 @@ export class LiveActor {
       }
       case 'emit':
         return { ...nothing(), handled: true, event: stimulus.event, emitted: [stimulus.event] };
+      case 'cancel':
+        return this.#take(stimulus.dueAt, stimulus.nth);
       case 'stop':
         return this.#inTurn(ambient, { type: STOP }, () => this.#root._stop());
     }
@@ -382,6 +386,13 @@ export class LiveActor {
         `the deadline of '${event.type}' belongs to a child '${(from ? target : source).join('/')}' that is not there`,
       );
     return [{ id, event, dueAt, source: from, target: to, stray: stray ?? false }];
+  }
+
+  #take(dueAt: number, nth: number): Turn {
+    const timer = this.#timers.filter((each) => each.dueAt === dueAt && isInTree(this.#root, each.target))[nth];
+    if (!timer) return nothing();
+    this.#timers = this.#timers.filter((each) => each !== timer);
+    return { ...nothing(), handled: true, event: { type: 'perdure.cancel', event: timer.event } };
   }
 
   #relay(ambient: Ambient, sessionId: string, event: AnyEventObject): Turn {

@@ -47,7 +47,7 @@ export class Composer {
         turn.emitted.length === 0 &&
         turn.actions.length === 0);
     if (idle && !work.inbound && !work.also && !work.notices) return undefined;
-    return this.#compose(cell, work, turn, before, at, idle ? 'ignored' : undefined);
+    return this.#compose(cell, work, turn, before, at, idle && !work.notices ? 'ignored' : undefined);
   }
 
   /** What is written in place of a turn that threw: the actor stays as it is. */

@@ -274,6 +274,37 @@ export class Engine {
     return row;
   }
 
+  /**
+   * Ends an actor and lets `also` delete its rows in the same transaction; then nothing of it is in memory either.
+   * @throws {ActorNotFoundError}
+   */
+  async remove(address: Address, also: NonNullable<Commit['also']>): Promise<void> {
+    const cell = this.#cell(address);
+    for (let removed = false; !removed; ) {
+      const row = await this.row(address);
+      if (row.status === 'quarantined')
+        removed = (await this.discard(address, 'deleted', also)).status === 'quarantined';
+      else if (row.status === 'active') removed = await this.#stopAndRemove(address, also);
+      else removed = (await this.#rewrite(row, 'perdure.deleted', null, {}, also)) !== undefined;
+    }
+    cell.forget();
+    cell.processes.stopAll();
+    this.#alarms.set(address, undefined, cell.key);
+    this.#observers.delete(cell.key);
+    this.outbox.forget(address);
+  }
+
+  /** False where it turned out that its row cannot be restored: it is quarantined now. */
+  async #stopAndRemove(address: Address, also: NonNullable<Commit['also']>): Promise<boolean> {
+    try {
+      await this.post(address, { stimulus: { kind: 'stop' }, also });
+      return true;
+    } catch (error) {
+      if (error instanceof ActorQuarantinedError) return false;
+      throw error;
+    }
+  }
+
   /** The turn that stops an actor which is put aside; `undefined` where it cannot be restored, or throws at that too. */
   #ending(
     { address, flow }: Cell,
@@ -579,7 +610,7 @@ export class Engine {
     for (let outcome: Outcome = failed; ; outcome = await this.#committer.add(commit)) {
       if (outcome.result !== 'failed') return outcome;
       this.#events.emit('commitFailed', { turns: 1, error: outcome.error });
-      if (kind === 'event' || kind === 'stop' || this.#state !== 'running') {
+      if (kind === 'event' || kind === 'cancel' || kind === 'stop' || this.#state !== 'running') {
         cell.forget();
         return outcome;
       }

@@ -1,9 +1,8 @@
 import type { FastifyInstance } from 'fastify';
-import type { PendingTimer } from '../runtime.ts';
 import { notFound, ok } from './answers.ts';
 import type { HttpOptions } from './plugin.ts';
 
-/** What an operator looks at: health, deadlines, where an actor stands and how it came there. */
+/** What an operator looks at: health, where an actor stands and how it came there. */
 export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
   app.get('/health', async (_, reply) => {
     const { status } = runtime.health();
@@ -11,32 +10,6 @@ export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOpt
     if (!running)
       return reply.code(503).send({ status: 'error', code: 'NOT_RUNNING', message: `The runtime is ${status}.` });
     return ok({ status, now: new Date(runtime.clock.now()).toISOString() });
-  });
-
-  app.get<{ Querystring: { participant?: string; limit?: string } }>('/timers', async ({ query }) => {
-    const rows = runtime
-      .knex('flow_states')
-      .whereNotNull('next_due_at')
-      .where({ status: 'active' })
-      .orderBy('next_due_at');
-    const limited = rows.limit(Math.min(Number(query.limit) || 1000, 10_000));
-    const found = await (query.participant === undefined
-      ? limited
-      : limited.where({ participant_id: query.participant }));
-    const now = runtime.clock.now();
-    const timers = found.flatMap((row) =>
-      timersOf(row.state_data).map(({ event, dueAt }, i) => ({
-        id: `${row.participant_id}:${row.version}:${i}`,
-        participant: row.participant_id,
-        flow: row.flow_type,
-        event: event.type,
-        scheduled_at: row.updated_at,
-        due_at: new Date(dueAt).toISOString(),
-        due_at_ms: dueAt,
-        remaining_ms: Math.max(0, dueAt - now),
-      })),
-    );
-    return ok(timers.sort((a, b) => a.due_at_ms - b.due_at_ms));
   });
 
   app.get<{ Params: { id: string } }>('/participants/:id/state', async ({ params: { id } }, reply) => {
@@ -79,13 +52,4 @@ export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOpt
         })),
     );
   });
-}
-
-/** The deadlines in a row; none where it cannot be read, which its actor says when it is next used. */
-function timersOf(stateData: string): PendingTimer[] {
-  try {
-    return JSON.parse(stateData).timers ?? [];
-  } catch {
-    return [];
-  }
 }

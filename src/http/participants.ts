@@ -4,7 +4,7 @@ import { notFound, ok } from './answers.ts';
 import type { HttpOptions } from './plugin.ts';
 import { object } from './queries.ts';
 
-/** Enrol, list and read the participants of both flows. */
+/** Enrol, list, read, change and delete the participants of both flows. */
 export async function participantRoutes(app: FastifyInstance, { runtime, participants }: HttpOptions): Promise<void> {
   const flows: [path: string, table: ParticipantTable, flowType: string, enrol: (body: never) => Promise<unknown>][] = [
     [
@@ -28,6 +28,14 @@ export async function participantRoutes(app: FastifyInstance, { runtime, partici
       if (!participant) return notFound(reply, `There is no participant ${id}.`);
       const { state, status, lastError } = await runtime.actor(flowType, id).describe();
       return ok({ ...participant, state, actor_status: status, last_error: lastError });
+    });
+    app.put<{ Params: { id: string } }>(`${path}/:id`, async ({ params: { id }, body }, reply) => {
+      const participant = await participants.update(table, id, object(body));
+      return participant ? ok(participant) : notFound(reply, `There is no participant ${id}.`);
+    });
+    app.delete<{ Params: { id: string } }>(`${path}/:id`, async ({ params: { id } }, reply) => {
+      if (!(await participants.remove(table, id))) return notFound(reply, `There is no participant ${id}.`);
+      return ok({ id, status: 'deleted' });
     });
   }
 }

@@ -8,11 +8,14 @@ import type { Participants } from '../flows/participants.ts';
 import type { Runtime } from '../runtime.ts';
 import { notFound } from './answers.ts';
 import { deadLetterRoutes } from './dead-letters.ts';
+import { interventionRoutes } from './intervention.ts';
 import { messageRoutes } from './messages.ts';
 import { operationRoutes } from './operations.ts';
 import { pageRoutes } from './page.ts';
 import { participantRoutes } from './participants.ts';
 import { quarantineRoutes } from './quarantine.ts';
+import { timerRoutes } from './timers.ts';
+import { trafficRoutes } from './traffic.ts';
 
 export interface HttpOptions {
   runtime: Runtime;
@@ -63,8 +66,11 @@ export async function perdureHttp(app: FastifyInstance, options: HttpOptions): P
   app.setNotFoundHandler((request, reply) => notFound(reply, `There is nothing at ${request.method} ${request.url}.`));
   for (const routes of [
     participantRoutes,
+    interventionRoutes,
     messageRoutes,
+    trafficRoutes,
     operationRoutes,
+    timerRoutes,
     quarantineRoutes,
     deadLetterRoutes,
     pageRoutes,

@@ -44,3 +44,14 @@ export function object(body: unknown): Record<string, unknown> {
   if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body as Record<string, unknown>;
   throw new InvalidArgumentError('The body must be a JSON object.');
 }
+
+/** @throws {InvalidArgumentError} the field is missing, or no text */
+export function text(body: Record<string, unknown>, field: string): string {
+  const value = body[field];
+  if (typeof value !== 'string') throw new InvalidArgumentError(`${field} is missing, or is no text.`);
+  return value;
+}
+
+/** @throws {InvalidArgumentError} the field is there, and is no text */
+export const optionalText = (body: Record<string, unknown>, field: string): string | undefined =>
+  body[field] === undefined ? undefined : text(body, field);
