@@ -13,7 +13,7 @@ import { type Address, InvalidArgumentError, InvalidMessageError } from '../erro
 import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts';
 import type { Commit } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
-import { normalizeAddress, normalizePhoneNumber } from './address.ts';
+import { normalizeAddress } from './address.ts';
 import { Handlers } from './handlers.ts';
 import { type Keyword, keywordOf, type Texts } from './keywords.ts';
 
@@ -33,7 +33,7 @@ export interface Receipt {
 
 /** A message to a person that no flow has emitted. */
 export interface DirectMessage {
-  /** A phone number in any usual form. */
+  /** A phone number in any usual form, or another address of a channel. */
   to: string;
   text: string;
   /** The sender's own id of the message. Default: a new one. */
@@ -100,7 +100,7 @@ export class Inbound {
     const { engine, store, clock, flows, defaultCountry } = this.#options;
     if (typeof text !== 'string' || text.trim() === '') throw new InvalidArgumentError('The message has no text.');
     if (typeof id !== 'string' || id === '') throw new InvalidArgumentError("The message's id must be a text.");
-    const recipient = normalizePhoneNumber(to, defaultCountry);
+    const recipient = normalizeAddress(to, defaultCountry);
     if (this.#optedOut.has(recipient)) {
       throw new InvalidArgumentError(
         `${recipient} asked not to be written to (STOP). They come back by writing START.`,
