@@ -24,6 +24,7 @@ import {
   NotRunningError,
   NotSerializableError,
   SnapshotIncompatibleError,
+  StoreError,
   UnknownFlowError,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
@@ -284,8 +285,9 @@ export class Engine {
       const row = await this.row(address);
       if (row.status === 'quarantined')
         removed = (await this.discard(address, 'deleted', also)).status === 'quarantined';
-      else if (row.status === 'active') removed = await this.#stopAndRemove(address, also);
-      else removed = (await this.#rewrite(row, 'perdure.deleted', null, {}, also)) !== undefined;
+      else if (row.status !== 'active' || !(await this.#stops(address, also)))
+        removed = (await this.#rewrite(row, 'perdure.deleted', null, {}, also)) !== undefined;
+      else removed = true;
     }
     cell.forget();
     cell.processes.stopAll();
@@ -294,14 +296,14 @@ export class Engine {
     this.outbox.forget(address);
   }
 
-  /** False where it turned out that its row cannot be restored: it is quarantined now. */
-  async #stopAndRemove(address: Address, also: NonNullable<Commit['also']>): Promise<boolean> {
+  /** Ends an actor in a turn; false where it cannot be restored, or throws at that too. */
+  async #stops(address: Address, also: NonNullable<Commit['also']>): Promise<boolean> {
     try {
       await this.post(address, { stimulus: { kind: 'stop' }, also });
       return true;
     } catch (error) {
-      if (error instanceof ActorQuarantinedError) return false;
-      throw error;
+      if (error instanceof NotRunningError || error instanceof StoreError) throw error;
+      return false;
     }
   }
 

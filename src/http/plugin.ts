@@ -84,6 +84,10 @@ function answerError(
   request: FastifyRequest<any, any, any, any, any, any, any>,
   reply: FastifyReply<any, any, any, any, any, any, any>,
 ): FastifyReply {
+  if (error.code === 'FST_ERR_BAD_URL')
+    return reply
+      .code(400)
+      .send({ status: 'error', code: 'INVALID_URL', message: `The path is no URL: ${error.message}.` });
   const [code, message] = WORDS[error.code ?? ''] ?? [error.code ?? 'INTERNAL', error.message];
   const status = error instanceof PerdureError ? (STATUSES[error.code] ?? 500) : (error.statusCode ?? 500);
   if (status >= 500) runtime.events.emit('fault', { during: `${request.method} ${request.url}`, error });
