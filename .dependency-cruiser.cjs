@@ -6,6 +6,7 @@ const floors = [
   ['flow', '^src/(flow|supervision)\\.ts$'],
   ['engine', '^src/engine/'],
   ['messaging', '^src/messaging/'],
+  ['operations', '^src/operations/'],
   ['runtime', '^src/(runtime|logging|index)\\.ts$'],
   ['flows', '^src/flows/|^machines/'],
   ['surface', '^src/(http|cli|testing|stately)/'],

@@ -1,3 +1,5 @@
+import { InvalidArgumentError } from './errors.ts';
+
 const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const;
 
 /** A length of time: a number of milliseconds, or text such as `'250ms'`, `'5s'`, `'15m'`, `'48h'`, `'7d'`, `'2w'`. */
@@ -5,13 +7,13 @@ export type Duration = number | `${number}${keyof typeof UNITS}`;
 
 /**
  * Milliseconds of a {@link Duration}.
- * @throws {TypeError} when it is negative, not finite, or not of the form above.
+ * @throws {InvalidArgumentError} when it is negative, not finite, or not of the form above.
  */
 export function milliseconds(duration: Duration): number {
   const match = typeof duration === 'number' ? undefined : /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/.exec(duration.trim());
   const value = match ? Number(match[1]) * UNITS[match[2] as keyof typeof UNITS] : duration;
   if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
-    throw new TypeError(
+    throw new InvalidArgumentError(
       `${JSON.stringify(duration)} is not a duration; write milliseconds, or text like '15m' or '48h'.`,
     );
   }

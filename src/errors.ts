@@ -63,6 +63,14 @@ export class ActorQuarantinedError extends PerdureError {
   readonly code = 'ACTOR_QUARANTINED';
 }
 
+/** There is no dead letter of this id. */
+export class DeadLetterNotFoundError extends PerdureError {
+  readonly code = 'DEAD_LETTER_NOT_FOUND';
+  constructor(id: number) {
+    super(`There is no dead letter ${id}. List them to see which there are.`);
+  }
+}
+
 /** The event made the actor's logic throw. The turn was undone: the actor is as it was before the event. */
 export class TurnFailedError extends PerdureError {
   readonly code = 'TURN_FAILED';

@@ -23,6 +23,13 @@ export interface RuntimeEvents {
   restarting: { address: Address; event: string; error: Error; after: number };
   /** An actor was put aside; it takes no events until it is retried. */
   quarantined: { address: Address; error: Error; escalated: boolean };
+  /** A quarantined actor goes on from its last good state. */
+  retried: { address: Address };
+  /** A quarantined actor was ended by an operator. */
+  discarded: { address: Address; reason: string | undefined };
+  /** A dead letter was applied after all, or given up by an operator. */
+  deadLetterRetried: { address: Address; id: number };
+  deadLetterDiscarded: { address: Address; id: number; reason: string | undefined };
   /** A custom action threw after its commit. Nothing else is affected. */
   actionFailed: { address: Address; error: unknown };
   /** A machine's `log(...)`. */

@@ -60,6 +60,16 @@ export interface FlowDefinition<
   supervision?: Supervision;
 }
 
+/** What a message means where the flow does not say otherwise. */
+export const replyOf = ({ text }: InboundMessage) => ({ type: 'reply', text });
+
+/** The event that a message means to an actor of the flow; null: it means nothing. */
+export const eventFor = (
+  flow: AnyFlow | undefined,
+  message: InboundMessage,
+  snapshot: unknown,
+): AnyEventObject | null => (flow?.receive ? flow.receive({ message, snapshot }) : replyOf(message));
+
 /** A flow that is known to be durable. */
 export interface Flow<TLogic extends AnyActorLogic = AnyActorLogic>
   extends Required<Pick<FlowDefinition<TLogic>, 'outgoing' | 'handlerType' | 'uncertain'>>,

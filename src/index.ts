@@ -16,7 +16,10 @@ export {
   type InputOf,
   type SnapshotOf,
 } from './flow.ts';
-export type { Receipt } from './messaging/inbound.ts';
+export type { DirectMessage, Receipt } from './messaging/inbound.ts';
+export type { DeadLetter, DeadLetterFilter, DeadLetters } from './operations/dead-letters.ts';
+export type { Page } from './operations/page.ts';
+export type { Quarantine, QuarantinedActor, QuarantinedDetails, QuarantineFilter } from './operations/quarantine.ts';
 export {
   ActorHandle,
   type Committed,
@@ -27,6 +30,7 @@ export {
   Runtime,
   type RuntimeOptions,
   type SaidMessage,
+  type SendOptions,
   type SpawnOptions,
 } from './runtime.ts';
 export type { ActorStatus, Commit, InTransaction } from './store/rows.ts';

@@ -30,6 +30,14 @@ export function logEvents(events: EventChannel, logger: Logger): void {
   events.on('quarantined', ({ address, error }) =>
     logger.error({ actor: actor(address), err: error }, 'actor quarantined'),
   );
+  events.on('retried', ({ address }) => logger.info({ actor: actor(address) }, 'actor goes on'));
+  events.on('discarded', ({ address, reason }) => logger.warn({ actor: actor(address), reason }, 'actor discarded'));
+  events.on('deadLetterRetried', ({ address, id }) =>
+    logger.info({ actor: actor(address) }, `dead letter ${id} applied after all`),
+  );
+  events.on('deadLetterDiscarded', ({ address, id, reason }) =>
+    logger.warn({ actor: actor(address), reason }, `dead letter ${id} discarded`),
+  );
   events.on('actionFailed', ({ address, error }) =>
     logger.error({ actor: actor(address), err: error }, 'custom action threw'),
   );

@@ -14,6 +14,7 @@ import {
   formatAddress,
   InvalidArgumentError,
   NotRunningError,
+  SnapshotIncompatibleError,
   TimeoutError,
   UnknownFlowError,
 } from './errors.ts';
@@ -22,9 +23,12 @@ import type { AnyFlow, EmittedOf, EventOf, InboundMessage, InputOf, SnapshotOf }
 import { logEvents } from './logging.ts';
 import type { Option } from './machine/index.ts';
 import { normalizePhoneNumber } from './messaging/address.ts';
-import { Inbound, type Receipt } from './messaging/inbound.ts';
+import { type DirectMessage, Inbound, type Receipt } from './messaging/inbound.ts';
 import { defaultTexts, type Texts } from './messaging/keywords.ts';
+import { DeadLetters } from './operations/dead-letters.ts';
+import { Quarantine } from './operations/quarantine.ts';
 import { type DatabaseOption, type OpenDatabase, openDatabase, type SqliteOptions } from './store/database.ts';
+import { SERVER_SETTING, type Server } from './store/presence.ts';
 import type { ActorStatus, Commit, OutboxStatus } from './store/rows.ts';
 import { Store } from './store/store.ts';
 
@@ -69,6 +73,13 @@ export interface SpawnOptions<F extends AnyFlow> {
   phoneNumber?: string;
   /** The application's own writes, in the transaction that creates the actor. */
   also?: Commit['also'];
+}
+
+export interface SendOptions {
+  /** The application's own writes, in the transaction of the turn. */
+  also?: Commit['also'];
+  /** A remark for the turn's line in the journal. */
+  note?: string;
 }
 
 /** A committed snapshot, and whether the logic had a transition for the event that was sent. */
@@ -126,7 +137,17 @@ export class Runtime {
   readonly #flows: ReadonlyMap<string, AnyFlow>;
   readonly events = new EventChannel();
   #status: Health['status'] = 'stopped';
-  #running: { engine: Engine; inbound: Inbound; store: Store; clock: Clock; database: OpenDatabase } | undefined;
+  #running:
+    | {
+        engine: Engine;
+        inbound: Inbound;
+        store: Store;
+        clock: Clock;
+        database: OpenDatabase;
+        quarantine: Quarantine;
+        deadLetters: DeadLetters;
+      }
+    | undefined;
   #pruning: unknown;
   #isPruning = false;
 
@@ -143,8 +164,10 @@ export class Runtime {
   /**
    * Opens the database, migrates it, and recovers what a former process left: deadlines, invocations, unsent messages.
    * Resolves when the runtime takes events.
+   * @param mode `quiet` (internal): it takes commands and does nothing of itself, for the command line on a file that no
+   *   server runs on
    */
-  async start(): Promise<void> {
+  async start({ quiet = false }: { quiet?: boolean } = {}): Promise<void> {
     if (this.#running || this.#status === 'starting') throw new InvalidArgumentError('The runtime is started already.');
     this.#status = 'starting';
     const options = this.#options;
@@ -176,8 +199,18 @@ export class Runtime {
         autoEnroll: options.autoEnroll,
       });
       await inbound.start();
-      this.#running = { engine, inbound, store, clock, database };
-      await engine.start();
+      const { events } = this;
+      const flows = this.#flows;
+      this.#running = {
+        engine,
+        inbound,
+        store,
+        clock,
+        database,
+        quarantine: new Quarantine({ engine, store, unbound: (phoneNumber) => inbound.handlers.forget(phoneNumber) }),
+        deadLetters: new DeadLetters({ engine, store, clock, flows, events }),
+      };
+      await engine.start(quiet);
       this.#status = 'running';
       this.#prune();
     } catch (error) {
@@ -265,6 +298,36 @@ export class Runtime {
     return this.#up().inbound.deliver(this.#address(flow, participantId), message);
   }
 
+  /**
+   * Ends an actor and deletes all that is kept of it: its row, journal, messages, handlers and dead letters. What stays is
+   * the mark of each message that it applied (channel and id), so that a redelivery is still known, and an opt-out.
+   * @param also deletes the application's own rows, in the same transaction
+   * @throws {ActorNotFoundError}
+   */
+  async remove(flow: AnyFlow | string, participantId: string, also?: Commit['also']): Promise<void> {
+    const address = this.#address(flow, participantId);
+    const { engine, inbound } = this.#up();
+    const { address: phoneNumber } = await engine.row(address);
+    await engine.remove(address, async (run, knex) => {
+      const mine = { participant_id: participantId, flow_type: address.flowType };
+      for (const table of ['dead_letters', 'response_handlers', 'outbox_messages', 'flow_journal', 'flow_states'])
+        await run(knex(table).where(mine).delete() as never);
+      await also?.(run, knex);
+    });
+    if (phoneNumber) inbound.handlers.forget(phoneNumber);
+  }
+
+  /**
+   * Sends one message to a person. Where the address is bound to an actor, that is a turn of the actor, which stays as it
+   * is, so that the message is among those that were said; resolves once it is committed.
+   * @param message.id the sender's own id of the message: a second one of the same id is not sent
+   * @throws {InvalidPhoneNumberError}
+   * @throws {InvalidArgumentError} there is no text, or the person asked not to be written to
+   */
+  async sendTo(message: DirectMessage): Promise<{ status: 'accepted' | 'duplicate'; to: string }> {
+    return this.#up().inbound.sendTo(message);
+  }
+
   /** Hears what happens in the runtime; call the result to stop. */
   on<K extends keyof RuntimeEvents>(type: K, listener: (event: RuntimeEvents[K]) => void): () => void {
     return this.events.on(type, listener);
@@ -318,19 +381,26 @@ export class Runtime {
     });
   }
 
-  /** The actors that were put aside, with the reason, the one that was put aside last first. */
-  async quarantined(): Promise<{ address: Address; state: string; error: string; updatedAt: string }[]> {
-    const rows = await this.knex('flow_states').where({ status: 'quarantined' }).orderBy('updated_at', 'desc');
-    return rows.map((row) => ({
-      address: { flowType: row.flow_type, participantId: row.participant_id },
-      state: row.current_state,
-      error: row.last_error,
-      updatedAt: row.updated_at,
-    }));
+  /** The actors that were put aside: look at them, let them go on, or end them. */
+  get quarantine(): Quarantine {
+    return this.#up().quarantine;
+  }
+
+  /** The events that could not be applied: look at them, try them again, or give them up. */
+  get deadLetters(): DeadLetters {
+    return this.#up().deadLetters;
   }
 
   get flows(): ReadonlyMap<string, AnyFlow> {
     return this.#flows;
+  }
+
+  /**
+   * Keeps in the database where this runtime's HTTP service listens, so that the command line finds it.
+   * @internal
+   */
+  async announce(url: string): Promise<void> {
+    await this.#up().store.saveSetting(SERVER_SETTING, { pid: process.pid, url } satisfies Server);
   }
 
   /** Nothing is under way but invocations that have not ended, and waits. */
@@ -396,7 +466,7 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
    * @throws {NotSerializableError} the event, or what the logic made of it, cannot be stored
    * @throws {ActorNotFoundError | ActorQuarantinedError | StoreError}
    */
-  async send(event: EventOf<F>): Promise<Committed<F>> {
+  async send(event: EventOf<F>, { also, note }: SendOptions = {}): Promise<Committed<F>> {
     if (typeof (event as AnyEventObject)?.type !== 'string') {
       throw new InvalidArgumentError(
         `An event is an object with a type, like { type: 'reply' }; this is ${JSON.stringify(event) ?? String(event)}.`,
@@ -407,7 +477,11 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
     }
     stringify(event, 'event'); // throws where it cannot be stored
     return committed(
-      await this.#engine().post(this.address, { stimulus: { kind: 'event', event: event as AnyEventObject } }),
+      await this.#engine().post(this.address, {
+        stimulus: { kind: 'event', event: event as AnyEventObject },
+        ...(also && { also }),
+        ...(note !== undefined && { note }),
+      }),
     );
   }
 
@@ -422,6 +496,16 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
     return row.status === 'active' ? timers : [];
   }
 
+  /**
+   * Cancels a pending deadline: it never fires. Mind that a state may wait for nothing else.
+   * @param dueAt its instant, in ms since the epoch
+   * @param nth which one, where there are several at that instant, from 0
+   * @returns whether it was still pending
+   */
+  async cancelTimer(dueAt: number, nth = 0): Promise<boolean> {
+    return (await this.#engine().post(this.address, { stimulus: { kind: 'cancel', dueAt, nth } })).handled;
+  }
+
   /** Where the actor stands, for people. */
   async describe(): Promise<{
     state: string;
@@ -430,7 +514,14 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
     updatedAt: string;
     lastError: string | null;
   }> {
-    const { row } = await this.#engine().read(this.address);
+    const engine = this.#engine();
+    const row = await engine.read(this.address).then(
+      (read) => read.row,
+      (error) => {
+        if (error instanceof SnapshotIncompatibleError) return engine.row(this.address);
+        throw error;
+      },
+    );
     return {
       state: row.current_state,
       status: row.status,

@@ -38,13 +38,16 @@ import { type ActorPath, collectRefs, detachRefs, isInTree, pathOf, resolvePath 
 
 /** What a turn is made from. */
 export type Stimulus =
-  | { kind: 'event'; event: AnyEventObject }
+  /** For the root or, given its session id, for a child. */
+  | { kind: 'event'; event: AnyEventObject; sessionId?: string }
   /** The earliest deadline fires, if it has passed. */
   | { kind: 'timer' }
   /** An event for a child (or the root), which arrived outside of a turn. */
   | { kind: 'relay'; sessionId: string; event: AnyEventObject }
   /** An event emitted outside of a turn. */
   | { kind: 'emit'; event: AnyEventObject }
+  /** Takes away the deadline at that instant; of several, the n-th from 0. */
+  | { kind: 'cancel'; dueAt: number; nth: number }
   | { kind: 'stop' };
 
 /** A delayed event with its absolute deadline, in whole ms since the epoch. */
@@ -219,12 +222,10 @@ export class LiveActor {
   perform(stimulus: Stimulus, ambient: Ambient): Turn {
     switch (stimulus.kind) {
       case 'event':
-        return this.#deliver(ambient, this.#root, stimulus.event, undefined);
-      case 'relay': {
-        const target = this.#find(this.#root, stimulus.sessionId);
-        if (target?.getSnapshot().status !== 'active') return nothing();
-        return this.#deliver(ambient, target, stimulus.event, target);
-      }
+        if (stimulus.sessionId === undefined) return this.#deliver(ambient, this.#root, stimulus.event, undefined);
+        return this.#relay(ambient, stimulus.sessionId, stimulus.event);
+      case 'relay':
+        return this.#relay(ambient, stimulus.sessionId, stimulus.event);
       case 'timer': {
         const timer = this.#timers[0];
         if (!timer || timer.dueAt > ambient.now()) return nothing();
@@ -234,9 +235,17 @@ export class LiveActor {
       }
       case 'emit':
         return { ...nothing(), handled: true, event: stimulus.event, emitted: [stimulus.event] };
+      case 'cancel':
+        return this.#take(stimulus.dueAt, stimulus.nth);
       case 'stop':
         return this.#inTurn(ambient, { type: STOP }, () => this.#root._stop());
     }
+  }
+
+  /** The event of the earliest deadline, and the session id of the child that it is for; null for the root. */
+  get earliest(): { event: AnyEventObject; target: string | null } | undefined {
+    const timer = this.#timers[0];
+    return timer && { event: timer.event, target: timer.target === this.#root ? null : timer.target.sessionId };
   }
 
   /** Takes the earliest deadline away, as if it had fired and meant nothing. */
@@ -377,6 +386,19 @@ export class LiveActor {
         `the deadline of '${event.type}' belongs to a child '${(from ? target : source).join('/')}' that is not there`,
       );
     return [{ id, event, dueAt, source: from, target: to, stray: stray ?? false }];
+  }
+
+  #take(dueAt: number, nth: number): Turn {
+    const timer = this.#timers.filter((each) => each.dueAt === dueAt && isInTree(this.#root, each.target))[nth];
+    if (!timer) return nothing();
+    this.#timers = this.#timers.filter((each) => each !== timer);
+    return { ...nothing(), handled: true, event: { type: 'perdure.cancel', event: timer.event } };
+  }
+
+  #relay(ambient: Ambient, sessionId: string, event: AnyEventObject): Turn {
+    const target = this.#find(this.#root, sessionId);
+    if (target?.getSnapshot().status !== 'active') return nothing();
+    return this.#deliver(ambient, target, event, target);
   }
 
   #deliver(ambient: Ambient, target: AnyActorRef, event: AnyEventObject, source: AnyActorRef | undefined): Turn {

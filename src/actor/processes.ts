@@ -55,6 +55,7 @@ export function asProcess(
 export class Processes {
   readonly #running = new Map<string, Process>();
   readonly #settled: (sessionId: string, event: AnyEventObject) => void;
+  #held = false;
 
   /** @param settled a promise ended; the event is to be applied to the child of that session id, in a turn */
   constructor(settled: (sessionId: string, event: AnyEventObject) => void) {
@@ -65,8 +66,14 @@ export class Processes {
     return this.#running.size;
   }
 
+  /** From now on nothing is started. */
+  hold(): void {
+    this.#held = true;
+  }
+
   /** Starts what `root`'s committed snapshot asks for and is not running. */
   start(root: AnyActorRef): void {
+    if (this.#held) return;
     for (const wanted of wantedProcesses(root)) if (!this.#running.has(wanted.ref.sessionId)) this.#start(wanted);
   }
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createInterface } from 'node:readline/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { InvalidArgumentError } from '../errors.ts';
+import { call } from './client.ts';
 
 interface Said {
   id: string;
@@ -36,12 +37,16 @@ export async function chat(phone: string, { url, flow }: { url: string; flow: st
   };
   await print();
   terminal.prompt();
+  let trouble: unknown;
   const watching = (async () => {
     while (!leaving.signal.aborted) {
       await print();
       await delay(500, undefined, { signal: leaving.signal }).catch(() => {});
     }
-  })();
+  })().catch((error: unknown) => {
+    trouble = error;
+    terminal.close(); // nobody has to press a key to hear of it
+  });
   for await (const line of lines) {
     if (line.trim())
       await call(url, '/messages', { channel: 'terminal', id: randomUUID(), from: phone_number, text: line });
@@ -49,24 +54,5 @@ export async function chat(phone: string, { url, flow }: { url: string; flow: st
     terminal.prompt();
   }
   await watching;
-}
-
-async function call(url: string, path: string, body?: unknown): Promise<any> {
-  let response: Response;
-  try {
-    response = await fetch(new URL(path, url), {
-      ...(body !== undefined && {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(body),
-      }),
-    });
-  } catch {
-    throw new InvalidArgumentError(
-      `There is no server at ${url}. Start one with 'perdure start', or say where it is with --url.`,
-    );
-  }
-  const answer = (await response.json()) as { status: string; result: unknown; message: string };
-  if (answer.status !== 'ok') throw new InvalidArgumentError(answer.message);
-  return answer.result;
+  if (trouble) throw trouble;
 }

@@ -1,8 +1,11 @@
 #!/usr/bin/env node
-import { Command, InvalidArgumentError as InvalidOption } from 'commander';
+import { Command, InvalidArgumentError as InvalidOption, Option } from 'commander';
+import { type Duration, milliseconds } from '../duration.ts';
 import { PerdureError } from '../errors.ts';
 import { chat } from './chat.ts';
+import { registerDeadLetters } from './dead-letters.ts';
 import { exportMachine } from './machine.ts';
+import { registerQuarantine } from './quarantine.ts';
 import { start } from './start.ts';
 
 const positive = (text: string): number => {
@@ -13,9 +16,18 @@ const positive = (text: string): number => {
 
 const port = (text: string): number => {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 0 || value > 65_535)
+  if (!text.trim() || !Number.isInteger(value) || value < 0 || value > 65_535)
     throw new InvalidOption('It must be a port, 0 to 65535.');
   return value;
+};
+
+const duration = (text: string): Duration => {
+  try {
+    milliseconds(text as Duration);
+  } catch {
+    throw new InvalidOption("It must be a duration like '500ms', '10s' or '15m'.");
+  }
+  return text as Duration;
 };
 
 const program = new Command('perdure').description(
@@ -33,9 +45,13 @@ program
     'let time run faster, for a demonstration; a restart goes on at the same pace',
     positive,
   )
-  .option('--wait <duration>', 'wait for another process to let go of the file, e.g. 10s', '0ms')
+  .option('--wait <duration>', 'wait for another process to let go of the file, e.g. 10s', duration, '0ms')
   .option('--system-prompt <file>', "the conversation's system prompt")
-  .option('--log-level <level>', 'trace, debug, info, warn, error or silent', 'info')
+  .addOption(
+    new Option('--log-level <level>', 'how much to log')
+      .choices(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+      .default('info'),
+  )
   .action(start);
 
 program
@@ -53,6 +69,9 @@ program
   .description("print a flow's machine as a Mermaid diagram")
   .argument('<flow>', 'micro_health_intervention or conversation')
   .action(exportMachine);
+
+registerQuarantine(program);
+registerDeadLetters(program);
 
 program.parseAsync().catch((error: unknown) => {
   console.error(error instanceof PerdureError ? `perdure: ${error.message}` : error);

@@ -1,22 +1,17 @@
-import Fastify from 'fastify';
+import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
 import type { Duration } from '../duration.ts';
 import { InvalidArgumentError } from '../errors.ts';
-import { createConversationFlow } from '../flows/conversation.ts';
-import { createGenerator, loadSystemPrompt, offlineResponder } from '../flows/generator.ts';
-import { microHealthInterventionFlow } from '../flows/micro-health-intervention.ts';
-import { Participants } from '../flows/participants.ts';
-import { perdureHttp } from '../http/index.ts';
-import { simulator } from '../messaging/transports/simulator.ts';
-import { createRuntime } from '../runtime.ts';
+import { createHttpService } from '../http/index.ts';
+import { createService } from './service.ts';
 
 export interface StartOptions {
   database: string;
   port: number;
   host: string;
   timeScale?: number;
-  wait: string;
+  wait: Duration;
   systemPrompt?: string;
   logLevel: string;
 }
@@ -26,33 +21,20 @@ export async function start(options: StartOptions): Promise<void> {
   const logger = process.stdout.isTTY
     ? pino({ level: options.logLevel }, pretty({ ignore: 'pid,hostname' }))
     : pino({ level: options.logLevel });
-  const systemPrompt = loadSystemPrompt(options.systemPrompt);
-  const { OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseURL, OPENAI_MODEL: model } = process.env;
-  const generate = apiKey
-    ? createGenerator({ apiKey, ...(baseURL && { baseURL }), ...(model && { model }) })
-    : offlineResponder;
-  const conversation = createConversationFlow({ generate });
-  const runtime = createRuntime({
-    database: `sqlite:${options.database}`,
-    flows: [microHealthInterventionFlow, conversation],
-    transport: simulator,
-    logger,
-    lock: { wait: options.wait as Duration },
-    ...(options.timeScale !== undefined && { timeScale: options.timeScale }),
-  });
+  const service = createService({ ...options, logger });
+  const { runtime } = service;
   await runtime.start();
 
-  const app = Fastify();
-  await app.register(perdureHttp, { runtime, participants: new Participants({ runtime, conversation, systemPrompt }) });
+  const app = await createHttpService(service);
   try {
     await app.listen({ port: options.port, host: options.host });
   } catch (error) {
     await runtime.stop();
-    if ((error as { code?: string }).code !== 'EADDRINUSE') throw error;
-    throw new InvalidArgumentError(
-      `Port ${options.port} is in use. Stop the program that listens there, or choose another one with --port.`,
-    );
+    throw listenError(error as Error, options);
   }
+  const url = urlOf(options.host, (app.server.address() as AddressInfo).port);
+  await runtime.announce(url);
+
   let stopping = false;
   const stop = async (signal: string) => {
     if (stopping) process.exit(1);
@@ -68,6 +50,22 @@ export async function start(options: StartOptions): Promise<void> {
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
 
-  const { port } = app.server.address() as { port: number };
-  console.log(`Perdure is ready at http://${options.host}:${port}`);
+  console.log(`Perdure is ready at ${url}`);
+}
+
+function listenError(error: Error & { code?: string }, { host, port }: StartOptions): Error {
+  const advice: Record<string, string> = {
+    EADDRINUSE: `Port ${port} is in use. Stop the program that listens there, or choose another one with --port.`,
+    EACCES: `Port ${port} may not be used by this user. Choose one above 1023 with --port.`,
+    EADDRNOTAVAIL: `${host} is not an address of this machine. Choose another one with --host.`,
+    ENOTFOUND: `There is no host '${host}'. Choose another one with --host.`,
+  };
+  const message = advice[error.code ?? ''];
+  return message ? new InvalidArgumentError(message, { cause: error }) : error;
+}
+
+/** Where this machine finds the server. */
+function urlOf(host: string, port: number): string {
+  const near = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return `http://${near.includes(':') ? `[${near}]` : near}:${port}`;
 }

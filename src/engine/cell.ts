@@ -23,6 +23,8 @@ export interface Item {
   also?: Commit['also'];
   /** More messages to send, committed with the turn. */
   notices?: { recipient: string; payload: object }[];
+  /** A remark for the turn's line in the journal. */
+  note?: string;
   /** What to write if the turn throws, instead of nothing; then the item counts as done. */
   onFailure?: (error: Error) => Pick<Commit, 'deadLetter'> & { notices?: Item['notices'] };
   resolve: (done: Done) => void;

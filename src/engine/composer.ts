@@ -8,13 +8,21 @@ import type { Stimulus, Turn } from '../actor/live-actor.ts';
 import { describeState } from '../actor/state.ts';
 import { type Address, formatAddress } from '../errors.ts';
 import type { FlowRecord } from '../flow.ts';
-import type { ActorUpdate, Commit, OutboxRow } from '../store/rows.ts';
+import type {
+  ActorRow,
+  ActorStatus,
+  ActorUpdate,
+  Commit,
+  DeadLetterRow,
+  JournalRow,
+  OutboxRow,
+} from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { Cell, Work } from './cell.ts';
 import type { Outbox } from './outbox.ts';
 
 /** How long a process may be taken to be alive, in ms, before another node may start it again. */
-const LEASE = 60_000;
+export const LEASE = 60_000;
 /** A handler's expiry is written when it moves by more than this, in ms. */
 const HANDLER_GRAIN = 60_000;
 
@@ -39,7 +47,7 @@ export class Composer {
         turn.emitted.length === 0 &&
         turn.actions.length === 0);
     if (idle && !work.inbound && !work.also && !work.notices) return undefined;
-    return this.#compose(cell, work, turn, before, at, idle ? 'ignored' : undefined);
+    return this.#compose(cell, work, turn, before, at, idle && !work.notices ? 'ignored' : undefined);
   }
 
   /** What is written in place of a turn that threw: the actor stays as it is. */
@@ -52,17 +60,42 @@ export class Composer {
   }
 
   /** What supervision writes: the actor without the deadline that made it throw, or stopped. */
-  supervised(cell: Cell, turn: Turn, before: any, event: AnyEventObject, error: Error, at: number): Commit {
+  supervised(cell: Cell, turn: Turn, before: any, undone: Undone, error: Error, at: number): Commit {
     const work: Work = { stimulus: { kind: 'timer' } };
     const commit = this.#compose(cell, work, turn, before, at, `failed: ${error.message}`);
     commit.deadLetter = {
       participant_id: cell.address.participantId,
       flow_type: cell.address.flowType,
-      event: stringify(event, 'event'),
+      kind: undone.kind,
+      target: undone.target,
+      event: stringify(undone.event, 'event'),
       error: error.message,
       at,
     };
     return commit;
+  }
+
+  /** A line in the journal for what is no turn of the logic: that the actor was put aside, or taken up again. */
+  line(row: Omit<ActorRow, 'state_data'>, event_type: string, note: string | null, at: number): JournalRow | undefined {
+    if (!this.#journal) return undefined;
+    const { participant_id, flow_type, current_state } = row;
+    return {
+      id: this.#store.nextId('flow_journal'),
+      previous_id: row.journal_id,
+      participant_id,
+      flow_type,
+      version: row.version + 1,
+      event_type,
+      from_state: current_state,
+      to_state: current_state,
+      at,
+      due_at: null,
+      inbox_id: null,
+      text: null,
+      outbox_id: null,
+      outbox_count: 0,
+      note,
+    };
   }
 
   #compose(cell: Cell, work: Work, turn: Turn, before: any, at: number, remark: string | undefined): Commit {
@@ -71,6 +104,9 @@ export class Composer {
     const live = cell.live!;
     const { snapshot } = live;
     turn.event ??= eventOf(work.stimulus);
+    // An actor that has ended stays so, whatever its snapshot says: it may have been discarded as it was.
+    const ended = isEnded(row.status);
+    const status = ended ? row.status : snapshot.status;
     const update: ActorUpdate = {
       id: row.id,
       version: row.version + 1,
@@ -78,17 +114,17 @@ export class Composer {
       state_data: live.encode(),
       updated_at: new Date(at).toISOString(),
       flow_version: flow.version,
-      status: snapshot.status,
-      next_due_at: snapshot.status === 'active' ? (live.nextDueAt ?? null) : null,
-      lease_until: live.hasProcesses ? at + LEASE : null,
-      last_error: null,
+      status,
+      next_due_at: status === 'active' ? (live.nextDueAt ?? null) : null,
+      lease_until: status === 'active' && live.hasProcesses ? at + LEASE : null,
+      last_error: ended ? row.last_error : null,
       journal_id: row.journal_id,
     };
     const commit: Commit = { update };
     if (work.also) commit.also = work.also;
     if (work.inbound) commit.inbound = this.#mark(work.inbound, at);
     const outbox: OutboxRow[] = [];
-    const notes = remark === undefined ? [] : [remark];
+    const notes = [work.note, remark].filter((note) => note !== undefined);
     this.#emitted(cell, turn, update.version, at, commit, outbox, notes);
     work.notices?.forEach(({ recipient, payload }, i) => {
       const key = `${cell.key}:${update.version}:notice:${i}`;
@@ -99,7 +135,7 @@ export class Composer {
       const projection = flow.project?.({ participantId: row.participant_id, before, after: snapshot, at });
       if (projection) commit.records = [...(commit.records ?? []), projection];
     }
-    this.#renewHandler(cell, snapshot.status, at, commit);
+    this.#renewHandler(cell, status, at, commit);
     if (this.#journal) {
       update.journal_id = this.#store.nextId('flow_journal');
       commit.journal = {
@@ -204,6 +240,13 @@ export class Composer {
     ];
   }
 }
+
+/** An event whose turn was undone, for the dead letters. */
+export interface Undone extends Pick<DeadLetterRow, 'kind' | 'target'> {
+  event: AnyEventObject;
+}
+
+const isEnded = (status: ActorStatus) => status === 'done' || status === 'error' || status === 'stopped';
 
 /** The event that a stimulus brings. */
 export const eventOf = (stimulus: Stimulus): AnyEventObject =>

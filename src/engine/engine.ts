@@ -24,18 +24,19 @@ import {
   NotRunningError,
   NotSerializableError,
   SnapshotIncompatibleError,
+  StoreError,
   UnknownFlowError,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
-import type { Commit, LeasedRow, Outcome } from '../store/rows.ts';
+import type { ActorRow, ActorStatus, Commit, LeasedRow, Outcome } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { Alarms } from './alarms.ts';
 import { Backlog, type Pace } from './backlog.ts';
 import { Cell, type Done, type Item, type Row, type Work } from './cell.ts';
 import { Committer } from './committer.ts';
-import { Composer, eventOf } from './composer.ts';
+import { Composer, eventOf, LEASE, type Undone } from './composer.ts';
 import { Loader } from './loader.ts';
 import { migrateState } from './migration.ts';
 import { Outbox, type Transport } from './outbox.ts';
@@ -84,6 +85,8 @@ export class Engine {
   #pausing = 0;
   readonly #pauses = new Map<unknown, () => void>();
   #state: 'new' | 'running' | 'draining' | 'stopped' = 'new';
+  /** It takes commands, but does nothing of itself. */
+  #quiet = false;
   /** Told after each commit of an actor that has an address. */
   onActivity: (address: string, flowType: string, expiresAt: number) => void = () => {};
 
@@ -119,10 +122,16 @@ export class Engine {
     this.composer = new Composer(options.store, this.outbox, options.journal);
   }
 
-  /** Takes up what a former process left: unsent messages, deadlines, invocations. */
-  async start(): Promise<void> {
-    const unsent = await this.#store.unsent();
+  /**
+   * Takes up what a former process left: unsent messages, deadlines, invocations.
+   * @param quiet only takes commands: nothing is sent, no invocation started, and a deadline fires only ahead of a
+   *   command to its actor, which must not overtake it; the rest is left to the next process
+   */
+  async start(quiet = false): Promise<void> {
+    const unsent = quiet ? [] : await this.#store.unsent();
     this.#state = 'running';
+    this.#quiet = quiet;
+    if (quiet) return this.outbox.abandon();
     this.outbox.recover(unsent);
     await this.#alarms.start();
     this.#orphans.start();
@@ -136,7 +145,8 @@ export class Engine {
     this.#endPauses();
     for (const cell of this.#cells.values()) cell.processes.stopAll();
     await this.outbox.stop();
-    while (this.#working > 0 || !this.#committer.idle) await new Promise(setImmediate);
+    const resting = () => this.#working === 0 && this.#committer.idle && this.#alarms.idle && this.#orphans.idle;
+    while (!resting()) await new Promise(setImmediate);
     this.#state = 'stopped';
   }
 
@@ -221,31 +231,149 @@ export class Engine {
 
   /**
    * Lets a quarantined actor take events again, from its last good state; its deadlines and processes go on.
+   * @returns the status that it was found with; only a quarantined actor is changed
    * @throws {SnapshotIncompatibleError} its row still cannot be restored; it stays quarantined
    */
-  async retry(address: Address): Promise<void> {
+  async retry(address: Address): Promise<ActorStatus> {
     const cell = this.#cell(address);
-    const { row, live } = await this.#peek(cell);
-    if (row.status !== 'quarantined') return;
+    const row = await this.row(address);
+    if (row.status !== 'quarantined') return row.status;
+    const live = this.#restore(cell, row);
     const { status } = live.snapshot;
-    const outcome = await this.#committer.add({
-      also: async (run, knex) => {
-        await run(
-          knex('flow_states')
-            .where({ id: row.id, version: row.version })
-            .update({
-              status,
-              last_error: null,
-              version: row.version + 1,
-              next_due_at: status === 'active' ? (live.nextDueAt ?? null) : null,
-            }) as never,
-        );
-      },
+    const active = status === 'active';
+    const taken = await this.#rewrite(row, 'perdure.retried', null, {
+      status,
+      last_error: null,
+      next_due_at: active ? (live.nextDueAt ?? null) : null,
+      lease_until: active && live.hasProcesses ? this.#clock.now() + LEASE : null,
     });
-    if (outcome.result === 'failed') throw outcome.error;
+    if (!taken) return this.retry(address); // somebody else was faster
     cell.forget();
     cell.failures.forget();
+    this.#events.emit('retried', { address });
     void this.#revive(address);
+    return 'quarantined';
+  }
+
+  /**
+   * Ends a quarantined actor. Its row and history are kept: as a turn that stops it where the row can be restored, so that
+   * the application's tables follow, and else as it is.
+   * @param also more to write in the same transaction
+   * @returns the row as it was found; only a quarantined actor is changed
+   */
+  async discard(address: Address, reason: string | undefined, also: NonNullable<Commit['also']>): Promise<Row> {
+    const cell = this.#cell(address);
+    const row = await this.row(address);
+    if (row.status !== 'quarantined') return row;
+    const note = `discarded${reason ? `: ${reason}` : ''}`;
+    const error = `${note[0]!.toUpperCase()}${note.slice(1)}. It was quarantined: ${row.last_error}`;
+    const commit = this.#ending(cell, row, note, error, also);
+    let done = false;
+    if (commit) {
+      const outcome = await this.write(commit);
+      if (outcome.result === 'failed') throw outcome.error;
+      done = outcome.result === 'committed';
+    } else {
+      const changes = { status: 'stopped', last_error: error, next_due_at: null, lease_until: null } as const;
+      done = (await this.#rewrite(row, 'xstate.stop', note, changes, also)) !== undefined;
+    }
+    if (!done) return this.discard(address, reason, also); // somebody else was faster
+    cell.forget();
+    cell.processes.stopAll();
+    this.#alarms.set(address, undefined, cell.key);
+    this.#events.emit('discarded', { address, reason });
+    return row;
+  }
+
+  /**
+   * Ends an actor and lets `also` delete its rows in the same transaction; then nothing of it is in memory either.
+   * @throws {ActorNotFoundError}
+   */
+  async remove(address: Address, also: NonNullable<Commit['also']>): Promise<void> {
+    const cell = this.#cell(address);
+    for (let removed = false; !removed; ) {
+      const row = await this.row(address);
+      if (row.status === 'quarantined')
+        removed = (await this.discard(address, 'deleted', also)).status === 'quarantined';
+      else if (row.status !== 'active' || !(await this.#stops(address, also)))
+        removed = (await this.#rewrite(row, 'perdure.deleted', null, {}, also)) !== undefined;
+      else removed = true;
+    }
+    cell.forget();
+    cell.processes.stopAll();
+    this.#alarms.set(address, undefined, cell.key);
+    this.#observers.delete(cell.key);
+    this.outbox.forget(address);
+  }
+
+  /** Ends an actor in a turn; false where it cannot be restored, or throws at that too. */
+  async #stops(address: Address, also: NonNullable<Commit['also']>): Promise<boolean> {
+    try {
+      await this.post(address, { stimulus: { kind: 'stop' }, also });
+      return true;
+    } catch (error) {
+      if (error instanceof NotRunningError || error instanceof StoreError) throw error;
+      return false;
+    }
+  }
+
+  /** The turn that stops an actor which is put aside; `undefined` where it cannot be restored, or throws at that too. */
+  #ending(
+    { address, flow }: Cell,
+    row: ActorRow,
+    note: string,
+    error: string,
+    also: NonNullable<Commit['also']>,
+  ): Commit | undefined {
+    const aside = new Cell(address, flow, () => {});
+    aside.row = row;
+    try {
+      const live = this.#restore(aside, row);
+      aside.live = live;
+      const before = live.snapshot;
+      const ambient = this.#ambient(address, row.version + 1);
+      const turn = live.perform({ kind: 'stop' }, ambient);
+      const commit = this.composer.turn(
+        aside,
+        { stimulus: { kind: 'stop' }, also, note },
+        turn,
+        before,
+        ambient.now(),
+      )!;
+      commit.update!.last_error = error;
+      return commit;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * Changes columns of a row outside of a turn, with a line in the journal.
+   * @returns the row as it is now; `undefined` where it was changed meanwhile, and nothing was written
+   */
+  async #rewrite(
+    row: Row,
+    event: string,
+    note: string | null,
+    changes: Partial<Row>,
+    also?: Commit['also'],
+  ): Promise<Row | undefined> {
+    const journal = this.composer.line(row, event, note, this.#clock.now());
+    const columns = { ...changes, version: row.version + 1, ...(journal && { journal_id: journal.id }) };
+    const lost = new Error('The row has another version.');
+    const outcome = await this.#committer.add({
+      ...(journal && { journal }),
+      also: async (run, knex) => {
+        const changed = await run(
+          knex('flow_states').where({ id: row.id, version: row.version }).update(columns) as never,
+        );
+        if (Number(changed) === 0) throw lost;
+        await also?.(run, knex);
+      },
+    });
+    if (outcome.result === 'committed') return { ...row, ...columns };
+    if (outcome.result === 'failed' && outcome.error !== lost) throw outcome.error;
+    return undefined;
   }
 
   /** Calls `observer` after each commit of the actor. */
@@ -278,6 +406,7 @@ export class Engine {
         });
       const made = new Cell(address, flow, (sessionId, event) => this.#push(made, { kind: 'relay', sessionId, event }));
       cell = made;
+      if (this.#quiet) cell.processes.hold();
       this.#evict();
     }
     this.#cells.set(key, cell);
@@ -359,7 +488,8 @@ export class Engine {
   /** One turn. `undefined`: not this item's turn yet, ask again. */
   async #work(cell: Cell, item: Item): Promise<Done | undefined> {
     if (!cell.row) await this.#load(cell);
-    const row = cell.row!;
+    const { row } = cell;
+    if (!row) return undefined; // it was changed while it was put aside: read it again
     if (row.status === 'quarantined') {
       throw new ActorQuarantinedError(
         `The actor ${formatAddress(cell.address)} is quarantined (${row.last_error}). It takes no events until it is retried.`,
@@ -376,7 +506,8 @@ export class Engine {
     let turn: Turn;
     let commit: Commit | undefined;
     try {
-      turn = row.status === 'active' ? perform(live, step, ambient) : nothing();
+      const idle = row.status !== 'active' || (this.#quiet && stimulus.kind === 'timer');
+      turn = idle ? nothing() : perform(live, step, ambient);
       commit = this.composer.turn(cell, step, turn, before, ambient.now());
     } catch (error) {
       cell.forget();
@@ -414,7 +545,8 @@ export class Engine {
           this.#options.inspect,
         );
       } catch (error) {
-        if (!(error instanceof SnapshotIncompatibleError)) throw error;
+        // One that has ended takes no events anyway.
+        if (!(error instanceof SnapshotIncompatibleError) || row.status !== 'active') throw error;
         await this.#quarantine(cell, rest, error);
         return;
       }
@@ -433,9 +565,19 @@ export class Engine {
 
   /** What the row says, for looking at. */
   async #peek(cell: Cell): Promise<{ live: LiveActor; row: Row }> {
-    const row = await this.#loader.load(cell.address);
-    if (!row) throw new ActorNotFoundError(cell.address);
-    return { row, live: LiveActor.restore(cell.flow.logic, migrateState(cell.flow, row), this.#host(cell)) };
+    const row = await this.row(cell.address);
+    return { row, live: this.#restore(cell, row) };
+  }
+
+  /** What the row says, whether it can be restored or not. */
+  async row(address: Address): Promise<ActorRow> {
+    const row = await this.#loader.load(address);
+    if (!row) throw new ActorNotFoundError(address);
+    return row;
+  }
+
+  #restore(cell: Cell, row: ActorRow): LiveActor {
+    return LiveActor.restore(cell.flow.logic, migrateState(cell.flow, row), this.#host(cell));
   }
 
   async #spawn(
@@ -491,7 +633,7 @@ export class Engine {
     for (let outcome: Outcome = failed; ; outcome = await this.#committer.add(commit)) {
       if (outcome.result !== 'failed') return outcome;
       this.#events.emit('commitFailed', { turns: 1, error: outcome.error });
-      if (kind === 'event' || kind === 'stop' || this.#state !== 'running') {
+      if (kind === 'event' || kind === 'cancel' || kind === 'stop' || this.#state !== 'running') {
         cell.forget();
         return outcome;
       }
@@ -593,12 +735,13 @@ export class Engine {
     if (!live) return;
     const before = live.snapshot;
     const deadline = overdue || stimulus.kind === 'timer';
-    const event = deadline ? live.timers[0]!.event : eventOf(stimulus);
+    const undone = deadline ? { kind: 'deadline' as const, ...live.earliest! } : undoneOf(stimulus, live);
+    const { event } = undone;
     let turn: Turn | undefined;
     if (strategy === 'stop') turn = live.perform({ kind: 'stop' }, this.#ambient(address, cell.row!.version + 1));
     if (strategy === 'resume' && deadline) turn = live.dropTimer();
     if (!turn) return this.#quarantine(cell, cell.row!, error, strategy === 'escalate');
-    const commit = this.composer.supervised(cell, turn, before, event, error, this.#clock.now());
+    const commit = this.composer.supervised(cell, turn, before, undone, error, this.#clock.now());
     const outcome = await this.#committer.add(commit);
     if (outcome.result !== 'committed') cell.forget();
     if (outcome.result === 'failed') throw outcome.error;
@@ -635,31 +778,16 @@ export class Engine {
   }
 
   async #quarantine(cell: Cell, row: Row, error: Error, escalated = false): Promise<void> {
-    const version = row.version + 1;
-    const outcome = await this.#committer.add({
-      also: async (run, knex) => {
-        await run(
-          knex('flow_states').where({ id: row.id, version: row.version }).update({
-            status: 'quarantined',
-            last_error: error.message,
-            version,
-            next_due_at: null,
-            lease_until: null,
-          }) as never,
-        );
-      },
-    });
-    if (outcome.result === 'failed') throw outcome.error;
-    cell.forget();
-    cell.processes.stopAll();
-    cell.row = {
-      ...row,
-      version,
+    const quarantined = await this.#rewrite(row, 'perdure.quarantined', error.message, {
       status: 'quarantined',
       last_error: error.message,
       next_due_at: null,
       lease_until: null,
-    };
+    });
+    cell.forget();
+    if (!quarantined) return; // somebody else changed it meanwhile; it is read again
+    cell.processes.stopAll();
+    cell.row = quarantined;
     this.#events.emit('quarantined', { address: cell.address, error, escalated });
   }
 
@@ -690,6 +818,15 @@ export class Engine {
         }),
     };
   }
+}
+
+/** What a stimulus from within the actor brought, and for whom. */
+function undoneOf(stimulus: Stimulus, live: LiveActor): Undone {
+  const event = eventOf(stimulus);
+  if (stimulus.kind !== 'relay') return { kind: 'event', event, target: null };
+  const { sessionId } = stimulus;
+  const kind = event.type.startsWith('xstate.promise.') ? 'result' : 'event';
+  return { kind, event, target: sessionId === live.root.sessionId ? null : sessionId };
 }
 
 const activeDueAt = (cell: Cell) => (cell.row?.status === 'active' ? cell.live?.nextDueAt : undefined);

@@ -60,6 +60,8 @@ export interface OutboxOptions {
 interface Pending {
   row: OutboxRow;
   maybeSent: boolean;
+  /** Its row is gone, and so is the wish to send it. */
+  forgotten?: true;
 }
 
 export class Outbox {
@@ -102,6 +104,16 @@ export class Outbox {
   /** Takes messages that have just been committed. */
   accept(rows: OutboxRow[]): void {
     for (const row of rows) this.#enqueue({ row, maybeSent: false });
+  }
+
+  /** The messages of an actor that was deleted are not sent; the attempt under way comes to its end. */
+  forget({ participantId, flowType }: Address): void {
+    for (const queue of this.#queues.values()) {
+      for (const pending of queue) {
+        const { row } = pending;
+        if (row.participant_id === participantId && row.flow_type === flowType) pending.forgotten = true;
+      }
+    }
   }
 
   /** No message goes to this address any more, or again. A message marked `essential` still does. */
@@ -152,9 +164,11 @@ export class Outbox {
   /** One attempt; true when the message is done with. */
   async #attempt(pending: Pending): Promise<boolean> {
     const { row } = pending;
+    if (pending.forgotten) return true;
     const payload = parse(row.payload) as Record<string, unknown>;
     if (row.next_attempt_at !== null) await this.#wait(row.next_attempt_at - this.#options.clock.now());
     if (this.#stopped) return false;
+    if (pending.forgotten) return true;
     if (row.kind === 'message' && this.#optedOut.has(row.recipient) && !payload['essential']) {
       await this.#mark(row, { status: 'cancelled', last_error: 'The recipient opted out.' });
       return true;

@@ -12,6 +12,7 @@ import { normalizePhoneNumber } from '../messaging/address.ts';
 import type { Runtime } from '../runtime.ts';
 import type { ConversationFlow } from './conversation.ts';
 import { microHealthInterventionFlow } from './micro-health-intervention.ts';
+import type { ParticipantStatus } from './participation.ts';
 
 export interface InterventionEnrolment {
   phone_number: string;
@@ -86,19 +87,92 @@ export class Participants {
     checkTexts(enrolment as never, ['name', 'gender', 'ethnicity', 'background', 'timezone']);
     checkTime(timezone, '10:00');
     const row = { ...this.#common(phoneNumber, name, timezone), gender, ethnicity, background };
-    const known = [
-      name && `Name: ${name}.`,
-      gender && `Gender: ${gender}.`,
-      ethnicity && `Ethnicity: ${ethnicity}.`,
-      background,
-    ].filter(Boolean);
+    const participantBackground = backgroundOf({ name: name ?? null, gender, ethnicity, background });
     await this.#enrol('conversation_participants', row, this.#options.conversation.type, {
       participantId: row.id,
       systemPrompt: this.#options.systemPrompt,
-      ...(known.length > 0 && { participantBackground: `About the participant: ${known.join(' ')}` }),
+      ...(participantBackground && { participantBackground }),
       ...(name !== undefined && { name }),
     });
     return row;
+  }
+
+  /**
+   * Changes what is known of a participant, and whether they take part. Each part is a turn of the actor; the row follows
+   * in the same transaction.
+   * @returns the row; `undefined` where there is no such participant
+   * @throws {InvalidArgumentError} bad input; nothing was changed
+   */
+  async update(table: ParticipantTable, id: string, change: ParticipantChange): Promise<Participant | undefined> {
+    const { runtime } = this.#options;
+    const former = await this.get(table, id);
+    if (!former) return undefined;
+    const { status, ...columns } = checkChange(table, change);
+    checkTime(columns.timezone ?? former.timezone, columns.daily_prompt_time ?? former.daily_prompt_time ?? '10:00');
+    const actor = runtime.actor(this.#flowOf(table), id);
+    const step = status === undefined ? undefined : await this.#stepTo(status, former);
+    if (Object.keys(columns).length > 0) {
+      const event =
+        table === 'intervention_participants' ? interventionUpdate(columns) : conversationUpdate(former, columns);
+      const set = { ...columns, updated_at: new Date(runtime.clock.now()).toISOString() };
+      await actor.send(event, {
+        // Also what the machine does not know, or does not want to know any more.
+        also: async (run, knex) => void (await run(knex(table).where({ id }).update(set) as never)),
+      });
+    }
+    if (step) {
+      const { handled } = await actor.send({ type: step });
+      if (!handled)
+        throw new InvalidArgumentError(`${id} has ended, or changed meanwhile, and cannot become ${status}.`);
+    }
+    return this.get(table, id);
+  }
+
+  /**
+   * Deletes a participant with all data: the actor has ended, and its rows are gone from all tables, in one transaction.
+   * @returns whether there was one
+   */
+  async remove(table: ParticipantTable, id: string): Promise<boolean> {
+    const participant = await this.get(table, id);
+    if (!participant) return false;
+    const other = table === 'intervention_participants' ? 'conversation_participants' : 'intervention_participants';
+    const phone = participant.phone_number;
+    const phones = [phone, phone.slice(1)]; // as it is written now, and as the system before wrote it
+    await this.#options.runtime.remove(this.#flowOf(table), id, async (run, knex) => {
+      if (table === 'intervention_participants')
+        await run(knex('intervention_responses').where({ participant_id: id }).delete() as never);
+      await run(knex(table).where({ id }).delete() as never);
+      // The logs by phone number stay for as long as the number takes part in the other flow.
+      if (await run(knex(other).where({ phone_number: phone }).first('id') as never)) return;
+      await run(knex('inbox').whereIn('sender', phones).update({ sender: null, text: null }) as never);
+      await run(knex('receipts').whereIn('recipient', phones).delete() as never);
+      await run(knex('responses').whereIn('sender', phones).delete() as never);
+    });
+    return true;
+  }
+
+  #flowOf(table: ParticipantTable): string {
+    return table === 'intervention_participants' ? microHealthInterventionFlow.type : this.#options.conversation.type;
+  }
+
+  /** The event that brings a participant into a status; `undefined` where there is nothing to do. */
+  async #stepTo(
+    status: ParticipantStatus,
+    { id, status: former, phone_number }: Participant,
+  ): Promise<string | undefined> {
+    if (status === former) return undefined;
+    const step = STEPS[`${former} → ${status}`];
+    if (!step) {
+      const advice = former === 'completed' ? 'Enrol the number anew.' : 'Make the participant active first.';
+      throw new InvalidArgumentError(`${id} is ${former} and cannot become ${status}. ${advice}`);
+    }
+    const optedOut = await this.#options.runtime.knex('opt_outs').where({ address: phone_number }).first();
+    if (step === 'rejoin' && optedOut) {
+      throw new InvalidArgumentError(
+        `${phone_number} asked not to be written to (STOP). They come back by writing START themselves.`,
+      );
+    }
+    return step;
   }
 
   list(table: ParticipantTable): Promise<Participant[]> {
@@ -166,6 +240,84 @@ export interface Participant {
   enrolled_at: string;
   created_at: string;
   updated_at: string;
+  /** Of the intervention. */
+  daily_prompt_time?: string;
+  /** Of the conversation. */
+  gender?: string | null;
+  ethnicity?: string | null;
+  background?: string | null;
+}
+
+/** What may be changed; `daily_prompt_time` in the intervention, `gender`, `ethnicity`, `background` in the conversation. */
+export interface ParticipantChange {
+  name?: string;
+  timezone?: string;
+  daily_prompt_time?: string;
+  gender?: string;
+  ethnicity?: string;
+  background?: string;
+  status?: ParticipantStatus;
+}
+
+type Columns = Omit<ParticipantChange, 'status'>;
+
+/** The machines' events from one status to another. */
+const STEPS: Record<string, string> = {
+  'active → paused': 'pause',
+  'paused → active': 'resume',
+  'active → withdrawn': 'withdraw',
+  'paused → withdrawn': 'withdraw',
+  'withdrawn → active': 'rejoin',
+  'active → completed': 'complete',
+  'paused → completed': 'complete',
+};
+
+const CHANGEABLE: Record<ParticipantTable, string[]> = {
+  intervention_participants: ['name', 'timezone', 'daily_prompt_time', 'status'],
+  conversation_participants: ['name', 'gender', 'ethnicity', 'background', 'timezone', 'status'],
+};
+
+function checkChange(table: ParticipantTable, change: ParticipantChange): ParticipantChange {
+  const fields = CHANGEABLE[table];
+  const given = Object.keys(change);
+  const unknown = given.find((field) => !fields.includes(field));
+  if (unknown !== undefined || given.length === 0) {
+    throw new InvalidArgumentError(
+      `${unknown === undefined ? 'There is nothing to change' : `'${unknown}' cannot be changed`}. What can be changed is ${fields.join(', ')}.`,
+    );
+  }
+  for (const [field, value] of Object.entries(change))
+    if (typeof value !== 'string') throw new InvalidArgumentError(`${field} must be a text.`);
+  const { status } = change;
+  if (status !== undefined && !STATUSES.includes(status))
+    throw new InvalidArgumentError(`The status '${status}' is not known. It is one of ${STATUSES.join(', ')}.`);
+  return change;
+}
+
+const STATUSES = ['active', 'paused', 'completed', 'withdrawn'];
+
+const interventionUpdate = ({ name, timezone, daily_prompt_time: dailyPromptTime }: Columns) => ({
+  type: 'update',
+  ...(name !== undefined && { name }),
+  ...(timezone !== undefined && { timezone }),
+  ...(dailyPromptTime !== undefined && { dailyPromptTime }),
+});
+
+const conversationUpdate = (former: Participant, columns: Columns) => ({
+  type: 'update',
+  ...(columns.name !== undefined && { name: columns.name }),
+  participantBackground: backgroundOf({ ...former, ...columns }),
+});
+
+/** What the assistant is told of the participant. */
+function backgroundOf({ name, gender, ethnicity, background }: Partial<Participant>): string {
+  const known = [
+    name && `Name: ${name}.`,
+    gender && `Gender: ${gender}.`,
+    ethnicity && `Ethnicity: ${ethnicity}.`,
+    background,
+  ].filter(Boolean);
+  return known.length > 0 ? `About the participant: ${known.join(' ')}` : '';
 }
 
 function checkTexts(enrolment: Record<string, unknown>, fields: string[]): void {

@@ -4,7 +4,8 @@ import type { FlowRecord } from '../flow.ts';
 export type ParticipantStatus = 'active' | 'paused' | 'completed' | 'withdrawn';
 
 export function statusOf(snapshot: AnyMachineSnapshot, isPaused: boolean): ParticipantStatus {
-  if (snapshot.hasTag('withdrawn')) return 'withdrawn';
+  // One that was stopped, by an operator or by its supervision, takes no part any more.
+  if (snapshot.hasTag('withdrawn') || snapshot.status === 'stopped') return 'withdrawn';
   if (snapshot.status === 'done' || snapshot.hasTag('completed')) return 'completed';
   return isPaused ? 'paused' : 'active';
 }

@@ -1,1 +1,1 @@
-export { type HttpOptions, perdureHttp } from './plugin.ts';
+export { createHttpService, type HttpOptions, perdureHttp } from './plugin.ts';

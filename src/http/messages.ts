@@ -2,8 +2,8 @@ import type { FastifyInstance } from 'fastify';
 import { describeState } from '../actor/state.ts';
 import type { InboundMessage } from '../flow.ts';
 import { notFound, ok } from './answers.ts';
-import { object } from './participants.ts';
 import type { HttpOptions } from './plugin.ts';
+import { object } from './queries.ts';
 
 /** Messages from people, and what was said. */
 export async function messageRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {

@@ -1,9 +1,8 @@
 import type { FastifyInstance } from 'fastify';
-import type { PendingTimer } from '../runtime.ts';
 import { notFound, ok } from './answers.ts';
 import type { HttpOptions } from './plugin.ts';
 
-/** What an operator looks at: health, deadlines, where an actor stands and how it came there. */
+/** What an operator looks at: health, where an actor stands and how it came there. */
 export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
   app.get('/health', async (_, reply) => {
     const { status } = runtime.health();
@@ -11,32 +10,6 @@ export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOpt
     if (!running)
       return reply.code(503).send({ status: 'error', code: 'NOT_RUNNING', message: `The runtime is ${status}.` });
     return ok({ status, now: new Date(runtime.clock.now()).toISOString() });
-  });
-
-  app.get<{ Querystring: { participant?: string; limit?: string } }>('/timers', async ({ query }) => {
-    const rows = runtime
-      .knex('flow_states')
-      .whereNotNull('next_due_at')
-      .where({ status: 'active' })
-      .orderBy('next_due_at');
-    const limited = rows.limit(Math.min(Number(query.limit) || 1000, 10_000));
-    const found = await (query.participant === undefined
-      ? limited
-      : limited.where({ participant_id: query.participant }));
-    const now = runtime.clock.now();
-    const timers = found.flatMap((row) =>
-      (JSON.parse(row.state_data).timers as PendingTimer[]).map(({ event, dueAt }, i) => ({
-        id: `${row.participant_id}:${row.version}:${i}`,
-        participant: row.participant_id,
-        flow: row.flow_type,
-        event: event.type,
-        scheduled_at: row.updated_at,
-        due_at: new Date(dueAt).toISOString(),
-        due_at_ms: dueAt,
-        remaining_ms: Math.max(0, dueAt - now),
-      })),
-    );
-    return ok(timers.sort((a, b) => a.due_at_ms - b.due_at_ms));
   });
 
   app.get<{ Params: { id: string } }>('/participants/:id/state', async ({ params: { id } }, reply) => {
@@ -54,19 +27,6 @@ export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOpt
     });
   });
 
-  app.get('/quarantine', async () => {
-    const actors = await runtime.quarantined();
-    return ok(
-      actors.map(({ address, state, error, updatedAt }) => ({
-        participant: address.participantId,
-        flow: address.flowType,
-        state,
-        error,
-        updated_at: updatedAt,
-      })),
-    );
-  });
-
   app.post<{ Params: { id: string } }>('/participants/:id/retry', async ({ params: { id } }, reply) => {
     const rows = await runtime.knex('flow_states').where({ participant_id: id }).select('flow_type');
     if (rows.length === 0) return notFound(reply, `There is no participant ${id}.`);
@@ -74,8 +34,10 @@ export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOpt
     return ok({ retried: id });
   });
 
-  app.get<{ Params: { id: string } }>('/participants/:id/journal', async ({ params: { id } }) => {
+  app.get<{ Params: { id: string } }>('/participants/:id/journal', async ({ params: { id } }, reply) => {
     const lines = await runtime.journal(id);
+    if (lines.length === 0 && !(await runtime.knex('flow_states').where({ participant_id: id }).first('id')))
+      return notFound(reply, `There is no participant ${id}.`);
     return ok(
       lines
         .slice(-200)

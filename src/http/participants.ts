@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify';
-import { InvalidArgumentError } from '../errors.ts';
 import type { ParticipantTable } from '../flows/participants.ts';
 import { notFound, ok } from './answers.ts';
 import type { HttpOptions } from './plugin.ts';
+import { object } from './queries.ts';
 
-/** Enrol, list and read the participants of both flows. */
+/** Enrol, list, read, change and delete the participants of both flows. */
 export async function participantRoutes(app: FastifyInstance, { runtime, participants }: HttpOptions): Promise<void> {
   const flows: [path: string, table: ParticipantTable, flowType: string, enrol: (body: never) => Promise<unknown>][] = [
     [
@@ -29,11 +29,13 @@ export async function participantRoutes(app: FastifyInstance, { runtime, partici
       const { state, status, lastError } = await runtime.actor(flowType, id).describe();
       return ok({ ...participant, state, actor_status: status, last_error: lastError });
     });
+    app.put<{ Params: { id: string } }>(`${path}/:id`, async ({ params: { id }, body }, reply) => {
+      const participant = await participants.update(table, id, object(body));
+      return participant ? ok(participant) : notFound(reply, `There is no participant ${id}.`);
+    });
+    app.delete<{ Params: { id: string } }>(`${path}/:id`, async ({ params: { id } }, reply) => {
+      if (!(await participants.remove(table, id))) return notFound(reply, `There is no participant ${id}.`);
+      return ok({ id, status: 'deleted' });
+    });
   }
-}
-
-/** The body as an object. */
-export function object(body: unknown): Record<string, unknown> {
-  if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body as Record<string, unknown>;
-  throw new InvalidArgumentError('The body must be a JSON object.');
 }

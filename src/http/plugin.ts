@@ -2,15 +2,20 @@
  * The HTTP service as a Fastify plugin. Every answer is `{ status: 'ok', result }` or `{ status: 'error', code, message }`;
  * a write is answered only after its turn has committed.
  */
-import type { FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { PerdureError } from '../errors.ts';
 import type { Participants } from '../flows/participants.ts';
 import type { Runtime } from '../runtime.ts';
 import { notFound } from './answers.ts';
+import { deadLetterRoutes } from './dead-letters.ts';
+import { interventionRoutes } from './intervention.ts';
 import { messageRoutes } from './messages.ts';
 import { operationRoutes } from './operations.ts';
 import { pageRoutes } from './page.ts';
 import { participantRoutes } from './participants.ts';
+import { quarantineRoutes } from './quarantine.ts';
+import { timerRoutes } from './timers.ts';
+import { trafficRoutes } from './traffic.ts';
 
 export interface HttpOptions {
   runtime: Runtime;
@@ -25,6 +30,7 @@ const STATUSES: Record<string, number> = {
   NOT_SERIALIZABLE: 400,
   UNKNOWN_FLOW: 404,
   ACTOR_NOT_FOUND: 404,
+  DEAD_LETTER_NOT_FOUND: 404,
   ACTOR_EXISTS: 409,
   PHONE_NUMBER_TAKEN: 409,
   ACTOR_QUARANTINED: 409,
@@ -45,18 +51,45 @@ const WORDS: Record<string, [code: string, message: string]> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: ['INVALID_MEDIA_TYPE', 'Send the body as application/json.'],
 };
 
+/** A Fastify of its own with nothing but the service; one that also answers a path that is no URL in the service's form. */
+export async function createHttpService(options: HttpOptions): Promise<FastifyInstance> {
+  const app = Fastify({ frameworkErrors: (error, request, reply) => answerError(options, error, request, reply) });
+  await app.register(perdureHttp, options);
+  return app;
+}
+
 export async function perdureHttp(app: FastifyInstance, options: HttpOptions): Promise<void> {
-  const { runtime } = options;
   app.addHook('onRoute', (route) => {
     route.bodyLimit ??= 64 * 1024;
   });
-  app.setErrorHandler((error: Error & { code?: string; statusCode?: number }, request, reply) => {
-    const [code, message] = WORDS[error.code ?? ''] ?? [error.code ?? 'INTERNAL', error.message];
-    const status = error instanceof PerdureError ? (STATUSES[error.code] ?? 500) : (error.statusCode ?? 500);
-    if (status >= 500) runtime.events.emit('fault', { during: `${request.method} ${request.url}`, error });
-    return reply.code(status).send({ status: 'error', code, message });
-  });
+  app.setErrorHandler<Error>((error, request, reply) => answerError(options, error, request, reply));
   app.setNotFoundHandler((request, reply) => notFound(reply, `There is nothing at ${request.method} ${request.url}.`));
-  for (const routes of [participantRoutes, messageRoutes, operationRoutes, pageRoutes])
+  for (const routes of [
+    participantRoutes,
+    interventionRoutes,
+    messageRoutes,
+    trafficRoutes,
+    operationRoutes,
+    timerRoutes,
+    quarantineRoutes,
+    deadLetterRoutes,
+    pageRoutes,
+  ])
     await app.register(routes, options);
+}
+
+function answerError(
+  { runtime }: HttpOptions,
+  error: Error & { code?: string; statusCode?: number },
+  request: FastifyRequest<any, any, any, any, any, any, any>,
+  reply: FastifyReply<any, any, any, any, any, any, any>,
+): FastifyReply {
+  if (error.code === 'FST_ERR_BAD_URL')
+    return reply
+      .code(400)
+      .send({ status: 'error', code: 'INVALID_URL', message: `The path is no URL: ${error.message}.` });
+  const [code, message] = WORDS[error.code ?? ''] ?? [error.code ?? 'INTERNAL', error.message];
+  const status = error instanceof PerdureError ? (STATUSES[error.code] ?? 500) : (error.statusCode ?? 500);
+  if (status >= 500) runtime.events.emit('fault', { during: `${request.method} ${request.url}`, error });
+  return reply.code(status).send({ status: 'error', code, message });
 }

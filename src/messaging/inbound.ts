@@ -3,13 +3,14 @@
  * bound to the sender; auto-enrolment; a default reply. Whatever the way, the mark that makes a redelivery harmless is
  * written in the same transaction as the message's effect, and `receive` resolves only after that.
  */
+import { randomUUID } from 'node:crypto';
 import type { CountryCode } from 'libphonenumber-js';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
 import type { Done, Work } from '../engine/cell.ts';
 import type { Engine } from '../engine/engine.ts';
-import { type Address, InvalidMessageError } from '../errors.ts';
-import type { AnyFlow, InboundMessage } from '../flow.ts';
+import { type Address, InvalidArgumentError, InvalidMessageError } from '../errors.ts';
+import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts';
 import type { Commit } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { normalizeAddress } from './address.ts';
@@ -28,6 +29,15 @@ export interface Receipt {
   address?: Address;
   /** Its snapshot after the message. */
   snapshot?: any;
+}
+
+/** A message to a person that no flow has emitted. */
+export interface DirectMessage {
+  /** A phone number in any usual form, or another address of a channel. */
+  to: string;
+  text: string;
+  /** The sender's own id of the message. Default: a new one. */
+  id?: string;
 }
 
 export interface InboundOptions {
@@ -63,10 +73,8 @@ export class Inbound {
 
   async receive(message: InboundMessage): Promise<Receipt> {
     const sender = this.#validate(message);
-    const keyword = keywordOf(message.text);
-    if (keyword === 'stop' || keyword === 'help' || (keyword === 'start' && this.#optedOut.has(sender))) {
-      return this.#keyword(keyword, message, sender);
-    }
+    const keyword = this.#keywordIn(message, sender);
+    if (keyword) return this.#keyword(keyword, message, sender);
     const now = this.#options.clock.now();
     const bound = this.handlers.of(sender);
     const handler = (Array.isArray(bound) ? bound : await bound).find(
@@ -78,7 +86,61 @@ export class Inbound {
 
   /** Applies a message to an actor, whoever the sender is bound to. */
   async deliver(address: Address, message: InboundMessage): Promise<Receipt> {
-    return this.#deliver(address, message, this.#validate(message));
+    const sender = this.#validate(message);
+    const keyword = this.#keywordIn(message, sender);
+    return keyword ? this.#keyword(keyword, message, sender) : this.#deliver(address, message, sender);
+  }
+
+  /** Sends a message that no flow has emitted. */
+  async sendTo({
+    to,
+    text,
+    id = randomUUID(),
+  }: DirectMessage): Promise<{ status: 'accepted' | 'duplicate'; to: string }> {
+    const { engine, store, clock, flows, defaultCountry } = this.#options;
+    if (typeof text !== 'string' || text.trim() === '') throw new InvalidArgumentError('The message has no text.');
+    if (typeof id !== 'string' || id === '') throw new InvalidArgumentError("The message's id must be a text.");
+    const recipient = normalizeAddress(to, defaultCountry);
+    if (this.#optedOut.has(recipient)) {
+      throw new InvalidArgumentError(
+        `${recipient} asked not to be written to (STOP). They come back by writing START.`,
+      );
+    }
+    const payload = { type: 'message', text };
+    const mark = { channel: 'perdure.send', messageId: id, text: null };
+    const bound = await store.handlers(recipient);
+    const handler = bound.find(({ flow_type, status }) => flows.has(flow_type) && status === 'active');
+    if (handler) {
+      const done = await engine.post(
+        { flowType: handler.flow_type, participantId: handler.participant_id },
+        {
+          stimulus: { kind: 'event', event: { type: 'perdure.direct' } },
+          prepare: () => null, // the logic does not see it
+          notices: [{ recipient, payload }],
+          inbound: mark,
+        },
+      );
+      return { status: done.duplicate ? 'duplicate' : 'accepted', to: recipient };
+    }
+    const outcome = await engine.write({
+      inbound: {
+        id: store.nextId('inbox'),
+        channel: mark.channel,
+        message_id: id,
+        applied_at: clock.now(),
+        sender: null,
+        text: null,
+      },
+      outbox: [engine.composer.message(null, `send:${id}`, recipient, payload, clock.now())],
+    });
+    if (outcome.result === 'failed') throw outcome.error;
+    return { status: outcome.result === 'duplicate' ? 'duplicate' : 'accepted', to: recipient };
+  }
+
+  /** One of the words that every flow knows. */
+  #keywordIn({ text }: InboundMessage, sender: string): Keyword | undefined {
+    const keyword = keywordOf(text);
+    return keyword === 'start' && !this.#optedOut.has(sender) ? undefined : keyword;
   }
 
   #validate(message: InboundMessage): string {
@@ -103,16 +165,17 @@ export class Inbound {
     const address = { flowType, participantId };
     const { engine, flows, clock, texts } = this.#options;
     const flow = flows.get(flowType);
-    const reply = { type: 'reply', text: message.text };
     const done = await engine.post(address, {
-      stimulus: { kind: 'event', event: reply },
-      prepare: (snapshot) => (flow?.receive ? flow.receive({ message, snapshot }) : reply),
+      stimulus: { kind: 'event', event: replyOf(message) },
+      prepare: (snapshot) => eventFor(flow, message, snapshot),
       inbound: this.#mark(message),
       onFailure: (error) => ({
         deadLetter: {
           participant_id: participantId,
           flow_type: flowType,
-          event: JSON.stringify(reply),
+          kind: 'message',
+          target: null,
+          event: JSON.stringify({ channel: message.channel, id: message.id, from: message.from, text: message.text }),
           error: error.message,
           at: clock.now(),
         },

@@ -12,6 +12,8 @@ import { DatabaseInUseError, StoreError } from '../errors.ts';
 import { storeError } from './connection.ts';
 
 const POLL = 200;
+/** How long SQLite itself waits, in ms: long enough for another one's short transaction; the lasting one does not end. */
+const BUSY = 100;
 
 /**
  * Locks the database file for this process.
@@ -68,6 +70,7 @@ class LockFile {
   static open(path: string): Promise<LockFile> {
     return new Promise((resolve, reject) => {
       const db = new sqlite3.Database(path, (error) => (error ? reject(storeError(error)) : resolve(new LockFile(db))));
+      db.configure('busyTimeout', BUSY);
     });
   }
 

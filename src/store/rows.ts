@@ -115,9 +115,14 @@ export interface HandlerRow {
   expires_at: number;
 }
 
+/** An event that could not be applied, as it is put aside. */
 export interface DeadLetterRow {
   participant_id: string;
   flow_type: string;
+  /** 'message': from a person, as it came in; 'deadline'; 'result': of an invocation; 'event': any other. */
+  kind: 'event' | 'message' | 'deadline' | 'result';
+  /** The session id of the child that it was for; null for the actor itself. */
+  target: string | null;
   event: string;
   error: string;
   at: number;

@@ -109,7 +109,15 @@ export const upsertHandlers = insert(
        handler_type = excluded.handler_type, bound_at = excluded.bound_at, expires_at = excluded.expires_at`,
 );
 
-export const insertDeadLetters = insert('dead_letters', ['participant_id', 'flow_type', 'event', 'error', 'at']);
+export const insertDeadLetters = insert('dead_letters', [
+  'participant_id',
+  'flow_type',
+  'kind',
+  'target',
+  'event',
+  'error',
+  'at',
+]);
 
 // A message that was cancelled meanwhile (its recipient opted out) stays cancelled.
 export const markOutbox = update(
@@ -165,8 +173,6 @@ export const messagesOf = `${line}
   SELECT line.id, line.at, 'out', o.id, NULL, o.payload, o.recipient, o.status
   FROM line JOIN outbox_messages AS o ON o.id >= line.outbox_id AND o.id < line.outbox_id + line.outbox_count
   WHERE o.kind = 'message' ORDER BY 1, 3, 4`;
-
-export const versions = 'SELECT id, version FROM flow_states WHERE id IN (SELECT value FROM json_each(?))';
 
 export const dueActors = `SELECT id, participant_id, flow_type, next_due_at FROM flow_states
   WHERE next_due_at IS NOT NULL AND next_due_at <= ? AND (next_due_at, id) > (?, ?) AND status = 'active'

@@ -175,13 +175,12 @@ export class Store {
       }
     }
     const updates = every(group, (commit) => commit.update);
-    if (!(await write(sql.updateActors, updates))) {
-      const ids = JSON.stringify(updates.map(({ id }) => id));
-      const rows = await connection.all<{ id: number; version: number }>(sql.versions, [ids]);
-      const versions = new Map(rows.map(({ id, version }) => [id, version]));
+    if (updates.length > 0) {
+      // Asked of the update itself: another turn may have given the row the very version that this one wanted to give it.
+      const swapped = await connection.all<{ id: number }>(`${sql.withRows(sql.updateActors, updates)} RETURNING id`);
+      const won = new Set(swapped.map(({ id }) => id));
       for (const commit of group) {
-        if (commit.update && versions.get(commit.update.id) !== commit.update.version)
-          losers.set(commit, { result: 'conflict' });
+        if (commit.update && !won.has(commit.update.id)) losers.set(commit, { result: 'conflict' });
       }
     }
     if (losers.size > 0) return losers;

@@ -96,7 +96,8 @@ describe('inbound: a message is applied at most once, and acknowledged when it i
     expect(await test.knex('dead_letters')).toMatchObject([
       {
         participant_id: 'p_1',
-        event: '{"type":"reply","text":"throw"}',
+        kind: 'message',
+        event: '{"channel":"sms","id":"x","from":"+15551234567","text":"throw"}',
         error: expect.stringContaining('the reply threw'),
       },
     ]);

@@ -121,18 +121,18 @@ describe('isolation: one bad row or throwing guard never stops another actor', (
   it('lets an actor that was put aside go on, once its row is mended', async () => {
     const { state_data } = await spoil(() => '{', 'parent');
     await test.advance('1h');
-    expect(await test.runtime.quarantined()).toMatchObject([
+    expect(await test.runtime.quarantine.list()).toMatchObject([
       { address: { participantId: 'parent' }, error: expect.stringContaining('not readable') },
     ]);
     await expect(test.actor(withChild, 'parent').retry()).rejects.toMatchObject({ code: 'SNAPSHOT_INCOMPATIBLE' });
-    expect(await test.runtime.quarantined()).toHaveLength(1);
+    expect(await test.runtime.quarantine.list()).toHaveLength(1);
     await test.knex('flow_states').where({ participant_id: 'parent' }).update({ state_data });
     await test.actor(withChild, 'parent').retry();
     await test.settle();
     // Its overdue deadline fired, late.
     const { children } = await test.actor(withChild, 'parent').getSnapshot();
     expect((children['child'] as AnyActorRef).getSnapshot().value).toBe('b');
-    expect(await test.runtime.quarantined()).toEqual([]);
+    expect(await test.runtime.quarantine.list()).toEqual([]);
   });
 
   it('lets an actor that failed too often go on, with its deadline', async () => {

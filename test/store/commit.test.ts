@@ -63,6 +63,14 @@ describe('a group of turns in one transaction', () => {
     expect(await results([{ inbound: mark('x') }, { inbound: mark('y') }])).toEqual(['duplicate', 'committed']);
   });
 
+  it('tells a loser from the winner although both wanted the same version', async () => {
+    const [a, b] = [actor('a'), actor('b')];
+    await store.commit([{ insert: a }, { insert: b }]);
+    expect(await results([turn(a, 2, { current_state: 'first' })])).toEqual(['committed']);
+    expect(await results([turn(a, 2, { current_state: 'second' }), turn(b, 2)])).toEqual(['conflict', 'committed']);
+    expect(await knex('flow_states').orderBy('id').pluck('current_state')).toEqual(['first', 'a']);
+  });
+
   it('writes nothing at all of a loser', async () => {
     const a = actor('a');
     await store.commit([{ insert: a, inbound: mark('x') }]);

@@ -1,0 +1,36 @@
+import type { Logger } from 'pino';
+import type { Duration } from '../duration.ts';
+import { createConversationFlow } from '../flows/conversation.ts';
+import { createGenerator, loadSystemPrompt, offlineResponder } from '../flows/generator.ts';
+import { microHealthInterventionFlow } from '../flows/micro-health-intervention.ts';
+import { Participants } from '../flows/participants.ts';
+import type { HttpOptions } from '../http/index.ts';
+import { simulator } from '../messaging/transports/simulator.ts';
+import { createRuntime } from '../runtime.ts';
+
+export interface ServiceOptions {
+  database: string;
+  systemPrompt?: string;
+  logger?: Logger;
+  wait?: Duration;
+  timeScale?: number;
+}
+
+/** The runtime with both flows, not started yet. */
+export function createService({ database, systemPrompt, logger, wait, timeScale }: ServiceOptions): HttpOptions {
+  const prompt = loadSystemPrompt(systemPrompt);
+  const { OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseURL, OPENAI_MODEL: model } = process.env;
+  const generate = apiKey
+    ? createGenerator({ apiKey, ...(baseURL && { baseURL }), ...(model && { model }) })
+    : offlineResponder;
+  const conversation = createConversationFlow({ generate });
+  const runtime = createRuntime({
+    database: `sqlite:${database}`,
+    flows: [microHealthInterventionFlow, conversation],
+    transport: simulator,
+    ...(logger && { logger }),
+    ...(wait !== undefined && { lock: { wait } }),
+    ...(timeScale !== undefined && { timeScale }),
+  });
+  return { runtime, participants: new Participants({ runtime, conversation, systemPrompt: prompt }) };
+}

@@ -1,0 +1,47 @@
+import type { FastifyInstance } from 'fastify';
+import type { Address } from '../errors.ts';
+import type { QuarantinedActor } from '../operations/quarantine.ts';
+import { ok } from './answers.ts';
+import type { HttpOptions } from './plugin.ts';
+import { filterOf, type ListQuery, reasonOf } from './queries.ts';
+
+/** Actors that were put aside. */
+export async function quarantineRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
+  type Named = { Params: { flow: string; participant: string } };
+  const one = '/quarantine/:flow/:participant';
+  const addressOf = ({ params: { flow, participant } }: { params: Named['Params'] }): Address => ({
+    flowType: flow,
+    participantId: participant,
+  });
+
+  app.get<{ Querystring: ListQuery }>('/quarantine', async ({ query }) =>
+    ok((await runtime.quarantine.list(filterOf(query))).map(described)),
+  );
+
+  app.get<Named>(one, async (request) => {
+    const { value, context, timers, stateData, ...actor } = await runtime.quarantine.get(addressOf(request));
+    return ok({ ...described(actor), value, context, timers, state_data: stateData });
+  });
+
+  app.post<Named>(`${one}/retry`, async (request) => {
+    const address = addressOf(request);
+    await runtime.quarantine.retry(address);
+    return ok({ participant: address.participantId, flow: address.flowType, status: 'retried' });
+  });
+
+  app.post<Named>(`${one}/discard`, async (request) => {
+    const address = addressOf(request);
+    await runtime.quarantine.discard(address, reasonOf(request.body));
+    return ok({ participant: address.participantId, flow: address.flowType, status: 'discarded' });
+  });
+}
+
+const described = ({ id, address, state, error, since, version }: QuarantinedActor) => ({
+  id,
+  participant: address.participantId,
+  flow: address.flowType,
+  state,
+  error,
+  since: new Date(since).toISOString(),
+  version,
+});

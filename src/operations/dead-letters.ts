@@ -1,0 +1,243 @@
+/**
+ * Dead letters: events that made an actor's logic throw and were put aside, so that the actor could go on. Once the logic
+ * was mended, an operator applies one after all, or gives it up.
+ *
+ * A retry is one turn of the actor, in whose transaction the letter is marked `retried`: whoever presses twice, and
+ * whenever the process dies, the event is applied once.
+ */
+import type { AnyEventObject } from 'xstate';
+import { encode, parse } from '../actor/codec.ts';
+import { describeState } from '../actor/state.ts';
+import type { Clock } from '../clock.ts';
+import type { Engine } from '../engine/engine.ts';
+import {
+  ActorNotFoundError,
+  type Address,
+  DeadLetterNotFoundError,
+  formatAddress,
+  InvalidArgumentError,
+  PerdureError,
+  TurnFailedError,
+} from '../errors.ts';
+import type { EventChannel } from '../events.ts';
+import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts';
+import type { ActorRow, Commit, DeadLetterRow } from '../store/rows.ts';
+import type { Store } from '../store/store.ts';
+import { checkReason, type Page, pageOf } from './page.ts';
+
+type LetterStatus = 'open' | 'retried' | 'discarded';
+
+/** An event that could not be applied. */
+export interface DeadLetter {
+  id: number;
+  address: Address;
+  /** `message`: from a person; `deadline`; `result`: of an invocation; `event`: any other. */
+  kind: DeadLetterRow['kind'];
+  /** The message as it came in, or the event, in JSON. */
+  event: unknown;
+  /** The session id of the child that it was for; null for the actor itself. */
+  target: string | null;
+  error: string;
+  /** When it was put aside, and when it was retried or discarded, in ms since the epoch. */
+  at: number;
+  status: LetterStatus;
+  resolvedAt: number | null;
+}
+
+export interface DeadLetterFilter extends Page {
+  /** Default: `'open'`. */
+  status?: LetterStatus | 'all';
+  flowType?: string;
+  participantId?: string;
+}
+
+/** What became of a letter that was retried. */
+export interface RetriedLetter {
+  /** The logic had a transition for it, in the state that it met. */
+  handled: boolean;
+  /** Where the actor stands now, as a dotted path. */
+  state: string;
+}
+
+export interface DeadLettersOptions {
+  engine: Engine;
+  store: Store;
+  clock: Clock;
+  flows: ReadonlyMap<string, AnyFlow>;
+  events: EventChannel;
+}
+
+interface LetterRow extends DeadLetterRow {
+  id: number;
+  status: LetterStatus;
+  resolved_at: number | null;
+}
+
+const STATUSES = ['open', 'retried', 'discarded', 'all'];
+
+export class DeadLetters {
+  readonly #options: DeadLettersOptions;
+
+  /** @internal use `runtime.deadLetters` */
+  constructor(options: DeadLettersOptions) {
+    this.#options = options;
+  }
+
+  /** The letters, in the order in which they were put aside, a page at a time. */
+  async list({ status = 'open', flowType, participantId, ...page }: DeadLetterFilter = {}): Promise<DeadLetter[]> {
+    const { limit, after } = pageOf(page);
+    if (!STATUSES.includes(status))
+      throw new InvalidArgumentError(`The status '${status}' is not known. It is one of ${STATUSES.join(', ')}.`);
+    const query = this.#table().where('id', '>', after);
+    if (status === 'open')
+      query.whereRaw("status = 'open'"); // a literal, so that the partial index serves
+    else if (status !== 'all') query.where({ status });
+    if (flowType !== undefined) query.where({ flow_type: flowType });
+    if (participantId !== undefined) query.where({ participant_id: participantId });
+    const rows: LetterRow[] = await query.orderBy('id').limit(limit);
+    return rows.map(described);
+  }
+
+  /** @throws {DeadLetterNotFoundError} */
+  async get(id: number): Promise<DeadLetter> {
+    return described(await this.#row(id));
+  }
+
+  /**
+   * Applies it after all, in the state in which the actor is now; resolves once that has committed. A message goes through
+   * the flow's `receive` again.
+   * @throws {DeadLetterNotFoundError}
+   * @throws {InvalidArgumentError} it was retried or discarded before, or its actor has ended
+   * @throws {TurnFailedError} the logic threw again; the letter stays open, with the new error
+   * @throws {ActorQuarantinedError | StoreError}
+   */
+  async retry(id: number): Promise<RetriedLetter> {
+    const row = await this.#row(id);
+    assertOpen(row);
+    const address = addressOf(row);
+    await this.#assertActive(row);
+    const { engine, flows, events } = this.#options;
+    const message = row.kind === 'message' ? (parse(row.event) as InboundMessage) : undefined;
+    const event = message ? replyOf(message) : (parse(row.event) as AnyEventObject);
+    try {
+      const { handled, snapshot } = await engine.post(address, {
+        stimulus: { kind: 'event', event, ...(row.target !== null && { sessionId: row.target }) },
+        ...(message && { prepare: (snapshot) => eventFor(flows.get(row.flow_type), message, snapshot) }),
+        also: this.#resolve(id, { status: 'retried' }),
+        note: `dead letter ${id}, retried`,
+      });
+      events.emit('deadLetterRetried', { address, id });
+      return { handled, state: describeState(snapshot) };
+    } catch (cause) {
+      const error = cause instanceof PerdureError ? cause : thrown(address, event, cause as Error);
+      if (error instanceof TurnFailedError || error.code === 'NOT_SERIALIZABLE') await this.#failedAgain(id, error);
+      throw error;
+    }
+  }
+
+  /**
+   * Gives it up; it is kept.
+   * @param reason kept beside the error
+   * @throws {DeadLetterNotFoundError}
+   * @throws {InvalidArgumentError} it was retried or discarded before
+   */
+  async discard(id: number, reason?: string): Promise<void> {
+    checkReason(reason);
+    const row = await this.#row(id);
+    assertOpen(row);
+    const error = reason ? `${row.error} (discarded: ${reason})` : row.error;
+    await this.#write(this.#resolve(id, { status: 'discarded', error }));
+    this.#options.events.emit('deadLetterDiscarded', { address: addressOf(row), id, reason });
+  }
+
+  /** Marks a letter that is still open; where it is not, the transaction is undone. */
+  #resolve(id: number, change: Partial<LetterRow>): NonNullable<Commit['also']> {
+    return async (run, knex) => {
+      const changes = { ...change, resolved_at: this.#options.clock.now() };
+      const changed = await run(knex('dead_letters').where({ id, status: 'open' }).update(changes) as never);
+      if (Number(changed) > 0) return;
+      const row = await run(knex('dead_letters').where({ id }).first() as never);
+      assertOpen(row as unknown as LetterRow);
+    };
+  }
+
+  async #failedAgain(id: number, error: Error): Promise<void> {
+    await this.#write(async (run, knex) => {
+      await run(knex('dead_letters').where({ id, status: 'open' }).update({ error: error.message }) as never);
+    });
+  }
+
+  async #write(also: NonNullable<Commit['also']>): Promise<void> {
+    const outcome = await this.#options.engine.write({ also });
+    if (outcome.result === 'failed') throw outcome.error;
+  }
+
+  async #assertActive(row: LetterRow): Promise<void> {
+    const { participant_id, flow_type } = row;
+    const actor: Pick<ActorRow, 'status'> | undefined = await this.#options.store
+      .knex('flow_states')
+      .where({ participant_id, flow_type })
+      .first('status');
+    const address = addressOf(row);
+    if (!actor) throw new ActorNotFoundError(address);
+    if (actor.status === 'active' || actor.status === 'quarantined') return; // the engine says what is to be done
+    throw new InvalidArgumentError(
+      `The actor ${formatAddress(address)} has ended ('${actor.status}') and takes no events. Discard the dead letter.`,
+      { address },
+    );
+  }
+
+  async #row(id: number): Promise<LetterRow> {
+    if (!Number.isSafeInteger(id) || id < 1)
+      throw new InvalidArgumentError(`The id of a dead letter is a whole number; this is ${id}.`);
+    const row = await this.#table().where({ id }).first();
+    if (!row) throw new DeadLetterNotFoundError(id);
+    return row;
+  }
+
+  #table() {
+    return this.#options.store.knex<LetterRow>('dead_letters');
+  }
+}
+
+const addressOf = (row: LetterRow): Address => ({ flowType: row.flow_type, participantId: row.participant_id });
+
+function described(row: LetterRow): DeadLetter {
+  const { id, kind, target, error, at, status, resolved_at } = row;
+  return {
+    id,
+    address: addressOf(row),
+    kind,
+    event: readable(row.event),
+    target,
+    error,
+    at,
+    status,
+    resolvedAt: resolved_at,
+  };
+}
+
+/** The event as JSON can show it. */
+function readable(text: string): unknown {
+  try {
+    return encode(parse(text), 'event').json;
+  } catch {
+    return text;
+  }
+}
+
+function assertOpen(row: LetterRow): void {
+  if (row.status === 'open') return;
+  throw new InvalidArgumentError(
+    `The dead letter ${row.id} was ${row.status} before, at ${new Date(row.resolved_at ?? 0).toISOString()}. Only an open one can be retried or discarded.`,
+    { address: addressOf(row) },
+  );
+}
+
+/** The flow's `receive` threw. */
+function thrown(address: Address, event: AnyEventObject, cause: Error): TurnFailedError {
+  return new TurnFailedError(
+    `The event '${event.type}' made ${formatAddress(address)} throw: ${cause.message}. The turn was undone; the actor is as it was before.`,
+    { address, cause },
+  );
+}
