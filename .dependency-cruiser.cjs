@@ -7,6 +7,7 @@ const floors = [
   ['engine', '^src/engine/'],
   ['messaging', '^src/messaging/'],
   ['operations', '^src/operations/'],
+  ['recovery', '^src/recovery/'],
   ['runtime', '^src/(runtime|logging|index)\\.ts$'],
   ['flows', '^src/flows/|^machines/'],
   ['surface', '^src/(http|cli|testing|stately)/'],

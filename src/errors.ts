@@ -129,6 +129,11 @@ export class StoreError extends PerdureError {
   }
 }
 
+/** A component that recovers called a service that no callback is registered for. */
+export class RecoveryServiceMissingError extends PerdureError {
+  readonly code = 'RECOVERY_SERVICE_MISSING';
+}
+
 /** The database was written by a newer Perdure than this one. */
 export class NewerDatabaseError extends PerdureError {
   readonly code = 'NEWER_DATABASE';

@@ -21,6 +21,12 @@ export interface RuntimeEvents {
   deadLetter: { address: Address; event: string; error: Error };
   /** A deadline or a result made the logic throw; it is tried again `after` ms. */
   restarting: { address: Address; event: string; error: Error; after: number };
+  /** Long recovery goes on. */
+  recovering: { component: string; done: number; total?: number };
+  /** A participant could not be recovered. */
+  notRecovered: { address: Address; reason: string; action: string };
+  /** A component has been recovered, with its figures. */
+  recovered: { component: string; summary: string };
   /** An actor was put aside; it takes no events until it is retried. */
   quarantined: { address: Address; error: Error; escalated: boolean };
   /** A quarantined actor goes on from its last good state. */

@@ -1,7 +1,8 @@
 import type { AnyActorLogic, AnyEventObject, EmittedFrom, EventFromLogic, InputFrom, SnapshotFrom } from 'xstate';
+import type { StoredTimer } from './actor/live-actor.ts';
 import { assertDurable } from './actor/logic.ts';
 import { type Duration, milliseconds } from './duration.ts';
-import { InvalidArgumentError } from './errors.ts';
+import { type Address, InvalidArgumentError } from './errors.ts';
 import { type Policy, policyOf, type Supervision } from './supervision.ts';
 
 /** A message from a person. `(channel, id)` names it for ever: a redelivery is applied once. */
@@ -56,9 +57,17 @@ export interface FlowDefinition<
   handlerTtl?: Duration;
   /** What to do with a message that may have been sent just before a crash. Default: `'resend'`. */
   uncertain?: 'resend' | 'hold';
+  /**
+   * What to do with a deadline that passed while nothing ran: fire it late, drop it, or move it to an instant to come
+   * (ms since the epoch, or a Date). Mind that a state whose deadline is dropped may wait for nothing else. Default: `'fire'`.
+   */
+  overdue?: Overdue;
   /** What becomes of an actor whose deadline, or a result that it waits for, makes its logic throw. */
   supervision?: Supervision;
 }
+
+/** See {@link FlowDefinition.overdue}. */
+export type Overdue = 'fire' | 'skip' | ((timer: StoredTimer, actor: Address) => 'fire' | 'skip' | number | Date);
 
 /** What a message means where the flow does not say otherwise. */
 export const replyOf = ({ text }: InboundMessage) => ({ type: 'reply', text });
@@ -72,8 +81,8 @@ export const eventFor = (
 
 /** A flow that is known to be durable. */
 export interface Flow<TLogic extends AnyActorLogic = AnyActorLogic>
-  extends Required<Pick<FlowDefinition<TLogic>, 'outgoing' | 'handlerType' | 'uncertain'>>,
-    Omit<FlowDefinition<TLogic>, 'outgoing' | 'handlerType' | 'uncertain' | 'handlerTtl' | 'supervision'> {
+  extends Required<Pick<FlowDefinition<TLogic>, 'outgoing' | 'handlerType' | 'uncertain' | 'overdue'>>,
+    Omit<FlowDefinition<TLogic>, 'outgoing' | 'handlerType' | 'uncertain' | 'overdue' | 'handlerTtl' | 'supervision'> {
   /** In ms. */
   handlerTtl: number;
   supervision: Policy;
@@ -99,7 +108,15 @@ export type EmittedOf<F extends AnyFlow> = EmittedFrom<F['logic']> & AnyEventObj
 export function defineFlow<TLogic extends AnyActorLogic, const TReceived extends EventFromLogic<TLogic> | null>(
   definition: FlowDefinition<TLogic, TReceived>,
 ): Flow<TLogic> {
-  const { type, version, logic, outgoing = ['message'], handlerTtl = '48h', uncertain = 'resend' } = definition;
+  const {
+    type,
+    version,
+    logic,
+    outgoing = ['message'],
+    handlerTtl = '48h',
+    uncertain = 'resend',
+    overdue = 'fire',
+  } = definition;
   if (typeof type !== 'string' || !/^[\w.-]+$/.test(type)) {
     throw new InvalidArgumentError(
       `A flow's type is a name of letters, digits, '_', '-' and '.'; this one is ${JSON.stringify(type)}.`,
@@ -108,11 +125,17 @@ export function defineFlow<TLogic extends AnyActorLogic, const TReceived extends
   if (!Number.isInteger(version) || version < 1) {
     throw new InvalidArgumentError(`The version of flow '${type}' must be a whole number from 1; it is ${version}.`);
   }
+  if (overdue !== 'fire' && overdue !== 'skip' && typeof overdue !== 'function') {
+    throw new InvalidArgumentError(
+      `Flow '${type}': overdue is 'fire', 'skip' or a function of the deadline; it is ${JSON.stringify(overdue)}.`,
+    );
+  }
   assertDurable(logic, type);
   return {
     ...definition,
     outgoing,
     uncertain,
+    overdue,
     handlerType: definition.handlerType ?? type,
     handlerTtl: milliseconds(handlerTtl),
     supervision: policyOf(definition.supervision, type),

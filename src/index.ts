@@ -14,6 +14,7 @@ export {
   type FlowRecord,
   type InboundMessage,
   type InputOf,
+  type Overdue,
   type SnapshotOf,
 } from './flow.ts';
 export type { DirectMessage, Receipt } from './messaging/inbound.ts';
@@ -21,12 +22,29 @@ export type { DeadLetter, DeadLetterFilter, DeadLetters } from './operations/dea
 export type { Page } from './operations/page.ts';
 export type { Quarantine, QuarantinedActor, QuarantinedDetails, QuarantineFilter } from './operations/quarantine.ts';
 export {
+  type ComponentReport,
+  type Finding,
+  FlowRecovery,
+  type FlowRecoveryOptions,
+  formatReport,
+  type ParticipantRecoverable,
+  type Recoverable,
+  type RecoverOptions,
+  RecoveryManager,
+  type RecoveryMode,
+  RecoveryRegistry,
+  type RecoveryReport,
+  type ResponseHandlerRecoveryInfo,
+  type TimerRecoveryInfo,
+} from './recovery/index.ts';
+export {
   ActorHandle,
   type Committed,
   createRuntime,
   type Health,
   type JournalLine,
   type PendingTimer,
+  type RecoveryOptions,
   Runtime,
   type RuntimeOptions,
   type SaidMessage,

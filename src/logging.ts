@@ -27,6 +27,13 @@ export function logEvents(events: EventChannel, logger: Logger): void {
   events.on('restarting', ({ address, event, error, after }) =>
     logger.warn({ actor: actor(address), event, err: error, after }, `turn failed, and is tried again in ${after} ms`),
   );
+  events.on('recovering', ({ component, done, total }) =>
+    logger.info(`recovering ${component}: ${done}${total === undefined ? '' : ` of ${total}`}`),
+  );
+  events.on('notRecovered', ({ address, reason, action }) =>
+    logger.warn({ actor: actor(address), action }, `not recovered: ${reason}`),
+  );
+  events.on('recovered', ({ component, summary }) => logger.info(`${component}: ${summary}`));
   events.on('quarantined', ({ address, error }) =>
     logger.error({ actor: actor(address), err: error }, 'actor quarantined'),
   );

@@ -6,6 +6,7 @@ import { parse, stringify } from './actor/codec.ts';
 import type { StoredTimer } from './actor/live-actor.ts';
 import { type Clock, type ClockAnchor, scaledClock, systemClock } from './clock.ts';
 import { type Duration, milliseconds } from './duration.ts';
+import type { Pace } from './engine/backlog.ts';
 import type { Done } from './engine/cell.ts';
 import { Engine } from './engine/engine.ts';
 import type { Transport } from './engine/outbox.ts';
@@ -27,7 +28,20 @@ import { type DirectMessage, Inbound, type Receipt } from './messaging/inbound.t
 import { defaultTexts, type Texts } from './messaging/keywords.ts';
 import { DeadLetters } from './operations/dead-letters.ts';
 import { Quarantine } from './operations/quarantine.ts';
-import { type DatabaseOption, type OpenDatabase, openDatabase, type SqliteOptions } from './store/database.ts';
+import {
+  FlowRecovery,
+  type RecoverOptions,
+  RecoveryManager,
+  type RecoveryMode,
+  type RecoveryReport,
+} from './recovery/index.ts';
+import {
+  type DatabaseOption,
+  type OpenDatabase,
+  openDatabase,
+  openDatabaseForReading,
+  type SqliteOptions,
+} from './store/database.ts';
 import { SERVER_SETTING, type Server } from './store/presence.ts';
 import type { ActorStatus, Commit, OutboxStatus } from './store/rows.ts';
 import { Store } from './store/store.ts';
@@ -63,8 +77,21 @@ export interface RuntimeOptions {
   texts?: Partial<Texts>;
   /** Enrols an unknown sender and names the actor, or answers null. */
   autoEnroll?: (message: InboundMessage, address: string) => Promise<Address | null>;
+  recovery?: RecoveryOptions;
   /** Hears XState's inspection events of all live actors. */
   inspect?: (event: InspectionEvent) => void;
+}
+
+/** How the runtime takes up at its start what was left. */
+export interface RecoveryOptions {
+  /** Default: `lazy`. */
+  mode?: RecoveryMode;
+  /** How many overdue deadlines, and as many invocations, are taken up a second; Infinity: at once. Default: 1,000. */
+  rate?: number;
+  /** From 0 to 1: how much the pace varies, so that several nodes do not beat in time. Default: 0.2. */
+  jitter?: number;
+  /** How often the database is looked at for what a failed step left behind. Default: `'5m'`. */
+  sweepEvery?: Duration;
 }
 
 export interface SpawnOptions<F extends AnyFlow> {
@@ -119,10 +146,21 @@ export type SaidMessage =
     };
 
 export interface Health {
-  status: 'starting' | 'running' | 'stopping' | 'stopped';
+  status: 'starting' | 'recovering' | 'running' | 'stopping' | 'stopped';
 }
 
 const PRUNE_EVERY = 3_600_000;
+
+/** What there is from the start to the stop. */
+interface Running {
+  engine: Engine;
+  inbound: Inbound;
+  store: Store;
+  clock: Clock;
+  database: OpenDatabase;
+  quarantine: Quarantine;
+  deadLetters: DeadLetters;
+}
 
 /**
  * Creates a runtime. Nothing happens before `start()`.
@@ -136,18 +174,11 @@ export class Runtime {
   readonly #options: RuntimeOptions;
   readonly #flows: ReadonlyMap<string, AnyFlow>;
   readonly events = new EventChannel();
+  /** Recovers components before the runtime takes messages; register an application's own ones here before `start()`. */
+  readonly recovery: RecoveryManager;
   #status: Health['status'] = 'stopped';
-  #running:
-    | {
-        engine: Engine;
-        inbound: Inbound;
-        store: Store;
-        clock: Clock;
-        database: OpenDatabase;
-        quarantine: Quarantine;
-        deadLetters: DeadLetters;
-      }
-    | undefined;
+  #running: Running | undefined;
+  readonly #pace: Pace;
   #pruning: unknown;
   #isPruning = false;
 
@@ -158,7 +189,15 @@ export class Runtime {
     if (this.#flows.size < options.flows.length) {
       throw new InvalidArgumentError('Two flows have the same type. Each flow of a runtime needs a type of its own.');
     }
+    this.#pace = paceOf(options);
     if (options.logger) logEvents(this.events, options.logger);
+    this.recovery = new RecoveryManager(this.events, () => this.#ground());
+    this.recovery.registerTimerRecovery(({ participantId, flowType, stateType, event, dueAt }) =>
+      this.#ground().repairs.schedule({ participantId, flowType }, { event, dueAt }, stateType),
+    );
+    this.recovery.registerHandlerRecovery((info) =>
+      this.#ground().inbound.handlers.bind(info, this.#ground().clock.now()),
+    );
   }
 
   /**
@@ -168,58 +207,109 @@ export class Runtime {
    *   server runs on
    */
   async start({ quiet = false }: { quiet?: boolean } = {}): Promise<void> {
-    if (this.#running || this.#status === 'starting') throw new InvalidArgumentError('The runtime is started already.');
+    if (this.#status !== 'stopped') throw new InvalidArgumentError('The runtime is started already.');
     this.#status = 'starting';
-    const options = this.#options;
+    const { database: option, sqlite = {}, lock, recovery } = this.#options;
     let database: OpenDatabase | undefined;
+    let engine: Engine | undefined;
     try {
-      database = await openDatabase(options.database, options.sqlite ?? {}, options.lock?.wait ?? 0);
-      const store = await Store.open(database.knex);
-      const clock = options.clock ?? (await clockOf(store, options.timeScale));
-      const engine = new Engine({
-        store,
-        clock,
-        flows: this.#flows,
-        events: this.events,
-        random: options.random,
-        pace: { rate: 1_000, jitter: 0.2, chance: options.random ?? Math.random },
-        seed: options.seed ?? (await seedOf(store)),
-        cacheSize: options.cacheSize ?? 10_000,
-        journal: options.journal ?? true,
-        transport: options.transport,
-        inspect: options.inspect,
-      });
-      const inbound = new Inbound({
-        engine,
-        store,
-        clock,
-        flows: this.#flows,
-        texts: { ...defaultTexts, ...options.texts },
-        defaultCountry: options.defaultCountry,
-        autoEnroll: options.autoEnroll,
-      });
-      await inbound.start();
-      const { events } = this;
-      const flows = this.#flows;
-      this.#running = {
-        engine,
-        inbound,
-        store,
-        clock,
-        database,
-        quarantine: new Quarantine({ engine, store, unbound: (phoneNumber) => inbound.handlers.forget(phoneNumber) }),
-        deadLetters: new DeadLetters({ engine, store, clock, flows, events }),
-      };
+      database = await openDatabase(option, sqlite, lock?.wait ?? 0);
+      ({ engine } = await this.#assemble(database));
+      if (!quiet) {
+        this.#status = 'recovering';
+        engine.open();
+        await this.#recover({ mode: recovery?.mode ?? 'lazy' });
+      }
       await engine.start(quiet);
       this.#status = 'running';
       this.#prune();
     } catch (error) {
-      this.#running?.engine.abandon();
+      engine?.abandon();
       this.#running = undefined;
       this.#status = 'stopped';
       await database?.close();
       throw error;
     }
+  }
+
+  /**
+   * Recovers, and tells what was found, without taking up work: for an operator who wants to know. A dry run only reads,
+   * also beside another process that runs on the database, or while this one does.
+   * @param options.mode default: `verify`
+   * @throws {InvalidArgumentError} it is no dry run, and the runtime runs
+   * @throws {DatabaseInUseError} it is no dry run, and another process runs on the database
+   */
+  async recover({ mode = 'verify', dryRun = false }: RecoverOptions = {}): Promise<RecoveryReport> {
+    if (this.#status === 'running' && dryRun) return this.#recover({ mode, dryRun });
+    if (this.#status !== 'stopped')
+      throw new InvalidArgumentError('The runtime has recovered at its start. Stop it first, or make it a dry run.');
+    this.#status = 'recovering';
+    const { database: option, sqlite = {}, lock } = this.#options;
+    let database: OpenDatabase | undefined;
+    let engine: Engine | undefined;
+    try {
+      database = dryRun
+        ? await openDatabaseForReading(option, sqlite)
+        : await openDatabase(option, sqlite, lock?.wait ?? 0);
+      ({ engine } = await this.#assemble(database, dryRun));
+      engine.open();
+      const report = await this.#recover({ mode, dryRun });
+      await engine.drain();
+      return report;
+    } finally {
+      engine?.abandon();
+      this.#running = undefined;
+      this.#status = 'stopped';
+      await database?.close();
+    }
+  }
+
+  async #assemble(database: OpenDatabase, reading = false): Promise<Running> {
+    const options = this.#options;
+    const { events } = this;
+    const flows = this.#flows;
+    const store = await Store.open(database.knex);
+    const clock = options.clock ?? (await clockOf(store, reading ? undefined : options.timeScale));
+    const engine = new Engine({
+      store,
+      clock,
+      flows,
+      events,
+      random: options.random,
+      pace: this.#pace,
+      seed: options.seed ?? (reading ? '' : await seedOf(store)),
+      cacheSize: options.cacheSize ?? 10_000,
+      journal: options.journal ?? true,
+      transport: options.transport,
+      inspect: options.inspect,
+    });
+    const inbound = new Inbound({
+      engine,
+      store,
+      clock,
+      flows,
+      texts: { ...defaultTexts, ...options.texts },
+      defaultCountry: options.defaultCountry,
+      autoEnroll: options.autoEnroll,
+    });
+    await inbound.start();
+    this.#running = {
+      engine,
+      inbound,
+      store,
+      clock,
+      database,
+      quarantine: new Quarantine({ engine, store, unbound: (phoneNumber) => inbound.handlers.forget(phoneNumber) }),
+      deadLetters: new DeadLetters({ engine, store, clock, flows, events }),
+    };
+    return this.#running;
+  }
+
+  async #recover(options: RecoverOptions): Promise<RecoveryReport> {
+    for (const flow of this.#flows.values()) {
+      if (!this.recovery.covers(flow.type)) this.recovery.registerRecoverable(new FlowRecovery(flow));
+    }
+    return this.recovery.recoverAll(options);
   }
 
   /** Lets turns and messages that are under way come to their end, then closes. Deadlines and promises go on at the next start. */
@@ -421,8 +511,17 @@ export class Runtime {
     return { flowType, participantId };
   }
 
-  #up() {
+  /** What recovery works on, before anybody else may. */
+  #ground() {
     if (!this.#running)
+      throw new NotRunningError(
+        'Recovery belongs to the start of the runtime. Call runtime.start() or runtime.recover().',
+      );
+    return { ...this.#running, repairs: this.#running.engine };
+  }
+
+  #up() {
+    if (!this.#running || this.#status === 'recovering')
       throw new NotRunningError(`The runtime is ${this.#status}. Call and await runtime.start() first.`);
     return this.#running;
   }
@@ -607,6 +706,14 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
 
 function committed<F extends AnyFlow>({ snapshot, handled }: Done): Committed<F> {
   return Object.assign(Object.create(Object.getPrototypeOf(snapshot)), snapshot, { handled });
+}
+
+/** @throws {InvalidArgumentError} a pace that cannot be */
+function paceOf({ recovery: { rate = 1_000, jitter = 0.2 } = {}, random = Math.random }: RuntimeOptions): Pace {
+  if (!(rate > 0)) throw new InvalidArgumentError(`recovery.rate must be a number above 0; it is ${rate}.`);
+  if (!(jitter >= 0 && jitter <= 1))
+    throw new InvalidArgumentError(`recovery.jitter must be a number from 0 to 1; it is ${jitter}.`);
+  return { rate, jitter, chance: random };
 }
 
 async function clockOf(store: Store, timeScale: number | undefined): Promise<Clock> {

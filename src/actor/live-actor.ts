@@ -48,6 +48,8 @@ export type Stimulus =
   | { kind: 'emit'; event: AnyEventObject }
   /** Takes away the deadline at that instant; of several, the n-th from 0. */
   | { kind: 'cancel'; dueAt: number; nth: number }
+  /** Puts a deadline beside those that it has, unless it has it already: the same event at the same instant. */
+  | { kind: 'schedule'; timer: Pick<StoredTimer, 'id' | 'event' | 'dueAt'> }
   | { kind: 'stop' };
 
 /** A delayed event with its absolute deadline, in whole ms since the epoch. */
@@ -237,6 +239,8 @@ export class LiveActor {
         return { ...nothing(), handled: true, event: stimulus.event, emitted: [stimulus.event] };
       case 'cancel':
         return this.#take(stimulus.dueAt, stimulus.nth);
+      case 'schedule':
+        return this.#put(stimulus.timer);
       case 'stop':
         return this.#inTurn(ambient, { type: STOP }, () => this.#root._stop());
     }
@@ -254,6 +258,14 @@ export class LiveActor {
     if (!timer) return nothing();
     this.#disown(timer.source, timer.id);
     return { ...nothing(), event: timer.event, firedDueAt: timer.dueAt };
+  }
+
+  /** Moves the earliest deadline to another instant. */
+  postpone(dueAt: number): Turn {
+    const timer = this.#timers.shift();
+    if (!timer) return nothing();
+    this.#insert({ ...timer, dueAt });
+    return { ...nothing(), event: { type: 'perdure.postpone', event: timer.event } };
   }
 
   /** The whole actor as one JSON text: snapshot, children, deadlines. Call after a turn that did not throw. */
@@ -365,6 +377,10 @@ export class LiveActor {
     }
     this.#disown(timer.source, timer.id);
     if (timer.dueAt > LAST_INSTANT) return; // never: Infinity, or beyond what a Date can hold
+    this.#insert(timer);
+  }
+
+  #insert(timer: Timer): void {
     let at = this.#timers.length;
     while (at > 0 && this.#timers[at - 1]!.dueAt > timer.dueAt) at--;
     this.#timers.splice(at, 0, timer);
@@ -393,6 +409,15 @@ export class LiveActor {
     if (!timer) return nothing();
     this.#timers = this.#timers.filter((each) => each !== timer);
     return { ...nothing(), handled: true, event: { type: 'perdure.cancel', event: timer.event } };
+  }
+
+  #put({ id, event, dueAt }: Pick<StoredTimer, 'id' | 'event' | 'dueAt'>): Turn {
+    const has = this.#timers.some(
+      (each) => each.dueAt === dueAt && each.event.type === event.type && each.target === this.#root,
+    );
+    if (has) return nothing();
+    this.#schedule({ id, event, source: this.#root, target: this.#root, dueAt: Math.ceil(dueAt), stray: false });
+    return { ...nothing(), handled: true, event: { type: 'perdure.schedule', event } };
   }
 
   #relay(ambient: Ambient, sessionId: string, event: AnyEventObject): Turn {

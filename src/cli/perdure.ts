@@ -6,6 +6,7 @@ import { chat } from './chat.ts';
 import { registerDeadLetters } from './dead-letters.ts';
 import { exportMachine } from './machine.ts';
 import { registerQuarantine } from './quarantine.ts';
+import { recover } from './recover.ts';
 import { start } from './start.ts';
 
 const positive = (text: string): number => {
@@ -53,6 +54,15 @@ program
       .default('info'),
   )
   .action(start);
+
+program
+  .command('recover')
+  .description('look at every participant as a start would, and put aside those that cannot go on')
+  .option('-d, --database <file>', 'the SQLite file', 'perdure.db')
+  .option('--dry-run', 'only look: nothing is changed, and the server may run', false)
+  .option('--lazy', 'look only at what the indexes tell, as a start does', false)
+  .option('--json', 'print the report as JSON', false)
+  .action(recover);
 
 program
   .command('chat')

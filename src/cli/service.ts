@@ -4,6 +4,7 @@ import { createConversationFlow } from '../flows/conversation.ts';
 import { createGenerator, loadSystemPrompt, offlineResponder } from '../flows/generator.ts';
 import { microHealthInterventionFlow } from '../flows/micro-health-intervention.ts';
 import { Participants } from '../flows/participants.ts';
+import { ConversationFlowRecovery, MicroHealthInterventionRecovery } from '../flows/recovery.ts';
 import type { HttpOptions } from '../http/index.ts';
 import { simulator } from '../messaging/transports/simulator.ts';
 import { createRuntime } from '../runtime.ts';
@@ -32,5 +33,7 @@ export function createService({ database, systemPrompt, logger, wait, timeScale 
     ...(wait !== undefined && { lock: { wait } }),
     ...(timeScale !== undefined && { timeScale }),
   });
+  runtime.recovery.registerRecoverable(new MicroHealthInterventionRecovery());
+  runtime.recovery.registerRecoverable(new ConversationFlowRecovery(conversation));
   return { runtime, participants: new Participants({ runtime, conversation, systemPrompt: prompt }) };
 }

@@ -14,7 +14,7 @@ import type { Store } from '../store/store.ts';
 import { Backlog, type Pace } from './backlog.ts';
 
 /** How far ahead deadlines are held in memory, in ms. */
-const HORIZON = 60_000;
+export const HORIZON = 60_000;
 /** So long before the first deadline beyond the horizon the database is looked into again, in ms. */
 const LEAD = HORIZON / 2;
 /** After a failure, in ms. */
@@ -77,9 +77,13 @@ export class Alarms {
     return this.#since;
   }
 
+  /** From now on somebody watches. */
+  begin(): void {
+    this.#since = this.#clock.now();
+  }
+
   async start(): Promise<void> {
     this.#stopped = false;
-    this.#since = this.#clock.now();
     await this.#look();
     this.#backlog.start();
     this.#wake();
@@ -144,7 +148,7 @@ export class Alarms {
   #wake(): void {
     if (this.#stopped) return;
     const now = this.#clock.now();
-    if (now > this.#expected + SLEPT) this.#begin(now);
+    if (now > this.#expected + SLEPT) this.#beginAnew(now);
     for (let alarm = this.#next(); alarm && alarm.dueAt <= now && this.#firing < ABREAST; alarm = this.#next()) {
       this.#queue.pop();
       this.#armed.delete(alarm.key);
@@ -161,8 +165,8 @@ export class Alarms {
   }
 
   /** Nobody watched until now: what has passed is a backlog. */
-  #begin(now: number): void {
-    this.#since = now;
+  #beginAnew(now: number): void {
+    this.begin();
     this.#expected = Number.POSITIVE_INFINITY;
     for (const [key, dueAt] of this.#armed) if (dueAt < now) this.#armed.delete(key);
     this.#beyond = now;

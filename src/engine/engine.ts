@@ -13,7 +13,8 @@
  */
 import { createHash } from 'node:crypto';
 import type { AnyEventObject, InspectionEvent } from 'xstate';
-import { LiveActor, type Stimulus, type Turn } from '../actor/live-actor.ts';
+import { LiveActor, type Stimulus, type StoredTimer, type Turn } from '../actor/live-actor.ts';
+import { Processes } from '../actor/processes.ts';
 import type { Clock } from '../clock.ts';
 import {
   ActorExistsError,
@@ -21,6 +22,7 @@ import {
   ActorQuarantinedError,
   type Address,
   formatAddress,
+  InvalidArgumentError,
   NotRunningError,
   NotSerializableError,
   SnapshotIncompatibleError,
@@ -122,17 +124,22 @@ export class Engine {
     this.composer = new Composer(options.store, this.outbox, options.journal);
   }
 
+  /** Takes turns from now on, while nothing is sent or fires of itself yet: for recovery. */
+  open(): void {
+    this.#state = 'running';
+    this.#alarms.begin();
+  }
+
   /**
    * Takes up what a former process left: unsent messages, deadlines, invocations.
    * @param quiet only takes commands: nothing is sent, no invocation started, and a deadline fires only ahead of a
    *   command to its actor, which must not overtake it; the rest is left to the next process
    */
   async start(quiet = false): Promise<void> {
-    const unsent = quiet ? [] : await this.#store.unsent();
-    this.#state = 'running';
+    this.open();
     this.#quiet = quiet;
     if (quiet) return this.outbox.abandon();
-    this.outbox.recover(unsent);
+    this.outbox.recover(await this.#store.unsent());
     await this.#alarms.start();
     this.#orphans.start();
   }
@@ -399,11 +406,7 @@ export class Engine {
     let cell = this.#cells.get(key);
     if (cell) this.#cells.delete(key);
     else {
-      const flow = this.#options.flows.get(address.flowType);
-      if (!flow)
-        throw new UnknownFlowError(`There is no flow '${address.flowType}'. Give it to createRuntime({ flows }).`, {
-          address,
-        });
+      const flow = this.#flow(address);
       const made = new Cell(address, flow, (sessionId, event) => this.#push(made, { kind: 'relay', sessionId, event }));
       cell = made;
       if (this.#quiet) cell.processes.hold();
@@ -411,6 +414,14 @@ export class Engine {
     }
     this.#cells.set(key, cell);
     return cell;
+  }
+
+  #flow(address: Address): AnyFlow {
+    const flow = this.#options.flows.get(address.flowType);
+    if (flow) return flow;
+    throw new UnknownFlowError(`There is no flow '${address.flowType}'. Give it to createRuntime({ flows }).`, {
+      address,
+    });
   }
 
   /** Makes room for one more; those that are at work stay, as if they had just been used. */
@@ -474,6 +485,13 @@ export class Engine {
         cell.queue.shift();
         item.resolve(done);
       } catch (error) {
+        const { kind } = item.stimulus;
+        if ((kind === 'relay' || kind === 'emit') && error instanceof StoreError && this.#state === 'running') {
+          // The row could not be read, and nobody can repeat this.
+          this.#events.emit('fault', { during: `a turn of ${cell.key}`, error });
+          await this.#pause(cell, COMMIT_RETRY);
+          continue;
+        }
         cell.queue.shift();
         item.reject(error as Error);
       }
@@ -501,13 +519,15 @@ export class Engine {
     const { stimulus } = item;
     // An event never overtakes a deadline that has passed: it fires first, as a turn of its own.
     const overdue = stimulus.kind !== 'timer' && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= ambient.now();
-    const step: Work = overdue ? { stimulus: { kind: 'timer' } } : item;
+    let step: Work = overdue ? { stimulus: { kind: 'timer' } } : item;
     const before = live.snapshot;
     let turn: Turn;
     let commit: Commit | undefined;
     try {
       const idle = row.status !== 'active' || (this.#quiet && stimulus.kind === 'timer');
-      turn = idle ? nothing() : perform(live, step, ambient);
+      const passed = !idle && step.stimulus.kind === 'timer' && this.#passOver(cell, live);
+      if (passed) step = { ...step, note: passed.note };
+      turn = passed ? passed.turn : idle ? nothing() : perform(live, step, ambient);
       commit = this.composer.turn(cell, step, turn, before, ambient.now());
     } catch (error) {
       cell.forget();
@@ -530,6 +550,24 @@ export class Engine {
     if (stimulus.kind === 'timer' && commit && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= this.#clock.now())
       return undefined;
     return { snapshot: cell.committed ?? before, handled: turn.handled, duplicate: false };
+  }
+
+  /** What the flow wants of a deadline that passed while nobody watched, in place of firing it late. */
+  #passOver({ address, flow }: Cell, live: LiveActor): { turn: Turn; note: string } | undefined {
+    const { overdue } = flow;
+    if (overdue === 'fire' || !live.nextDueAt || live.nextDueAt >= this.#alarms.since) return undefined;
+    const timer = live.timers[0]!;
+    const choice = typeof overdue === 'function' ? overdue(timer, address) : overdue;
+    if (choice === 'fire') return undefined;
+    if (choice === 'skip') return { turn: live.dropTimer(), note: 'skipped: it passed while nothing ran' };
+    const at = Number(choice);
+    if (!(at > this.#clock.now())) {
+      throw new InvalidArgumentError(
+        `The flow '${flow.type}' says 'overdue' with ${String(choice)}. It must be 'fire', 'skip', or an instant that is still to come.`,
+        { address },
+      );
+    }
+    return { turn: live.postpone(at), note: `postponed to ${new Date(at).toISOString()}: it passed while nothing ran` };
   }
 
   async #load(cell: Cell): Promise<void> {
@@ -561,6 +599,45 @@ export class Engine {
       }
     }
     cell.row = rest;
+  }
+
+  /**
+   * The actor that a row holds, for looking at; nothing of it is started.
+   * @throws {SnapshotIncompatibleError | UnknownFlowError}
+   */
+  examine(row: ActorRow): LiveActor {
+    const address = { participantId: row.participant_id, flowType: row.flow_type };
+    const flow = this.#flow(address);
+    const host = { address, processes: new Processes(() => {}), post: () => {}, log: () => {}, actionFailed: () => {} };
+    return LiveActor.restore(flow.logic, migrateState(flow, row), host);
+  }
+
+  /** Puts an actor aside, whose row is not to be trusted. */
+  async putAside(row: ActorRow, reason: string): Promise<void> {
+    const cell = this.#cell({ participantId: row.participant_id, flowType: row.flow_type });
+    await this.#quarantine(cell, row, new Error(reason));
+    this.#alarms.set(cell.address, undefined, cell.key);
+  }
+
+  /** Lets the row's columns say what its snapshot says. */
+  async realign(row: ActorRow, columns: Partial<Pick<ActorRow, 'next_due_at' | 'lease_until'>>): Promise<void> {
+    await this.#rewrite(row, 'perdure.realigned', null, columns);
+    this.#cells.get(formatAddress({ participantId: row.participant_id, flowType: row.flow_type }))?.forget();
+  }
+
+  /**
+   * Puts a deadline into an actor, in a turn of its own; false: it has it already, or is not in the state.
+   * @throws {ActorNotFoundError | ActorQuarantinedError | SnapshotIncompatibleError}
+   */
+  async schedule(
+    address: Address,
+    timer: Pick<StoredTimer, 'id' | 'event' | 'dueAt'>,
+    state: string,
+  ): Promise<boolean> {
+    const { row } = await this.#peek(this.#cell(address));
+    const there = row.current_state === state || row.current_state.startsWith(`${state}.`);
+    if (row.status !== 'active' || !there) return false;
+    return (await this.post(address, { stimulus: { kind: 'schedule', timer } })).handled;
   }
 
   /** What the row says, for looking at. */

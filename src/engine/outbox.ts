@@ -71,6 +71,8 @@ export class Outbox {
   /** Ends the waits between attempts. */
   readonly #waits = new Map<unknown, () => void>();
   #stopped = false;
+  /** Until what a former process left is known, nothing goes out: the older messages to a person go first. */
+  #held = true;
   #waiting = 0;
 
   constructor(options: OutboxOptions) {
@@ -84,6 +86,7 @@ export class Outbox {
 
   /** Takes up what a former process left unsent. */
   recover(rows: OutboxRow[]): void {
+    this.#held = false;
     for (const row of rows) {
       const uncertain = row.status === 'sending' && row.kind === 'message';
       if (uncertain && this.#options.policy(row.flow_type) === 'hold') {
@@ -97,7 +100,8 @@ export class Outbox {
    * saves a write. A crash in between then marks it as maybe sent; where that matters, the policy `hold` is exact.
    */
   statusOf(recipient: string, flowType: string | null): 'pending' | 'sending' {
-    const atOnce = this.#options.transport && !this.#stopped && !this.#queues.has(`message:${recipient}`);
+    const atOnce =
+      this.#options.transport && !this.#stopped && !this.#held && !this.#queues.has(`message:${recipient}`);
     return atOnce && this.#options.policy(flowType) === 'resend' ? 'sending' : 'pending';
   }
 
@@ -137,7 +141,7 @@ export class Outbox {
   }
 
   #enqueue(pending: Pending): void {
-    if (this.#stopped || (pending.row.kind === 'message' && !this.#options.transport)) return;
+    if (this.#stopped || this.#held || (pending.row.kind === 'message' && !this.#options.transport)) return;
     const { recipient, kind } = pending.row;
     const key = `${kind}:${recipient}`;
     const queue = this.#queues.get(key);

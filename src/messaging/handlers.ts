@@ -12,6 +12,15 @@ export interface Handler {
   expiresAt: number;
 }
 
+export interface Binding {
+  phoneNumber: string;
+  flowType: string;
+  participantId: string;
+  handlerType: string;
+  /** In ms. */
+  ttl: number;
+}
+
 export class Handlers {
   readonly #store: Store;
   readonly #ttl: (flowType: string) => number;
@@ -38,6 +47,27 @@ export class Handlers {
     }));
     if (handlers.length > 0) this.#cache.set(address, handlers);
     return handlers;
+  }
+
+  /** Binds an address for `ttl` ms from now; false: another participant of the flow has it. */
+  async bind({ phoneNumber, flowType, participantId, handlerType, ttl }: Binding, now: number): Promise<boolean> {
+    const others = await this.#read(phoneNumber);
+    const other = others.find((handler) => handler.flowType === flowType && handler.participantId !== participantId);
+    if (other && other.expiresAt > now) return false;
+    await this.#store
+      .knex('response_handlers')
+      .insert({
+        phone_number: phoneNumber,
+        flow_type: flowType,
+        participant_id: participantId,
+        handler_type: handlerType,
+        bound_at: now,
+        expires_at: now + ttl,
+      })
+      .onConflict(['phone_number', 'flow_type'])
+      .merge();
+    this.forget(phoneNumber);
+    return true;
   }
 
   /** An actor of this address has made a turn. */

@@ -4,7 +4,7 @@ import { type Duration, milliseconds } from '../duration.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import { Connection, storeError } from './connection.ts';
 import { lockDatabase } from './lock.ts';
-import { migrate } from './migrate.ts';
+import { assertMigrated, migrate } from './migrate.ts';
 
 /** `'sqlite:FILE'`, `':memory:'`, or a Knex instance on the `sqlite3` driver. */
 export type DatabaseOption = string | Knex;
@@ -53,7 +53,31 @@ export async function openDatabase(
   return { knex, close };
 }
 
-function configuration(option: string, pragmas: string[]): Knex.Config {
+/**
+ * Opens a database that another process may run on, and changes nothing in it.
+ * @throws {InvalidArgumentError} it is no database of Perdure's, or has not seen this version
+ * @throws {StoreError} it cannot be read
+ */
+export async function openDatabaseForReading(option: DatabaseOption, sqlite: SqliteOptions): Promise<OpenDatabase> {
+  const given = typeof option !== 'string';
+  const [patience] = pragmaStatements(sqlite);
+  const knex = given
+    ? option
+    : createKnex(configuration(option, [patience!, 'PRAGMA query_only = ON'], 'OPEN_READONLY'));
+  assertSqlite(knex);
+  const close = async () => {
+    if (!given) await knex.destroy();
+  };
+  try {
+    await assertMigrated(knex);
+  } catch (error) {
+    await close();
+    throw (error as { code?: string }).code?.startsWith('SQLITE_') ? storeError(error) : error;
+  }
+  return { knex, close };
+}
+
+function configuration(option: string, pragmas: string[], ...flags: string[]): Knex.Config {
   const filename = option === ':memory:' ? option : /^sqlite:(.+)$/.exec(option)?.[1];
   if (!filename) {
     throw new InvalidArgumentError(
@@ -62,7 +86,7 @@ function configuration(option: string, pragmas: string[]): Knex.Config {
   }
   return {
     client: 'sqlite3',
-    connection: { filename },
+    connection: { filename, ...(flags.length > 0 && { flags }) },
     useNullAsDefault: true,
     pool: {
       min: 1,

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import * as initial from '../../migrations/20261123_initial.ts';
 import * as operations from '../../migrations/20261124_operations.ts';
-import { NewerDatabaseError } from '../errors.ts';
+import { InvalidArgumentError, NewerDatabaseError } from '../errors.ts';
 
 const MIGRATIONS: Record<string, Knex.Migration> = {
   '20261123_initial': initial,
@@ -22,16 +22,34 @@ const TABLE = 'perdure_migrations';
  * @throws {NewerDatabaseError} the database has migrations that this version does not know
  */
 export async function migrate(knex: Knex): Promise<void> {
-  if (await knex.schema.hasTable(TABLE)) {
-    const applied: string[] = await knex(TABLE).pluck('name');
-    const unknown = applied.filter((name) => !(name in MIGRATIONS));
-    if (unknown.length > 0) {
-      throw new NewerDatabaseError(
-        `The database was written by a newer Perdure (it has the migration ${unknown.join(', ')}). Update perdure; nothing was changed.`,
-      );
-    }
+  if (await applied(knex)) {
     // This process holds the file's lock, so a migration lock in the table is left over from a process that died.
     await knex.migrate.forceFreeMigrationsLock({ tableName: TABLE, migrationSource: source });
   }
   await knex.migrate.latest({ tableName: TABLE, migrationSource: source });
+}
+
+/**
+ * For those who only read.
+ * @throws {InvalidArgumentError} the schema is not up to date
+ * @throws {NewerDatabaseError} the database has migrations that this version does not know
+ */
+export async function assertMigrated(knex: Knex): Promise<void> {
+  const names = await applied(knex);
+  if (!names) throw new InvalidArgumentError("The file is no database of Perdure's. Nothing was changed.");
+  if (names.length === Object.keys(MIGRATIONS).length) return;
+  throw new InvalidArgumentError(
+    'The database was written by an older Perdure. Start this version on it once, which brings its tables up to date.',
+  );
+}
+
+/** The migrations that the database has; `undefined` where it is none of ours. */
+async function applied(knex: Knex): Promise<string[] | undefined> {
+  if (!(await knex.schema.hasTable(TABLE))) return undefined;
+  const names: string[] = await knex(TABLE).pluck('name');
+  const unknown = names.filter((name) => !(name in MIGRATIONS));
+  if (unknown.length === 0) return names;
+  throw new NewerDatabaseError(
+    `The database was written by a newer Perdure (it has the migration ${unknown.join(', ')}). Update perdure; nothing was changed.`,
+  );
 }

@@ -12,6 +12,8 @@ import { type ActorHandle, createRuntime, type Runtime, type RuntimeOptions, typ
 export interface TestRuntimeOptions extends Omit<RuntimeOptions, 'database' | 'clock' | 'timeScale'> {
   /** Default: a database in memory of its own. */
   database?: RuntimeOptions['database'];
+  /** Told of each new runtime before it starts, e.g. to register what it recovers. */
+  prepare?: (runtime: Runtime) => void;
   /** Where the clock starts, in ms since the epoch. Default: 2026-01-01T00:00:00Z. */
   start?: number;
 }
@@ -139,6 +141,7 @@ export class TestRuntime {
       database: this.#database,
       clock: this.clock,
     });
+    this.#options.prepare?.(runtime);
     await runtime.start();
     this.#runtime = runtime;
   }

@@ -1,0 +1,281 @@
+/**
+ * The recovery of a flow's actors. What an actor needs in order to go on is in its row, so that there is little to do but to
+ * look: `lazy` looks at the deadlines that cannot be meant, `verify` at every row, by restoring it.
+ */
+import type { LiveActor } from '../actor/live-actor.ts';
+import { ActorNotFoundError, type Address } from '../errors.ts';
+import type { AnyFlow } from '../flow.ts';
+import type { ActorRow } from '../store/rows.ts';
+import type { ParticipantRecoverable, Recoverable } from './recoverable.ts';
+import type { RecoveryRegistry } from './registry.ts';
+
+/** Rows that are read at once: of the size of a snapshot each, so that memory stays small. */
+const PAGE = 500;
+/** No deadline of ours is older than this: where one is, an instant was lost on the way into the database. */
+const EARLIEST = Date.UTC(2000, 0, 1);
+/** A deadline further away than this, in ms, is hardly meant. */
+const CENTURY = 100 * 365.25 * 86_400_000;
+
+export interface FlowRecoveryOptions {
+  /** Names it in the report. Default: the flow's type. */
+  name?: string;
+  /** What the flow itself asks of a restored actor. */
+  check?: (snapshot: any) => string | undefined;
+  /** The table of the flow's participants: id, phone_number, status. Default: none, whoever has a row is one. */
+  participants?: string;
+}
+
+export class FlowRecovery implements ParticipantRecoverable {
+  readonly name: string;
+  readonly flowType: string;
+  readonly #flow: AnyFlow;
+  readonly #options: FlowRecoveryOptions;
+
+  constructor(flow: AnyFlow, options: FlowRecoveryOptions = {}) {
+    this.#flow = flow;
+    this.#options = options;
+    this.flowType = flow.type;
+    this.name = options.name ?? flow.type;
+  }
+
+  async recoverState(registry: RecoveryRegistry): Promise<void> {
+    if (registry.mode === 'lazy') return this.#suspicious(registry);
+    const { report } = registry;
+    const total = report.recovered + report.skipped.quarantined;
+    report.recovered = 0;
+    report.skipped.quarantined = 0;
+    report.handlers.expired = 0;
+    let done = 0;
+    for (let after = 0; ; ) {
+      const rows: ActorRow[] = await this.#rows(registry).where('id', '>', after).orderBy('id').limit(PAGE);
+      await this.#page(rows, registry);
+      done += rows.length;
+      registry.progress(done, total);
+      if (rows.length < PAGE) break;
+      after = rows.at(-1)!.id;
+    }
+    await this.#missing(registry);
+  }
+
+  /** @throws {ActorNotFoundError} it has no row */
+  async recoverParticipant(participantId: string, registry: RecoveryRegistry): Promise<void> {
+    const rows: ActorRow[] = await this.#rows(registry).where({ participant_id: participantId });
+    if (rows.length === 0) throw new ActorNotFoundError({ participantId, flowType: this.flowType });
+    await this.#page(rows, registry);
+  }
+
+  #rows({ store }: RecoveryRegistry) {
+    return store.knex<ActorRow>('flow_states').where({ flow_type: this.flowType });
+  }
+
+  /** By the index of deadlines: those that would fire at once, or never. */
+  async #suspicious(registry: RecoveryRegistry): Promise<void> {
+    const far = registry.clock.now() + CENTURY;
+    const of = () => this.#rows(registry).where({ status: 'active' }).orderBy('next_due_at').limit(PAGE);
+    const early: ActorRow[] = await of().where('next_due_at', '<', EARLIEST);
+    for (const row of early) {
+      registry.report.recovered--;
+      await this.#putAside(registry, row, tooEarly(row.next_due_at!));
+    }
+    const late: ActorRow[] = await of().where('next_due_at', '>', far);
+    for (const row of late) registry.notice({ ...addressOf(row), reason: tooLate(row.next_due_at!), action: KEPT });
+  }
+
+  async #page(rows: ActorRow[], registry: RecoveryRegistry): Promise<void> {
+    const { report } = registry;
+    const enrolled = await this.#enrolled(rows, registry);
+    const handlers = await this.#handlers(rows, registry);
+    for (const row of rows) {
+      if (row.status === 'quarantined') {
+        report.skipped.quarantined++;
+        registry.notice({
+          ...addressOf(row),
+          reason: row.last_error ?? 'It was put aside.',
+          action: 'quarantined before; retry or discard it',
+        });
+        continue;
+      }
+      if (row.status !== 'active') {
+        report.skipped.ended++;
+        continue;
+      }
+      const wrong = enrolled && !enrolled.has(row.participant_id) ? this.#orphaned() : this.#examine(row, registry);
+      if (typeof wrong === 'string') {
+        await this.#putAside(registry, row, wrong);
+        continue;
+      }
+      report.recovered++;
+      await this.#realign(row, wrong, registry);
+      await this.#bind(row, handlers, registry);
+    }
+  }
+
+  /** The actor; or what is wrong with it. */
+  #examine(row: ActorRow, { repairs, clock }: RecoveryRegistry): LiveActor | string {
+    let live: LiveActor;
+    try {
+      live = repairs.examine(row);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    const { context } = live.snapshot;
+    if ('value' in live.snapshot && (typeof context !== 'object' || context === null || Array.isArray(context)))
+      return `Its context is ${JSON.stringify(context)}, and not an object.`;
+    const wrong = this.#options.check?.(live.snapshot);
+    if (wrong !== undefined) return wrong;
+    const { nextDueAt } = live;
+    if (nextDueAt !== undefined && nextDueAt < Math.min(EARLIEST, clock.now())) return tooEarly(nextDueAt);
+    return live;
+  }
+
+  /** The columns by which the row is found must say what its snapshot says. */
+  async #realign(row: ActorRow, live: LiveActor, registry: RecoveryRegistry): Promise<void> {
+    const nextDueAt = live.nextDueAt ?? null;
+    const columns = {
+      ...(row.next_due_at !== nextDueAt && { next_due_at: nextDueAt }),
+      ...(row.lease_until === null && live.hasProcesses && { lease_until: registry.clock.now() }),
+    };
+    if (Object.keys(columns).length > 0) {
+      registry.notice({
+        ...addressOf(row),
+        reason: `Its row says another ${Object.keys(columns).join(' and ')} than its snapshot.`,
+        action: doing(registry, 'mended'),
+      });
+      if (!registry.dryRun) await registry.repairs.realign(row, columns);
+    }
+    if (nextDueAt !== null && nextDueAt > registry.clock.now() + CENTURY)
+      registry.notice({ ...addressOf(row), reason: tooLate(nextDueAt), action: KEPT });
+  }
+
+  async #bind(row: ActorRow, handlers: Map<string, HandlerFound>, registry: RecoveryRegistry): Promise<void> {
+    const { address: phoneNumber, participant_id: participantId } = row;
+    if (phoneNumber === null) return;
+    const handler = handlers.get(phoneNumber);
+    const ttl = this.#flow.handlerTtl;
+    if (!handler) {
+      const info = { phoneNumber, participantId, flowType: this.flowType, handlerType: this.#flow.handlerType, ttl };
+      await registry.recoverResponseHandler(info);
+      registry.notice({
+        ...addressOf(row),
+        reason: `Its phone number ${phoneNumber} was not bound.`,
+        action: doing(registry, 'bound'),
+      });
+    } else if (handler.participant_id !== participantId) {
+      registry.failed({
+        ...addressOf(row),
+        reason: `Its phone number ${phoneNumber} belongs to ${handler.participant_id} as well, who gets the messages from there.`,
+        action: 'left as it is; withdraw or delete one of the two',
+      });
+    } else if (Math.max(handler.expires_at, Date.parse(row.updated_at) + ttl) <= registry.clock.now()) {
+      registry.report.handlers.expired++;
+      registry.notice({
+        ...addressOf(row),
+        reason: `The binding of its phone number ${phoneNumber} expired: it said nothing for longer than the flow's handlerTtl.`,
+        action: 'left as it is; its next turn binds it again',
+      });
+    }
+  }
+
+  async #putAside(registry: RecoveryRegistry, row: ActorRow, reason: string): Promise<void> {
+    registry.failed({ ...addressOf(row), reason, action: doing(registry, 'quarantined') });
+    if (!registry.dryRun) await registry.repairs.putAside(row, reason);
+  }
+
+  #orphaned(): string {
+    return `It has a row in flow_states and none in ${this.#options.participants}.`;
+  }
+
+  async #enrolled(rows: ActorRow[], { store }: RecoveryRegistry): Promise<Set<string> | undefined> {
+    const { participants } = this.#options;
+    if (participants === undefined) return undefined;
+    const ids = rows.map((row) => row.participant_id);
+    return new Set(await store.knex(participants).whereIn('id', ids).pluck('id'));
+  }
+
+  async #handlers(rows: ActorRow[], { store }: RecoveryRegistry): Promise<Map<string, HandlerFound>> {
+    const numbers = rows.flatMap(({ address }) => address ?? []);
+    const found: HandlerFound[] = await store
+      .knex('response_handlers')
+      .where({ flow_type: this.flowType })
+      .whereIn('phone_number', numbers)
+      .select('phone_number', 'participant_id', 'expires_at');
+    return new Map(found.map((handler) => [handler.phone_number, handler]));
+  }
+
+  /** Participants without an actor. */
+  async #missing(registry: RecoveryRegistry): Promise<void> {
+    const { participants } = this.#options;
+    if (participants === undefined) return;
+    const { knex } = registry.store;
+    for (let after = ''; ; ) {
+      const ids: string[] = await knex(`${participants} as p`)
+        .whereIn('p.status', ['active', 'paused'])
+        .where('p.id', '>', after)
+        .whereNotExists(
+          knex('flow_states as f')
+            .whereRaw('f.participant_id = p.id')
+            .where('f.flow_type', this.flowType)
+            .select('f.id'),
+        )
+        .orderBy('p.id')
+        .limit(PAGE)
+        .pluck('p.id');
+      for (const participantId of ids) {
+        registry.failed({
+          flowType: this.flowType,
+          participantId,
+          reason: `It has a row in ${participants} and, of the flow '${this.flowType}', none in flow_states.`,
+          action: 'left as it is; delete it and enrol the person anew',
+        });
+      }
+      if (ids.length < PAGE) return;
+      after = ids.at(-1)!;
+    }
+  }
+}
+
+/** Rows of a flow that nobody has registered. They stay as they are until somebody does. */
+export class StrangerRecovery implements Recoverable, Pick<ParticipantRecoverable, 'flowType'> {
+  readonly name: string;
+  readonly flowType: string;
+
+  constructor(flowType: string) {
+    this.flowType = flowType;
+    this.name = `unknown flow '${flowType}'`;
+  }
+
+  async recoverState(registry: RecoveryRegistry): Promise<void> {
+    const { report, store } = registry;
+    report.recovered = 0;
+    const reason = `There is no flow '${this.flowType}'.`;
+    const action = 'left as it is; give the flow to createRuntime({ flows })';
+    const rows = () => store.knex('flow_states').where({ flow_type: this.flowType });
+    for (let after = ''; ; ) {
+      const ids: string[] = await rows()
+        .where('participant_id', '>', after)
+        .orderBy('participant_id')
+        .limit(PAGE)
+        .pluck('participant_id');
+      for (const participantId of ids) registry.failed({ flowType: this.flowType, participantId, reason, action });
+      if (ids.length < PAGE) return;
+      after = ids.at(-1)!;
+    }
+  }
+}
+
+type HandlerFound = { phone_number: string; participant_id: string; expires_at: number };
+
+const KEPT = 'left as it is; cancel the deadline if it is not meant';
+
+const doing = ({ dryRun }: RecoveryRegistry, what: string) => (dryRun ? `would be ${what}` : what);
+
+const tooEarly = (dueAt: number) =>
+  `Its deadline is ${instant(dueAt)}: an instant was lost on the way into the database, and it would fire at once.`;
+const tooLate = (dueAt: number) => `Its deadline is ${instant(dueAt)}, more than a hundred years away.`;
+
+const instant = (at: number) => (Math.abs(at) <= 8.64e15 ? new Date(at).toISOString() : String(at));
+
+const addressOf = ({ participant_id, flow_type }: ActorRow): Address => ({
+  participantId: participant_id,
+  flowType: flow_type,
+});

@@ -1,0 +1,12 @@
+export { FlowRecovery, type FlowRecoveryOptions } from './flow-recovery.ts';
+export { type RecoverOptions, RecoveryManager } from './manager.ts';
+export type {
+  HandlerRecovery,
+  ParticipantRecoverable,
+  Recoverable,
+  ResponseHandlerRecoveryInfo,
+  TimerRecovery,
+  TimerRecoveryInfo,
+} from './recoverable.ts';
+export { type RecoveryMode, RecoveryRegistry } from './registry.ts';
+export { type ComponentReport, type Finding, formatReport, type RecoveryReport } from './report.ts';

@@ -1,0 +1,277 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { assign, emit, setup } from 'xstate';
+import { defineFlow, type Overdue, type Recoverable, type RecoveryRegistry, type Runtime } from '../../src/index.ts';
+import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
+
+const MINUTE = 60_000;
+
+const flowWith = (overdue?: Overdue, type = 'visit') =>
+  defineFlow({
+    type,
+    version: 1,
+    ...(overdue && { overdue }),
+    logic: setup({
+      types: {
+        context: {} as { reminded: number },
+        events: {} as { type: 'come' } | { type: 'remind' },
+        emitted: {} as { type: 'message'; text: string },
+      },
+    }).createMachine({
+      context: { reminded: 0 },
+      initial: 'waiting',
+      states: {
+        waiting: {
+          after: { 3600000: { target: 'late', actions: emit({ type: 'message', text: 'Where are you?' }) } },
+          on: {
+            come: 'there',
+            remind: { actions: assign({ reminded: ({ context }) => context.reminded + 1 }) },
+          },
+        },
+        late: {},
+        there: {},
+      },
+    }),
+  });
+
+let test: TestRuntime;
+afterEach(() => test.stop());
+
+const component = (name: string, recoverState: Recoverable['recoverState']): Recoverable => ({ name, recoverState });
+
+describe('recovery', () => {
+  it('runs every component before anything else may happen, and goes on where one fails', async () => {
+    const order: string[] = [];
+    const flow = flowWith();
+    let refused: unknown;
+    test = await createTestRuntime({
+      flows: [flow],
+      prepare: (runtime: Runtime) => {
+        runtime.recovery.registerRecoverable(
+          component('first', async ({ report }) => {
+            order.push('first');
+            report.recovered = 3;
+            refused = await runtime.spawn(flow, 'p_1').catch((error) => error);
+          }),
+        );
+        runtime.recovery.registerRecoverable(
+          component('second', async () => {
+            order.push('second');
+            throw new Error('no connection');
+          }),
+        );
+        runtime.recovery.registerRecoverable(component('third', async () => void order.push('third')));
+      },
+    });
+    expect(order).toEqual(['first', 'second', 'third']);
+    expect(refused).toMatchObject({ code: 'NOT_RUNNING' });
+    const report = test.runtime.recovery.report!;
+    expect(report.ok).toBe(false);
+    expect(report.components.map(({ name, recovered, error }) => [name, recovered, error])).toEqual([
+      ['first', 3, undefined],
+      ['second', 0, 'no connection'],
+      ['third', 0, undefined],
+      ['visit', 0, undefined],
+    ]);
+    expect(test.runtime.health().status).toBe('running');
+  });
+
+  it('counts, by flow, what there is to take up', async () => {
+    test = await createTestRuntime({ flows: [flowWith(), flowWith(undefined, 'other')] });
+    for (let i = 0; i < 5; i++) await test.spawn(flowWith(), `p_${i}`, { phoneNumber: `+1555200000${i}` });
+    await test.advance('30m');
+    for (let i = 5; i < 7; i++) await test.spawn(flowWith(), `p_${i}`);
+    await test.actor(flowWith(), 'p_0').send({ type: 'come' });
+    await test.crash();
+    test.clock.moveTo(test.clock.now() + 31 * MINUTE);
+    await test.restart();
+    expect(test.runtime.recovery.report?.components).toMatchObject([
+      {
+        name: 'visit',
+        recovered: 7,
+        deadlines: { overdue: 4, armed: 0, beyond: 2 },
+        handlers: { bound: 5, expired: 0 },
+      },
+      { name: 'other', recovered: 0, deadlines: { overdue: 0, armed: 0, beyond: 0 } },
+    ]);
+    await test.settle();
+    expect(test.delivered).toHaveLength(4);
+  });
+
+  it('puts a deadline back, once, into an actor that has not left the state', async () => {
+    const flow = flowWith();
+    let recover: (registry: RecoveryRegistry) => Promise<void> = async () => {};
+    test = await createTestRuntime({
+      flows: [flow],
+      prepare: (runtime: Runtime) => runtime.recovery.registerRecoverable(component('reminders', (it) => recover(it))),
+    });
+    await test.spawn(flow, 'p_1');
+    await test.spawn(flow, 'p_2');
+    await test.actor(flow, 'p_2').send({ type: 'come' });
+    const dueAt = test.clock.now() + 10 * MINUTE;
+    const answers: boolean[] = [];
+    recover = async (registry) => {
+      for (const participantId of ['p_1', 'p_1', 'p_2'])
+        answers.push(
+          await registry.recoverTimer({
+            participantId,
+            flowType: flow.type,
+            stateType: 'waiting',
+            event: { type: 'remind' },
+            dueAt,
+          }),
+        );
+    };
+    for (let i = 0; i < 2; i++) {
+      await test.crash();
+      await test.restart();
+    }
+    expect(answers).toEqual([true, false, false, false, false, false]);
+    await test.advance('20m');
+    expect((await test.actor(flow, 'p_1').getSnapshot()).context.reminded).toBe(1);
+    expect((await test.actor(flow, 'p_2').getSnapshot()).context.reminded).toBe(0);
+    await test.advance('1h');
+    expect((await test.actor(flow, 'p_1').getSnapshot()).value).toBe('late');
+  });
+
+  it('binds a phone number, unless another participant of the flow has it', async () => {
+    const flow = flowWith();
+    let recover: (registry: RecoveryRegistry) => Promise<void> = async () => {};
+    test = await createTestRuntime({
+      flows: [flow],
+      prepare: (runtime: Runtime) => runtime.recovery.registerRecoverable(component('numbers', (it) => recover(it))),
+    });
+    await test.spawn(flow, 'p_1', { phoneNumber: '+15552000001' });
+    await test.spawn(flow, 'p_2');
+    const answers: boolean[] = [];
+    recover = async (registry) => {
+      for (const phoneNumber of ['+15552000001', '+15552000002'])
+        answers.push(
+          await registry.recoverResponseHandler({
+            phoneNumber,
+            participantId: 'p_2',
+            flowType: flow.type,
+            handlerType: flow.handlerType,
+            ttl: MINUTE,
+          }),
+        );
+    };
+    await test.crash();
+    await test.restart();
+    expect(answers).toEqual([false, true]);
+    const { address } = await test.receive({ channel: 'sms', id: '1', from: '+15552000002', text: 'hello' });
+    expect(address).toEqual({ flowType: flow.type, participantId: 'p_2' });
+  });
+
+  it('refuses a second component of the same name or for the same flow', async () => {
+    test = await createTestRuntime({ flows: [flowWith()] });
+    const { recovery } = test.runtime;
+    const of = (name: string, flowType: string) => ({ ...component(name, async () => {}), flowType });
+    expect(() => recovery.registerRecoverable(component('visit', async () => {}))).toThrow(/needs a name/);
+    expect(() => recovery.registerRecoverable(of('visits', 'visit'))).toThrow(/each flow one recovery/);
+  });
+
+  it('tells how far it has come, and what became of each component', async () => {
+    const heard: string[] = [];
+    test = await createTestRuntime({
+      flows: [flowWith()],
+      prepare: (runtime: Runtime) =>
+        void runtime.on('recovered', ({ component, summary }) => heard.push(`${component}: ${summary}`)),
+    });
+    expect(heard).toHaveLength(1);
+    expect(heard[0]).toMatch(/^visit: 0 recovered, 0\.\d\d s$/);
+  });
+});
+
+describe('deadlines that passed while nothing ran', () => {
+  const outage = async (overdue: Overdue | undefined, ms: number) => {
+    const flow = flowWith(overdue);
+    test = await createTestRuntime({ flows: [flow] });
+    const actor = await test.spawn(flow, 'p_1');
+    await test.crash();
+    test.clock.moveTo(test.clock.now() + ms);
+    await test.restart();
+    await test.settle();
+    return test.actor(flow, actor.address.participantId);
+  };
+
+  it('fire late, once', async () => {
+    const actor = await outage(undefined, 8 * 60 * MINUTE);
+    expect((await actor.getSnapshot()).value).toBe('late');
+    expect(test.delivered).toHaveLength(1);
+  });
+
+  it('are dropped where the flow says so, with a line in the journal', async () => {
+    const actor = await outage('skip', 8 * 60 * MINUTE);
+    expect((await actor.getSnapshot()).value).toBe('waiting');
+    expect(await actor.timers()).toEqual([]);
+    expect((await test.journal('p_1')).at(-1)?.note).toContain('skipped');
+    await actor.send({ type: 'come' });
+    expect((await actor.getSnapshot()).value).toBe('there');
+  });
+
+  it('are moved to the instant that the flow chooses', async () => {
+    const later = Date.UTC(2026, 0, 1, 10);
+    const actor = await outage(
+      ({ event, dueAt }, { participantId }) => {
+        expect([event.type, dueAt, participantId]).toEqual([
+          expect.stringContaining('3600000'),
+          Date.UTC(2026, 0, 1, 1),
+          'p_1',
+        ]);
+        return new Date(later);
+      },
+      8 * 60 * MINUTE,
+    );
+    expect((await actor.timers()).map(({ dueAt }) => dueAt)).toEqual([later]);
+    await test.advanceTo(later - 1);
+    expect((await actor.getSnapshot()).value).toBe('waiting');
+    await test.advanceTo(later);
+    expect((await actor.getSnapshot()).value).toBe('late');
+  });
+
+  it('are not asked about where they fire on time', async () => {
+    const actor = await outage('skip', 59 * MINUTE);
+    await test.advance('1m');
+    expect((await actor.getSnapshot()).value).toBe('late');
+  });
+
+  it('an answer that cannot be is a failure of the actor, and of no other one', async () => {
+    const flow = flowWith(() => Number.NaN);
+    test = await createTestRuntime({ flows: [flow, flowWith(undefined, 'other')] });
+    await test.spawn(flow, 'p_1');
+    await test.spawn(flowWith(undefined, 'other'), 'p_2');
+    await test.crash();
+    test.clock.moveTo(test.clock.now() + 120 * MINUTE);
+    await test.restart();
+    await test.advance('5m');
+    expect(await test.actor(flow, 'p_1').describe()).toMatchObject({
+      status: 'quarantined',
+      lastError: expect.stringContaining("It must be 'fire', 'skip', or an instant that is still to come"),
+    });
+    expect((await test.actor(flowWith(undefined, 'other'), 'p_2').getSnapshot()).value).toBe('late');
+  });
+
+  it('of a night come in order and no faster than they may', async () => {
+    const flow = flowWith();
+    test = await createTestRuntime({ flows: [flow], recovery: { rate: 10, jitter: 0 } });
+    for (let i = 0; i < 40; i++) {
+      await test.spawn(flow, `p_${i}`);
+      await test.advance('1s');
+    }
+    await test.crash();
+    test.clock.moveTo(test.clock.now() + 480 * MINUTE);
+    await test.restart();
+    await test.advance('1s');
+    expect(test.delivered.length).toBeGreaterThan(8);
+    expect(test.delivered.length).toBeLessThan(13);
+    await test.advance('4s');
+    expect(test.delivered.map(({ participantId }) => participantId)).toEqual(
+      Array.from({ length: 40 }, (_, i) => `p_${i}`),
+    );
+  });
+
+  it.each([{ rate: 0 }, { rate: Number.NaN }, { jitter: 2 }])('refuses %j', async (recovery) => {
+    test ??= await createTestRuntime({ flows: [flowWith()] });
+    await expect(createTestRuntime({ flows: [flowWith()], recovery })).rejects.toThrow(/must be a number/);
+  });
+});
