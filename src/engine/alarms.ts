@@ -9,7 +9,7 @@
 import TinyQueue from 'tinyqueue';
 import type { Clock } from '../clock.ts';
 import { type Address, formatAddress } from '../errors.ts';
-import type { DueRow } from '../store/rows.ts';
+import type { DueCursor, DueRow } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { Backlog, type Pace } from './backlog.ts';
 
@@ -204,7 +204,7 @@ export class Alarms {
     // Deadlines that turns set meanwhile are told by `set`, so that the horizon may move first.
     this.#horizon = horizon;
     this.#beyond = Number.POSITIVE_INFINITY;
-    let after: Pick<DueRow, 'next_due_at' | 'id'> = { next_due_at: this.#since - 1, id: Number.MAX_SAFE_INTEGER };
+    let after = behind(this.#since - 1);
     for (;;) {
       const rows = await this.#store.due(horizon, after, PAGE);
       for (const row of rows) this.#found(addressOf(row), row.next_due_at);
@@ -212,11 +212,17 @@ export class Alarms {
       if (!last || rows.length < PAGE || this.#stopped) break;
       after = last;
     }
-    const beyond = { next_due_at: horizon, id: Number.MAX_SAFE_INTEGER };
-    const [next] = await this.#store.due(Number.MAX_SAFE_INTEGER, beyond, 1);
+    const [next] = await this.#store.due(Number.MAX_SAFE_INTEGER, behind(horizon), 1);
     if (next) this.#lookBefore(next.next_due_at);
   }
 }
+
+/** After all deadlines of an instant. */
+const behind = (instant: number): DueCursor => ({
+  next_due_at: instant,
+  flow_type: '\u{10ffff}',
+  id: Number.MAX_SAFE_INTEGER,
+});
 
 const addressOf = ({ participant_id, flow_type }: DueRow): Address => ({
   participantId: participant_id,

@@ -47,7 +47,10 @@ export class FlowRecovery implements ParticipantRecoverable {
     report.handlers.expired = 0;
     let done = 0;
     for (let after = 0; ; ) {
-      const rows: ActorRow[] = await this.#rows(registry).where('id', '>', after).orderBy('id').limit(PAGE);
+      const rows = await registry.store.scan<ActorRow>(
+        'SELECT * FROM flow_states WHERE id > ? AND flow_type = ? ORDER BY id LIMIT ?',
+        [after, this.flowType, PAGE],
+      );
       await this.#page(rows, registry);
       done += rows.length;
       registry.progress(done, total);
@@ -188,17 +191,18 @@ export class FlowRecovery implements ParticipantRecoverable {
   async #enrolled(rows: ActorRow[], { store }: RecoveryRegistry): Promise<Set<string> | undefined> {
     const { participants } = this.#options;
     if (participants === undefined) return undefined;
-    const ids = rows.map((row) => row.participant_id);
-    return new Set(await store.knex(participants).whereIn('id', ids).pluck('id'));
+    const ids = JSON.stringify(rows.map((row) => row.participant_id));
+    const text = `SELECT p.id FROM json_each(?) AS key JOIN ${participants} AS p ON p.id = key.value`;
+    return new Set((await store.scan<{ id: string }>(text, [ids])).map(({ id }) => id));
   }
 
   async #handlers(rows: ActorRow[], { store }: RecoveryRegistry): Promise<Map<string, HandlerFound>> {
-    const numbers = rows.flatMap(({ address }) => address ?? []);
-    const found: HandlerFound[] = await store
-      .knex('response_handlers')
-      .where({ flow_type: this.flowType })
-      .whereIn('phone_number', numbers)
-      .select('phone_number', 'participant_id', 'expires_at');
+    const numbers = JSON.stringify(rows.flatMap(({ address }) => address ?? []));
+    const found = await store.scan<HandlerFound>(
+      `SELECT phone_number, participant_id, expires_at FROM json_each(?)
+       JOIN response_handlers ON phone_number = value AND flow_type = ?`,
+      [numbers, this.flowType],
+    );
     return new Map(found.map((handler) => [handler.phone_number, handler]));
   }
 

@@ -26,6 +26,9 @@ export interface ActorRow {
 /** An actor that has a deadline. */
 export type DueRow = Pick<ActorRow, 'id' | 'participant_id' | 'flow_type'> & { next_due_at: number };
 
+/** Behind which actor the next page of those with deadlines begins. */
+export type DueCursor = Pick<DueRow, 'next_due_at' | 'flow_type' | 'id'>;
+
 /** An actor that has processes outside of turns. */
 export type LeasedRow = Pick<ActorRow, 'id' | 'participant_id' | 'flow_type'> & { lease_until: number };
 

@@ -175,8 +175,8 @@ export const messagesOf = `${line}
   WHERE o.kind = 'message' ORDER BY 1, 3, 4`;
 
 export const dueActors = `SELECT id, participant_id, flow_type, next_due_at FROM flow_states
-  WHERE next_due_at IS NOT NULL AND next_due_at <= ? AND (next_due_at, id) > (?, ?) AND status = 'active'
-  ORDER BY next_due_at, id LIMIT ?`;
+  WHERE next_due_at IS NOT NULL AND next_due_at <= ? AND (next_due_at, flow_type, id) > (?, ?, ?) AND status = 'active'
+  ORDER BY next_due_at, flow_type, id LIMIT ?`;
 
 export const leasedActors = `SELECT id, participant_id, flow_type, lease_until FROM flow_states
   WHERE lease_until IS NOT NULL AND (lease_until, id) > (?, ?) AND status = 'active'

@@ -13,6 +13,7 @@ import { Connection, storeError } from './connection.ts';
 import type {
   ActorRow,
   Commit,
+  DueCursor,
   DueRow,
   HandlerRow,
   JournalRow,
@@ -79,8 +80,9 @@ export class Store {
   }
 
   /** Up to `limit` active actors whose earliest deadline is at or before `until`, in order of deadline. */
-  due(until: number, after: Pick<DueRow, 'next_due_at' | 'id'> | undefined, limit: number): Promise<DueRow[]> {
-    const bounds = [until, after?.next_due_at ?? Number.MIN_SAFE_INTEGER, after?.id ?? 0, limit];
+  due(until: number, after: DueCursor | undefined, limit: number): Promise<DueRow[]> {
+    const { next_due_at, flow_type, id } = after ?? { next_due_at: Number.MIN_SAFE_INTEGER, flow_type: '', id: 0 };
+    const bounds = [until, next_due_at, flow_type, id, limit];
     return Connection.use(this.knex, (connection) => connection.all<DueRow>(sql.dueActors, bounds));
   }
 
@@ -88,6 +90,19 @@ export class Store {
   leased(after: LeasedRow | undefined, limit: number): Promise<LeasedRow[]> {
     const bounds = [after?.lease_until ?? Number.MIN_SAFE_INTEGER, after?.id ?? 0, limit];
     return Connection.use(this.knex, (connection) => connection.all<LeasedRow>(sql.leasedActors, bounds));
+  }
+
+  /** Reads much, and only once: what it reads does not stay in the connection's cache, of up to 64 MB. */
+  scan<T>(text: string, parameters: unknown[] = []): Promise<T[]> {
+    return Connection.use(this.knex, async (connection) => {
+      const [former] = await connection.all<{ cache_size: number }>('PRAGMA cache_size');
+      await connection.exec('PRAGMA cache_size = -2048');
+      try {
+        return await connection.all<T>(text, parameters);
+      } finally {
+        await connection.exec(`PRAGMA cache_size = ${former!.cache_size}`);
+      }
+    });
   }
 
   /** Messages that are not sent yet, in order. */
