@@ -277,6 +277,7 @@ export class Runtime {
       events,
       random: options.random,
       pace: this.#pace,
+      sweepEvery: milliseconds(options.recovery?.sweepEvery ?? '5m'),
       seed: options.seed ?? (reading ? '' : await seedOf(store)),
       cacheSize: options.cacheSize ?? 10_000,
       journal: options.journal ?? true,

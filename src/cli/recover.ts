@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { InvalidArgumentError } from '../errors.ts';
+import { DatabaseInUseError, InvalidArgumentError } from '../errors.ts';
 import { formatReport } from '../recovery/index.ts';
 import { createService } from './service.ts';
 
@@ -29,7 +29,12 @@ export async function recover({ database, dryRun, lazy, json }: RecoverCommand):
     );
     runtime.on('recovered', () => process.stderr.write('\r\x1b[K'));
   }
-  const report = await runtime.recover({ dryRun, mode: lazy ? 'lazy' : 'verify' });
+  const report = await runtime.recover({ dryRun, mode: lazy ? 'lazy' : 'verify' }).catch((error: unknown) => {
+    if (!(error instanceof DatabaseInUseError)) throw error;
+    throw new InvalidArgumentError(
+      `A server runs on ${database}${error.pid === undefined ? '' : ` (pid ${error.pid})`}. Look with --dry-run, which changes nothing; or stop it first.`,
+    );
+  });
   console.log(json ? JSON.stringify(report, null, 2) : formatReport(report, MOST));
   process.exitCode = report.ok ? 0 : 2;
 }

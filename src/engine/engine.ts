@@ -52,6 +52,8 @@ export interface EngineOptions {
   random: (() => number) | undefined;
   /** How fast overdue deadlines and orphaned invocations are taken up. */
   pace: Pace;
+  /** How often the database is looked at for what a failed step left behind, in ms. */
+  sweepEvery: number;
   /** Seeds `random()` in turns. */
   seed: string;
   /** How many actors stay in memory while idle. */
@@ -66,6 +68,9 @@ export interface EngineOptions {
 const EVICTION_EFFORT = 64;
 /** Between attempts to commit a turn that nobody can repeat, in ms. */
 const COMMIT_RETRY = 1_000;
+/** After a failure the database is swept so many times, so far apart in ms. */
+const SUSPICIOUS = 2;
+const SWEEP_SOON = 5_000;
 
 export class Engine {
   readonly #options: EngineOptions;
@@ -86,6 +91,11 @@ export class Engine {
   /** Of those at work, how many wait for another attempt. */
   #pausing = 0;
   readonly #pauses = new Map<unknown, () => void>();
+  #sweepTimer: unknown;
+  #sweepAt = Number.POSITIVE_INFINITY;
+  #sweeping = false;
+  /** So many more sweeps come soon, since something failed. */
+  #suspicion = 0;
   #state: 'new' | 'running' | 'draining' | 'stopped' = 'new';
   /** It takes commands, but does nothing of itself. */
   #quiet = false;
@@ -142,6 +152,41 @@ export class Engine {
     this.outbox.recover(await this.#store.unsent());
     await this.#alarms.start();
     this.#orphans.start();
+    this.#sweepIn(this.#options.sweepEvery);
+  }
+
+  /** Finds what a failed step left behind: deadlines, invocations, messages of a commit whose outcome was not known. */
+  async #sweep(): Promise<void> {
+    this.#sweeping = true;
+    if (this.#suspicion > 0) this.#suspicion--;
+    try {
+      this.#alarms.sweep();
+      this.#orphans.start();
+      this.outbox.sweep(await this.#store.unsent());
+    } catch (error) {
+      this.#events.emit('fault', { during: 'sweeping', error });
+      this.#suspicion = SUSPICIOUS;
+    } finally {
+      this.#sweeping = false;
+    }
+    this.#sweepIn(this.#suspicion > 0 ? SWEEP_SOON : this.#options.sweepEvery);
+  }
+
+  #sweepIn(ms: number): void {
+    if (this.#state !== 'running' || this.#quiet) return;
+    this.#clock.clearTimeout(this.#sweepTimer);
+    this.#sweepAt = this.#clock.now() + ms;
+    const wake = () => {
+      if (this.#clock.now() >= this.#sweepAt) void this.#sweep();
+      else this.#sweepIn(this.#sweepAt - this.#clock.now()); // of a long wait, the clock may call long before
+    };
+    this.#sweepTimer = this.#clock.setTimeout(wake, ms);
+  }
+
+  /** Something failed, and may have left something behind. */
+  #suspect(): void {
+    this.#suspicion = SUSPICIOUS;
+    if (!this.#sweeping && this.#sweepAt > this.#clock.now() + SWEEP_SOON) this.#sweepIn(SWEEP_SOON);
   }
 
   /** Lets what was begun come to its end; new work is refused. */
@@ -149,10 +194,12 @@ export class Engine {
     this.#state = 'draining';
     this.#alarms.stop();
     this.#orphans.stop();
+    this.#clock.clearTimeout(this.#sweepTimer);
     this.#endPauses();
     for (const cell of this.#cells.values()) cell.processes.stopAll();
     await this.outbox.stop();
-    const resting = () => this.#working === 0 && this.#committer.idle && this.#alarms.idle && this.#orphans.idle;
+    const resting = () =>
+      !this.#sweeping && this.#working === 0 && this.#committer.idle && this.#alarms.idle && this.#orphans.idle;
     while (!resting()) await new Promise(setImmediate);
     this.#state = 'stopped';
   }
@@ -162,6 +209,7 @@ export class Engine {
     this.#state = 'stopped';
     this.#alarms.stop();
     this.#orphans.stop();
+    this.#clock.clearTimeout(this.#sweepTimer);
     this.#endPauses();
     for (const cell of this.#cells.values()) cell.processes.stopAll();
     this.#cells.clear();
@@ -172,6 +220,7 @@ export class Engine {
   /** Nothing is under way but invocations that have not ended. */
   get idle(): boolean {
     return (
+      !this.#sweeping &&
       this.#working === this.#pausing &&
       this.#committer.idle &&
       this.#alarms.idle &&
@@ -710,6 +759,7 @@ export class Engine {
     for (let outcome: Outcome = failed; ; outcome = await this.#committer.add(commit)) {
       if (outcome.result !== 'failed') return outcome;
       this.#events.emit('commitFailed', { turns: 1, error: outcome.error });
+      this.#suspect();
       if (kind === 'event' || kind === 'cancel' || kind === 'stop' || this.#state !== 'running') {
         cell.forget();
         return outcome;

@@ -73,6 +73,8 @@ export class Outbox {
   #stopped = false;
   /** Until what a former process left is known, nothing goes out: the older messages to a person go first. */
   #held = true;
+  /** Rows that were found unsent, and that nobody here knew of. */
+  #unknown = new Set<number>();
   #waiting = 0;
 
   constructor(options: OutboxOptions) {
@@ -93,6 +95,19 @@ export class Outbox {
         void this.#mark(row, { status: 'held', last_error: 'It may have been sent before a crash.' });
       } else this.#enqueue({ row, maybeSent: uncertain || row.attempts > 0 });
     }
+  }
+
+  /**
+   * Takes up messages that a commit left behind whose outcome was not known: those that nobody here knew of the last time
+   * either, since one whose commit is just being told is known by then.
+   * @param rows all that are not sent
+   */
+  sweep(rows: OutboxRow[]): void {
+    const known = new Set<number>();
+    for (const queue of this.#queues.values()) for (const { row } of queue) known.add(row.id);
+    const unknown = rows.filter(({ id, kind }) => !known.has(id) && (kind === 'event' || this.#options.transport));
+    this.recover(unknown.filter(({ id }) => this.#unknown.has(id)));
+    this.#unknown = new Set(unknown.map(({ id }) => id));
   }
 
   /**

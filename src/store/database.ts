@@ -1,4 +1,5 @@
 /** Opens the database that a runtime is given: a SQLite file, memory, or a Knex instance that the application made. */
+import { pathToFileURL } from 'node:url';
 import createKnex, { type Knex } from 'knex';
 import { type Duration, milliseconds } from '../duration.ts';
 import { InvalidArgumentError } from '../errors.ts';
@@ -61,9 +62,7 @@ export async function openDatabase(
 export async function openDatabaseForReading(option: DatabaseOption, sqlite: SqliteOptions): Promise<OpenDatabase> {
   const given = typeof option !== 'string';
   const [patience] = pragmaStatements(sqlite);
-  const knex = given
-    ? option
-    : createKnex(configuration(option, [patience!, 'PRAGMA query_only = ON'], 'OPEN_READONLY'));
+  const knex = given ? option : createKnex(configuration(option, [patience!, 'PRAGMA query_only = ON'], true));
   assertSqlite(knex);
   const close = async () => {
     if (!given) await knex.destroy();
@@ -77,7 +76,7 @@ export async function openDatabaseForReading(option: DatabaseOption, sqlite: Sql
   return { knex, close };
 }
 
-function configuration(option: string, pragmas: string[], ...flags: string[]): Knex.Config {
+function configuration(option: string, pragmas: string[], reading = false): Knex.Config {
   const filename = option === ':memory:' ? option : /^sqlite:(.+)$/.exec(option)?.[1];
   if (!filename) {
     throw new InvalidArgumentError(
@@ -86,7 +85,8 @@ function configuration(option: string, pragmas: string[], ...flags: string[]): K
   }
   return {
     client: 'sqlite3',
-    connection: { filename, ...(flags.length > 0 && { flags }) },
+    // Knex adds flags to those for writing, so that only a URI can take them away.
+    connection: reading ? { filename: `${pathToFileURL(filename).href}?mode=ro`, flags: ['OPEN_URI'] } : { filename },
     useNullAsDefault: true,
     pool: {
       min: 1,

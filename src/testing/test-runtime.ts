@@ -137,6 +137,8 @@ export class TestRuntime {
     const runtime = createRuntime({
       seed: 'test',
       ...this.#options,
+      // Rarely, so that weeks go by quickly.
+      recovery: { sweepEvery: '1d', ...this.#options.recovery },
       transport,
       database: this.#database,
       clock: this.clock,

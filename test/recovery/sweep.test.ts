@@ -1,0 +1,100 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { assign, emit, fromPromise, setup } from 'xstate';
+import { defineFlow } from '../../src/index.ts';
+import { Store } from '../../src/store/store.ts';
+import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
+
+const flow = defineFlow({
+  type: 'order',
+  version: 1,
+  logic: setup({
+    types: {
+      context: {} as { asked: number },
+      events: {} as { type: 'order' } | { type: 'reset' },
+      emitted: {} as { type: 'message'; text: string },
+    },
+    actors: { price: fromPromise(async () => 'a price') },
+  }).createMachine({
+    context: { asked: 0 },
+    initial: 'idle',
+    states: {
+      idle: { on: { order: { target: 'ordered', actions: assign({ asked: ({ context }) => context.asked + 1 }) } } },
+      ordered: {
+        entry: emit({ type: 'message', text: 'Thank you.' }),
+        after: { 60000: 'reminded' },
+        invoke: { src: 'price', onDone: { actions: emit({ type: 'message', text: 'It costs little.' }) } },
+      },
+      reminded: { entry: emit({ type: 'message', text: 'Are you there?' }) },
+    },
+  }),
+});
+
+let test: TestRuntime;
+const { commit } = Store.prototype;
+afterEach(async () => {
+  Store.prototype.commit = commit;
+  await test.stop();
+});
+
+describe('sweep: what a failed step left behind is found without a restart', () => {
+  it('a commit that went through and was told as failed', async () => {
+    test = await createTestRuntime({ flows: [flow] });
+    const actor = await test.spawn(flow, 'p_1', { phoneNumber: '+15552000001' });
+    Store.prototype.commit = async function (group) {
+      await commit.call(this, group);
+      return group.map(() => ({ result: 'failed', error: new Error('the connection is gone') }));
+    };
+    await expect(actor.send({ type: 'order' })).rejects.toThrow('the connection is gone');
+    Store.prototype.commit = commit;
+    await test.settle();
+    expect(test.delivered).toEqual([]);
+
+    await test.advance('20s');
+    expect(test.delivered.map(({ text, maybeSent }) => [text, maybeSent])).toEqual([
+      ['It costs little.', false],
+      ['Thank you.', true],
+    ]);
+    await test.advance('1m');
+    expect((await actor.getSnapshot()).value).toBe('reminded');
+    expect((await actor.getSnapshot()).context.asked).toBe(1);
+    expect(test.delivered.map(({ text }) => text)).toContain('Are you there?');
+    expect(test.delivered).toHaveLength(3);
+  });
+
+  it('sends nothing twice, whatever waits for another attempt', async () => {
+    let refusals = 3;
+    const sent: string[] = [];
+    test = await createTestRuntime({
+      flows: [flow],
+      recovery: { sweepEvery: '1s' },
+      transport: {
+        send({ text }) {
+          if (refusals-- > 0) throw new Error('busy');
+          sent.push(text);
+        },
+      },
+    });
+    const actor = await test.spawn(flow, 'p_1', { phoneNumber: '+15552000001' });
+    await actor.send({ type: 'order' });
+    await test.advance('40s');
+    expect(sent).toEqual(['Thank you.', 'It costs little.']);
+  });
+
+  it('goes on sweeping while the database cannot be read', async () => {
+    const faults: string[] = [];
+    const { unsent } = Store.prototype;
+    test = await createTestRuntime({ flows: [flow], recovery: { sweepEvery: '1m' } });
+    test.runtime.on('fault', ({ during }) => faults.push(during));
+    Store.prototype.unsent = async () => {
+      throw new Error('no');
+    };
+    try {
+      await test.advance('70s');
+    } finally {
+      Store.prototype.unsent = unsent;
+    }
+    expect(faults).toEqual(['sweeping', 'sweeping', 'sweeping']);
+    await test.advance('1m');
+    expect(faults).toHaveLength(3);
+  });
+});
