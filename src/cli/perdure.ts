@@ -46,7 +46,7 @@ program
     'let time run faster, for a demonstration; a restart goes on at the same pace',
     positive,
   )
-  .option('--wait <duration>', 'wait for another process to let go of the file, e.g. 10s', duration, '0ms')
+  .option('--wait <duration>', 'wait for another process to let go of the file and the port, e.g. 10s', duration, '0ms')
   .option('--system-prompt <file>', "the conversation's system prompt")
   .addOption(
     new Option('--log-level <level>', 'how much to log')

@@ -1,7 +1,9 @@
 import type { AddressInfo } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
-import type { Duration } from '../duration.ts';
+import { type Duration, milliseconds } from '../duration.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import { createHttpService } from '../http/index.ts';
 import { createService } from './service.ts';
@@ -16,24 +18,14 @@ export interface StartOptions {
   logLevel: string;
 }
 
-/** `perdure start`: recovers, then listens; SIGTERM and SIGINT drain and exit 0, a second one exits at once. */
+/** `perdure start`: listens, recovers, and takes traffic; SIGTERM and SIGINT drain and exit 0, a second one exits at once. */
 export async function start(options: StartOptions): Promise<void> {
   const logger = process.stdout.isTTY
     ? pino({ level: options.logLevel }, pretty({ ignore: 'pid,hostname' }))
     : pino({ level: options.logLevel });
   const service = createService({ ...options, logger });
   const { runtime } = service;
-  await runtime.start();
-
   const app = await createHttpService(service);
-  try {
-    await app.listen({ port: options.port, host: options.host });
-  } catch (error) {
-    await runtime.stop();
-    throw listenError(error as Error, options);
-  }
-  const url = urlOf(options.host, (app.server.address() as AddressInfo).port);
-  await runtime.announce(url);
 
   let stopping = false;
   const stop = async (signal: string) => {
@@ -50,7 +42,29 @@ export async function start(options: StartOptions): Promise<void> {
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
 
+  // A port that is taken shows before anything is recovered; while recovery lasts, /health tells of it.
+  await listen(app, options);
+  await runtime.start().catch(async (error) => {
+    await app.close();
+    throw error;
+  });
+  const url = urlOf(options.host, (app.server.address() as AddressInfo).port);
+  await runtime.announce(url);
   console.log(`Perdure is ready at ${url}`);
+}
+
+/** A former process that is about to end holds the port as it holds the file: `--wait` is for both. */
+async function listen(app: FastifyInstance, options: StartOptions): Promise<void> {
+  const until = Date.now() + milliseconds(options.wait);
+  for (;;) {
+    const error = await app.listen({ port: options.port, host: options.host }).then(
+      () => undefined,
+      (error: Error & { code?: string }) => error,
+    );
+    if (!error) return;
+    if (error.code !== 'EADDRINUSE' || Date.now() >= until) throw listenError(error, options);
+    await setTimeout(100);
+  }
 }
 
 function listenError(error: Error & { code?: string }, { host, port }: StartOptions): Error {
