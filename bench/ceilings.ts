@@ -26,7 +26,8 @@ export function hotTurn(seconds: number): number {
 /** The raw driver writes the rows of `group` turns in one transaction: the same tables, statements and settings. */
 export function rawCommits(group: number, actors: number, seconds: number): Promise<Measured> {
   return withDatabase(async (file) => {
-    const { close } = await openDatabase(`sqlite:${file}`, {}, 0);
+    const { migrate, close } = await openDatabase(`sqlite:${file}`, {}, 0);
+    await migrate();
     await close();
     const db = new sqlite3.Database(file);
     const exec = (text: string) =>

@@ -10,6 +10,21 @@ export interface Clock {
   clearTimeout(handle: unknown): void;
 }
 
+/**
+ * Calls `fn` once, when the clock shows `at` or later.
+ * @returns call it to have `fn` not called
+ */
+export function wakeAt(clock: Clock, at: number, fn: () => void): () => void {
+  let handle: unknown;
+  const look = () => {
+    const left = at - clock.now();
+    if (left <= 0) fn();
+    else handle = clock.setTimeout(look, left);
+  };
+  handle = clock.setTimeout(look, at - clock.now());
+  return () => clock.clearTimeout(handle);
+}
+
 /** In real ms. Node's `setTimeout` fires at once beyond 24.8 days, and a wall clock may be adjusted while one waits. */
 const LONGEST_WAIT = 30_000;
 const setRealTimeout = (fn: () => void, ms: number) => setTimeout(fn, Math.min(ms, LONGEST_WAIT));

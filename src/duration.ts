@@ -19,3 +19,27 @@ export function milliseconds(duration: Duration): number {
   }
   return value;
 }
+
+/** Waits that double with every failure. Default: from `'1s'` to `'1m'`. */
+export interface BackoffOptions {
+  initial?: Duration;
+  max?: Duration;
+}
+
+/** In ms. */
+export interface Backoff {
+  initial: number;
+  max: number;
+}
+
+export const backoffOf = ({ initial = '1s', max = '1m' }: BackoffOptions = {}): Backoff => ({
+  initial: milliseconds(initial),
+  max: milliseconds(max),
+});
+
+/**
+ * How long to wait after so many failures, in ms.
+ * @param chance in [0, 1): the wait is between half of the whole and the whole, so that many do not come at once
+ */
+export const backoff = ({ initial, max }: Backoff, failures: number, chance: number): number =>
+  Math.round(Math.min(initial * 2 ** (failures - 1), max) * (0.5 + chance / 2));

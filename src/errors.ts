@@ -158,3 +158,13 @@ export class NotRunningError extends PerdureError {
 export class TimeoutError extends PerdureError {
   readonly code = 'TIMEOUT';
 }
+
+/** An attempt of an invocation took longer than its policy allows. */
+export class InvocationTimeoutError extends PerdureError {
+  readonly code = 'INVOCATION_TIMEOUT';
+}
+
+/** Throw it in an invoked promise where another attempt is no help: the failure goes to `onError` at once. */
+export class NonRetryableError extends Error {
+  override readonly name = 'NonRetryableError';
+}

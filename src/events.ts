@@ -4,7 +4,12 @@
  */
 import type { Address } from './errors.ts';
 
+/** Where a runtime's life stands. */
+export type Life = 'stopped' | 'booting' | 'migrating' | 'recovering' | 'running' | 'draining' | 'failed';
+
 export interface RuntimeEvents {
+  /** The runtime's life or health is another one. `troubles`: what is wrong, by what it is about. */
+  status: { status: Life; health: 'healthy' | 'degraded'; troubles: Readonly<Record<string, string>> };
   /** A turn has committed. `lateness`: for a deadline, how many ms after it. */
   turn: {
     address: Address;
@@ -19,6 +24,15 @@ export interface RuntimeEvents {
   turnFailed: { address: Address; event: string; error: Error };
   /** An event was put aside with its error. */
   deadLetter: { address: Address; event: string; error: Error };
+  /** An attempt of an invocation failed. `after`: ms until the next; `undefined`: it was the last, and goes to `onError`. */
+  invocationFailed: {
+    address: Address;
+    src: string;
+    attempt: number;
+    attempts: number;
+    error: unknown;
+    after: number | undefined;
+  };
   /** A deadline or a result made the logic throw; it is tried again `after` ms. */
   restarting: { address: Address; event: string; error: Error; after: number };
   /** Long recovery goes on. */
@@ -31,6 +45,8 @@ export interface RuntimeEvents {
   quarantined: { address: Address; error: Error; escalated: boolean };
   /** A quarantined actor goes on from its last good state. */
   retried: { address: Address };
+  /** An actor was ended, and all that was kept of it deleted. */
+  removed: { address: Address };
   /** A quarantined actor was ended by an operator. */
   discarded: { address: Address; reason: string | undefined };
   /** A dead letter was applied after all, or given up by an operator. */

@@ -1,4 +1,5 @@
 import type { AnyActorLogic, AnyEventObject, EmittedFrom, EventFromLogic, InputFrom, SnapshotFrom } from 'xstate';
+import { type Attempts, attemptsOf, type InvocationPolicy } from './actor/invocations.ts';
 import type { StoredTimer } from './actor/live-actor.ts';
 import { assertDurable } from './actor/logic.ts';
 import { type Duration, milliseconds } from './duration.ts';
@@ -62,6 +63,8 @@ export interface FlowDefinition<
    * (ms since the epoch, or a Date). Mind that a state whose deadline is dropped may wait for nothing else. Default: `'fire'`.
    */
   overdue?: Overdue;
+  /** How the promises that the logic invokes are attempted, by their name in `setup({ actors })`. Default: once. */
+  invocations?: Readonly<Record<string, InvocationPolicy>>;
   /** What becomes of an actor whose deadline, or a result that it waits for, makes its logic throw. */
   supervision?: Supervision;
 }
@@ -82,9 +85,13 @@ export const eventFor = (
 /** A flow that is known to be durable. */
 export interface Flow<TLogic extends AnyActorLogic = AnyActorLogic>
   extends Required<Pick<FlowDefinition<TLogic>, 'outgoing' | 'handlerType' | 'uncertain' | 'overdue'>>,
-    Omit<FlowDefinition<TLogic>, 'outgoing' | 'handlerType' | 'uncertain' | 'overdue' | 'handlerTtl' | 'supervision'> {
+    Omit<
+      FlowDefinition<TLogic>,
+      'outgoing' | 'handlerType' | 'uncertain' | 'overdue' | 'handlerTtl' | 'invocations' | 'supervision'
+    > {
   /** In ms. */
   handlerTtl: number;
+  invocations: ReadonlyMap<string, Attempts>;
   supervision: Policy;
 }
 
@@ -138,6 +145,7 @@ export function defineFlow<TLogic extends AnyActorLogic, const TReceived extends
     overdue,
     handlerType: definition.handlerType ?? type,
     handlerTtl: milliseconds(handlerTtl),
+    invocations: attemptsOf(definition.invocations, logic, type),
     supervision: policyOf(definition.supervision, type),
   };
 }

@@ -1,9 +1,10 @@
+export type { InvocationPolicy } from './actor/invocations.ts';
 export type { StoredTimer } from './actor/live-actor.ts';
 export { type Clock, SimulatedClock, scaledClock, systemClock } from './clock.ts';
 export type { Duration } from './duration.ts';
 export { type OutgoingMessage, PermanentSendError, type Transport } from './engine/outbox.ts';
 export * from './errors.ts';
-export type { RuntimeEvents } from './events.ts';
+export type { Life, RuntimeEvents } from './events.ts';
 export {
   type AnyFlow,
   defineFlow,
@@ -37,11 +38,11 @@ export {
   type ResponseHandlerRecoveryInfo,
   type TimerRecoveryInfo,
 } from './recovery/index.ts';
+export type { FlowFigures, RuntimeFigures, RuntimeRegistry } from './registry.ts';
 export {
   ActorHandle,
   type Committed,
   createRuntime,
-  type Health,
   type JournalLine,
   type PendingTimer,
   type RecoveryOptions,
@@ -53,3 +54,4 @@ export {
 } from './runtime.ts';
 export type { ActorStatus, Commit, InTransaction } from './store/rows.ts';
 export type { Supervision } from './supervision.ts';
+export type { Health } from './supervisor.ts';

@@ -5,6 +5,10 @@ import type { EventChannel } from './events.ts';
 /** Writes what the runtime tells to a pino logger: turns at `debug`, machines' own logs at `info`, what went wrong above. */
 export function logEvents(events: EventChannel, logger: Logger): void {
   const actor = (address: Address) => formatAddress(address);
+  events.on('status', ({ status, health, troubles }) => {
+    if (health === 'degraded') logger.warn({ status, troubles }, `degraded: ${Object.values(troubles).join(' ')}`);
+    else logger.debug({ status }, status);
+  });
   events.on('turn', ({ address, ...turn }) => {
     // Asked first, since this is told ten thousand times a second.
     if (!logger.isLevelEnabled('debug')) return;
@@ -27,6 +31,12 @@ export function logEvents(events: EventChannel, logger: Logger): void {
   events.on('restarting', ({ address, event, error, after }) =>
     logger.warn({ actor: actor(address), event, err: error, after }, `turn failed, and is tried again in ${after} ms`),
   );
+  events.on('invocationFailed', ({ address, error, ...attempt }) =>
+    logger.warn(
+      { actor: actor(address), err: error, ...attempt },
+      `invocation '${attempt.src}' failed${attempt.after === undefined ? '' : `, and is tried again in ${attempt.after} ms`}`,
+    ),
+  );
   events.on('recovering', ({ component, done, total }) =>
     logger.info(`recovering ${component}: ${done}${total === undefined ? '' : ` of ${total}`}`),
   );
@@ -38,6 +48,7 @@ export function logEvents(events: EventChannel, logger: Logger): void {
     logger.error({ actor: actor(address), err: error }, 'actor quarantined'),
   );
   events.on('retried', ({ address }) => logger.info({ actor: actor(address) }, 'actor goes on'));
+  events.on('removed', ({ address }) => logger.info({ actor: actor(address) }, 'actor removed'));
   events.on('discarded', ({ address, reason }) => logger.warn({ actor: actor(address), reason }, 'actor discarded'));
   events.on('deadLetterRetried', ({ address, id }) =>
     logger.info({ actor: actor(address) }, `dead letter ${id} applied after all`),

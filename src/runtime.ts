@@ -2,9 +2,10 @@
 import type { CountryCode } from 'libphonenumber-js';
 import type { Logger } from 'pino';
 import type { AnyEventObject, InspectionEvent } from 'xstate';
+import type { Purpose } from '../machines/supervisor.ts';
 import { parse, stringify } from './actor/codec.ts';
 import type { StoredTimer } from './actor/live-actor.ts';
-import { type Clock, type ClockAnchor, scaledClock, systemClock } from './clock.ts';
+import { type Clock, type ClockAnchor, scaledClock, systemClock, wakeAt } from './clock.ts';
 import { type Duration, milliseconds } from './duration.ts';
 import type { Pace } from './engine/backlog.ts';
 import type { Done } from './engine/cell.ts';
@@ -35,6 +36,7 @@ import {
   type RecoveryMode,
   type RecoveryReport,
 } from './recovery/index.ts';
+import { createRegistry, type RuntimeRegistry } from './registry.ts';
 import {
   type DatabaseOption,
   type OpenDatabase,
@@ -45,6 +47,7 @@ import {
 import { SERVER_SETTING, type Server } from './store/presence.ts';
 import type { ActorStatus, Commit, OutboxStatus } from './store/rows.ts';
 import { Store } from './store/store.ts';
+import { type Health, type Steps, Supervisor } from './supervisor.ts';
 
 export interface RuntimeOptions {
   /** `'sqlite:study.db'`, `':memory:'`, or a Knex instance on the `sqlite3` driver. */
@@ -145,10 +148,6 @@ export type SaidMessage =
       options: Option[] | undefined;
     };
 
-export interface Health {
-  status: 'starting' | 'recovering' | 'running' | 'stopping' | 'stopped';
-}
-
 const PRUNE_EVERY = 3_600_000;
 
 /** What there is from the start to the stop. */
@@ -176,8 +175,13 @@ export class Runtime {
   readonly events = new EventChannel();
   /** Recovers components before the runtime takes messages; register an application's own ones here before `start()`. */
   readonly recovery: RecoveryManager;
-  #status: Health['status'] = 'stopped';
+  /** What runs, in figures, as a store: read it, or subscribe to it. */
+  readonly registry: RuntimeRegistry;
+  readonly #supervisor: Supervisor;
+  #database: OpenDatabase | undefined;
   #running: Running | undefined;
+  /** What a start that only recovers was asked. */
+  #recoverOptions: RecoverOptions = {};
   readonly #pace: Pace;
   #pruning: unknown;
   #isPruning = false;
@@ -191,6 +195,8 @@ export class Runtime {
     }
     this.#pace = paceOf(options);
     if (options.logger) logEvents(this.events, options.logger);
+    this.registry = createRegistry(this.#flows.values(), this.events);
+    this.#supervisor = new Supervisor(this.#steps(), this.events);
     this.recovery = new RecoveryManager(this.events, () => this.#ground());
     this.recovery.registerTimerRecovery(({ participantId, flowType, stateType, event, dueAt }) =>
       this.#ground().repairs.schedule({ participantId, flowType }, { event, dueAt }, stateType),
@@ -203,33 +209,14 @@ export class Runtime {
   /**
    * Opens the database, migrates it, and recovers what a former process left: deadlines, invocations, unsent messages.
    * Resolves when the runtime takes events.
-   * @param mode `quiet` (internal): it takes commands and does nothing of itself, for the command line on a file that no
+   * @param options.quiet internal: it takes commands and does nothing of itself, for the command line on a file that no
    *   server runs on
+   * @throws {InvalidArgumentError} it is started already
+   * @throws {DatabaseInUseError | NewerDatabaseError | StoreError} the database cannot be had
+   * @throws {NotRunningError} it was stopped before it had started
    */
   async start({ quiet = false }: { quiet?: boolean } = {}): Promise<void> {
-    if (this.#status !== 'stopped') throw new InvalidArgumentError('The runtime is started already.');
-    this.#status = 'starting';
-    const { database: option, sqlite = {}, lock, recovery } = this.#options;
-    let database: OpenDatabase | undefined;
-    let engine: Engine | undefined;
-    try {
-      database = await openDatabase(option, sqlite, lock?.wait ?? 0);
-      ({ engine } = await this.#assemble(database));
-      if (!quiet) {
-        this.#status = 'recovering';
-        engine.open();
-        await this.#recover({ mode: recovery?.mode ?? 'lazy' });
-      }
-      await engine.start(quiet);
-      this.#status = 'running';
-      this.#prune();
-    } catch (error) {
-      engine?.abandon();
-      this.#running = undefined;
-      this.#status = 'stopped';
-      await database?.close();
-      throw error;
-    }
+    await this.#supervisor.start(quiet ? 'command' : 'run');
   }
 
   /**
@@ -240,28 +227,61 @@ export class Runtime {
    * @throws {DatabaseInUseError} it is no dry run, and another process runs on the database
    */
   async recover({ mode = 'verify', dryRun = false }: RecoverOptions = {}): Promise<RecoveryReport> {
-    if (this.#status === 'running' && dryRun) return this.#recover({ mode, dryRun });
-    if (this.#status !== 'stopped')
+    const { life } = this.#supervisor;
+    if (life === 'running' && dryRun) return this.#recover({ mode, dryRun });
+    if (life !== 'stopped')
       throw new InvalidArgumentError('The runtime has recovered at its start. Stop it first, or make it a dry run.');
-    this.#status = 'recovering';
-    const { database: option, sqlite = {}, lock } = this.#options;
-    let database: OpenDatabase | undefined;
-    let engine: Engine | undefined;
-    try {
-      database = dryRun
-        ? await openDatabaseForReading(option, sqlite)
-        : await openDatabase(option, sqlite, lock?.wait ?? 0);
-      ({ engine } = await this.#assemble(database, dryRun));
-      engine.open();
-      const report = await this.#recover({ mode, dryRun });
-      await engine.drain();
-      return report;
-    } finally {
-      engine?.abandon();
+    this.#recoverOptions = { mode, dryRun };
+    await this.#supervisor.start('recover');
+    return this.recovery.report!;
+  }
+
+  /** What the supervisor's states do. */
+  #steps(): Steps {
+    const isReading = (purpose: Purpose) => purpose === 'recover' && this.#recoverOptions.dryRun === true;
+    const close = async () => {
+      const database = this.#database;
+      this.#database = undefined;
       this.#running = undefined;
-      this.#status = 'stopped';
       await database?.close();
-    }
+    };
+    return {
+      boot: async (purpose) => {
+        const { database: option, sqlite = {}, lock } = this.#options;
+        this.#database = isReading(purpose)
+          ? await openDatabaseForReading(option, sqlite)
+          : await openDatabase(option, sqlite, lock?.wait ?? 0);
+      },
+      migrate: async (purpose) => {
+        await this.#database!.migrate();
+        await this.#assemble(this.#database!, isReading(purpose));
+      },
+      recover: async (purpose, signal) => {
+        const { engine } = this.#running!;
+        if (purpose !== 'command') {
+          engine.open();
+          const options =
+            purpose === 'recover' ? this.#recoverOptions : { mode: this.#options.recovery?.mode ?? 'lazy' };
+          const { components } = await this.#recover({ ...options, signal });
+          for (const { name, error } of components) {
+            if (error !== undefined) this.#supervisor.trouble(`recovery of ${name}`, `It failed: ${error}`);
+          }
+        }
+        signal.throwIfAborted();
+        if (purpose === 'recover') return;
+        await engine.start(purpose === 'command');
+        this.#prune();
+      },
+      drain: async () => {
+        this.#running?.clock.clearTimeout(this.#pruning);
+        await this.#running?.engine.drain();
+        await close();
+      },
+      release: async () => {
+        this.#running?.engine.abandon();
+        await close();
+      },
+    };
   }
 
   async #assemble(database: OpenDatabase, reading = false): Promise<Running> {
@@ -313,16 +333,12 @@ export class Runtime {
     return this.recovery.recoverAll(options);
   }
 
-  /** Lets turns and messages that are under way come to their end, then closes. Deadlines and promises go on at the next start. */
+  /**
+   * Lets turns and messages that are under way come to their end, then closes; a start that is under way is given up.
+   * Deadlines and promises go on at the next start.
+   */
   async stop(): Promise<void> {
-    const running = this.#running;
-    if (!running || this.#status !== 'running') return;
-    this.#status = 'stopping';
-    running.clock.clearTimeout(this.#pruning);
-    await running.engine.drain();
-    await running.database.close();
-    this.#running = undefined;
-    this.#status = 'stopped';
+    await this.#supervisor.stop();
   }
 
   /**
@@ -330,13 +346,17 @@ export class Runtime {
    * @internal
    */
   async abandon(): Promise<void> {
-    const running = this.#running;
-    if (!running) return;
-    running.clock.clearTimeout(this.#pruning);
-    running.engine.abandon();
+    const drop = () => {
+      this.#running?.clock.clearTimeout(this.#pruning);
+      this.#running?.engine.abandon();
+    };
+    drop();
+    await this.#supervisor.abandon();
+    drop(); // what a start that was under way has made since
+    const database = this.#database;
+    this.#database = undefined;
     this.#running = undefined;
-    this.#status = 'stopped';
-    await running.database.close();
+    await database?.close();
   }
 
   /**
@@ -406,6 +426,7 @@ export class Runtime {
       await also?.(run, knex);
     });
     if (phoneNumber) inbound.handlers.forget(phoneNumber);
+    this.events.emit('removed', { address });
   }
 
   /**
@@ -424,8 +445,9 @@ export class Runtime {
     return this.events.on(type, listener);
   }
 
+  /** Where the runtime's life stands, and whether anything is known to be wrong. */
   health(): Health {
-    return { status: this.#status };
+    return this.#supervisor.health;
   }
 
   /** The runtime's time. */
@@ -522,16 +544,16 @@ export class Runtime {
   }
 
   #up() {
-    if (!this.#running || this.#status === 'recovering')
-      throw new NotRunningError(`The runtime is ${this.#status}. Call and await runtime.start() first.`);
+    if (!this.#running || !this.#supervisor.open)
+      throw new NotRunningError(`The runtime is ${this.#supervisor.life}. Call and await runtime.start() first.`);
     return this.#running;
   }
 
   #prune(): void {
-    const { store, clock } = this.#up();
+    const { store, clock } = this.#running!;
     const retention = milliseconds(this.#options.inboxRetention ?? '90d');
     const again = (ms: number) => {
-      if (this.#status === 'running') this.#pruning = clock.setTimeout(prune, ms);
+      if (this.#running) this.#pruning = clock.setTimeout(prune, ms);
     };
     const prune = async () => {
       this.#isPruning = true;
@@ -658,7 +680,7 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
     const engine = this.#engine();
     const clock = this.#clock();
     let unsubscribe = () => {};
-    let timer: unknown;
+    let stopWaiting = () => {};
     try {
       return await new Promise<SnapshotOf<F>>((resolve, reject) => {
         const look = (snapshot: SnapshotOf<F>) => {
@@ -672,22 +694,17 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
         this.getSnapshot().then(look, reject);
         if (options.timeout === undefined) return;
         const ms = milliseconds(options.timeout);
-        const until = clock.now() + ms;
-        const wait = () => {
-          const left = until - clock.now();
-          if (left > 0) timer = clock.setTimeout(wait, Math.min(left, 2 ** 30));
-          else
-            reject(
-              new TimeoutError(`${formatAddress(this.address)} did not reach the awaited state within ${ms} ms.`, {
-                address: this.address,
-              }),
-            );
-        };
-        wait();
+        stopWaiting = wakeAt(clock, clock.now() + ms, () =>
+          reject(
+            new TimeoutError(`${formatAddress(this.address)} did not reach the awaited state within ${ms} ms.`, {
+              address: this.address,
+            }),
+          ),
+        );
       });
     } finally {
       unsubscribe();
-      clock.clearTimeout(timer);
+      stopWaiting();
     }
   }
 

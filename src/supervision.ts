@@ -3,7 +3,7 @@
  * was undone, so the actor is as it was; the flow's strategy decides how it goes on. Restart intensity is that of Erlang's
  * supervisors: more than so many failures within so long, and trying again is no help.
  */
-import { type Duration, milliseconds } from './duration.ts';
+import { type Backoff, type BackoffOptions, backoff, backoffOf, type Duration, milliseconds } from './duration.ts';
 import { InvalidArgumentError } from './errors.ts';
 
 export interface Supervision {
@@ -17,24 +17,22 @@ export interface Supervision {
   maxRestarts?: number;
   /** … within `'1m'`. */
   within?: Duration;
-  /** Doubled with every failure, with jitter. Default: from `'1s'` to `'1m'`. */
-  backoff?: { initial?: Duration; max?: Duration };
+  /** The waits between; each is between half of what is said and all of it. Default: from `'1s'` to `'1m'`. */
+  backoff?: BackoffOptions;
 }
 
 /** A supervision with all defaults filled in; in ms. */
-export interface Policy {
+export interface Policy extends Backoff {
   strategy: 'restart' | 'resume' | 'stop' | 'escalate';
   maxRestarts: number;
   within: number;
-  initial: number;
-  max: number;
 }
 
 const STRATEGIES = ['restart', 'resume', 'stop', 'escalate'];
 
 /** @throws {InvalidArgumentError} a field that cannot be used */
 export function policyOf(supervision: Supervision = {}, flowType: string): Policy {
-  const { strategy = 'restart', maxRestarts = 3, within = '1m', backoff = {} } = supervision;
+  const { strategy = 'restart', maxRestarts = 3, within = '1m' } = supervision;
   if (!STRATEGIES.includes(strategy)) {
     throw new InvalidArgumentError(
       `Flow '${flowType}': the supervision strategy '${strategy}' is not known. It is one of ${STRATEGIES.join(', ')}.`,
@@ -49,8 +47,7 @@ export function policyOf(supervision: Supervision = {}, flowType: string): Polic
     strategy,
     maxRestarts,
     within: milliseconds(within),
-    initial: milliseconds(backoff.initial ?? '1s'),
-    max: milliseconds(backoff.max ?? '1m'),
+    ...backoffOf(supervision.backoff),
   };
 }
 
@@ -63,12 +60,11 @@ export class Failures {
    * @param chance in [0, 1), for the jitter
    * @returns how long to wait before trying again, in ms; `undefined` when it has failed too often
    */
-  another({ maxRestarts, within, initial, max }: Policy, now: number, chance: number): number | undefined {
-    this.#times = this.#times.filter((time) => time > now - within);
+  another(policy: Policy, now: number, chance: number): number | undefined {
+    this.#times = this.#times.filter((time) => time > now - policy.within);
     this.#times.push(now);
     const count = this.#times.length;
-    if (count > maxRestarts) return undefined;
-    return Math.round(Math.min(initial * 2 ** (count - 1), max) * (0.5 + chance / 2));
+    return count > policy.maxRestarts ? undefined : backoff(policy, count, chance);
   }
 
   forget(): void {

@@ -109,6 +109,17 @@ function assertMachine(machine: AnyStateMachine, where: string, seen: Set<AnySta
   for (const logic of Object.values(actors)) if (isMachine(logic)) assertMachine(logic, where, seen);
 }
 
+/** The names of what the logic, and the machines in it, can invoke or spawn. */
+export function invocationNames(logic: AnyActorLogic, seen = new Set<unknown>(), names = new Set<string>()) {
+  if (!isMachine(logic) || seen.has(logic)) return names;
+  seen.add(logic);
+  for (const [name, actor] of Object.entries(logic.implementations.actors as Record<string, AnyActorLogic>)) {
+    names.add(name);
+    invocationNames(actor, seen, names);
+  }
+  return names;
+}
+
 function invokedLogic(machine: AnyStateMachine, config: unknown, src: string, index: number): unknown {
   const inline = [config].flat()[index] as { src: unknown } | undefined;
   return typeof inline?.src === 'string' ? machine.implementations.actors[src] : inline?.src;

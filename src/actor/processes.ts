@@ -12,6 +12,7 @@
  */
 import type { AnyActorLogic, AnyActorRef, AnyEventObject } from 'xstate';
 import { isMachineSnapshot } from 'xstate';
+import { type AttemptHost, type Attempts, invoke } from './invocations.ts';
 import { kindOf, type ProcessKind } from './logic.ts';
 
 interface Process {
@@ -52,14 +53,31 @@ export function asProcess(
   } as AnyActorLogic;
 }
 
+/** What processes need of the engine. */
+export interface ProcessHost extends Omit<AttemptHost, 'failed'> {
+  /** The actor, for messages. */
+  name: string;
+  /** By the name of the invoked logic. */
+  policies: ReadonlyMap<string, Attempts>;
+  /** A promise ended; the event is to be applied to the child of that session id, in a turn. */
+  settled(sessionId: string, event: AnyEventObject): void;
+  failed(attempt: Parameters<AttemptHost['failed']>[0] & { src: string }): void;
+}
+
 export class Processes {
   readonly #running = new Map<string, Process>();
-  readonly #settled: (sessionId: string, event: AnyEventObject) => void;
+  readonly #host: ProcessHost;
   #held = false;
 
-  /** @param settled a promise ended; the event is to be applied to the child of that session id, in a turn */
-  constructor(settled: (sessionId: string, event: AnyEventObject) => void) {
-    this.#settled = settled;
+  constructor(host: ProcessHost) {
+    this.#host = host;
+  }
+
+  /** For an actor that is only looked at: it starts nothing. */
+  static held(): Processes {
+    const processes = new Processes(undefined as never);
+    processes.hold();
+    return processes;
   }
 
   get size(): number {
@@ -107,28 +125,21 @@ export class Processes {
   }
 
   #run(ref: AnyActorRef, logic: AnyActorLogic): Process {
-    const controller = new AbortController();
-    const { sessionId, system } = ref;
+    const { sessionId, system, src } = ref as AnyActorRef & { src: string };
     const { input } = ref.getSnapshot() as { input: unknown };
     const { emit } = (ref as unknown as { _actorScope: { emit: unknown } })._actorScope;
-    let running = true;
-    const settle = (type: string) => (data: unknown) => {
-      if (running) this.#settled(sessionId, { type, data });
-      running = false;
-    };
-    // `config` is the function given to fromPromise. One that throws at once is a rejection, as in XState.
-    const creator = (logic as unknown as { config(args: object): PromiseLike<unknown> }).config;
-    new Promise((resolve) => resolve(creator({ input, system, self: ref, signal: controller.signal, emit }))).then(
-      settle('xstate.promise.resolve'),
-      settle('xstate.promise.reject'),
+    // `config` is the function given to fromPromise.
+    const creator = (logic as unknown as { config(args: object): unknown }).config;
+    const { name, policies, settled, clock, chance, failed } = this.#host;
+    const settle = (type: string) => (data: unknown) => settled(sessionId, { type, data });
+    const stop = invoke(
+      (signal) => creator({ input, system, self: ref, signal, emit }),
+      `${name}, invocation '${src}'`,
+      policies.get(src),
+      { clock, chance, failed: (attempt) => failed({ ...attempt, src }) },
+      { resolve: settle('xstate.promise.resolve'), reject: settle('xstate.promise.reject') },
     );
-    return {
-      kind: 'promise',
-      stop: () => {
-        if (running) controller.abort();
-        running = false;
-      },
-    };
+    return { kind: 'promise', stop };
   }
 }
 

@@ -8,6 +8,7 @@ import { exportMachine } from './machine.ts';
 import { registerQuarantine } from './quarantine.ts';
 import { recover } from './recover.ts';
 import { start } from './start.ts';
+import { status } from './status.ts';
 
 const positive = (text: string): number => {
   const value = Number(text);
@@ -65,6 +66,14 @@ program
   .action(recover);
 
 program
+  .command('status')
+  .description('what the server does, and whether anything is wrong: exits 0 if it runs and is healthy, else 3')
+  .option('-d, --database <file>', 'the SQLite file that it runs on', 'perdure.db')
+  .option('--url <url>', 'the server, instead of a file')
+  .option('--json', 'print the answer as JSON', false)
+  .action(status);
+
+program
   .command('chat')
   .description('chat as a participant, in the terminal')
   .argument('<phone>', 'the phone number, e.g. +15551234567')
@@ -74,10 +83,10 @@ program
 
 program
   .command('machine')
-  .description('the machines behind the flows')
+  .description('the machines behind the flows, and behind the runtime')
   .command('export')
-  .description("print a flow's machine as a Mermaid diagram")
-  .argument('<flow>', 'micro_health_intervention or conversation')
+  .description('print a machine as a Mermaid diagram')
+  .argument('<machine>', 'micro_health_intervention, conversation or supervisor')
   .action(exportMachine);
 
 registerQuarantine(program);

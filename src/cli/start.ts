@@ -44,10 +44,13 @@ export async function start(options: StartOptions): Promise<void> {
 
   // A port that is taken shows before anything is recovered; while recovery lasts, /health tells of it.
   await listen(app, options);
-  await runtime.start().catch(async (error) => {
+  try {
+    await runtime.start();
+  } catch (error) {
+    if (stopping) return; // the signal's handler ends the process
     await app.close();
     throw error;
-  });
+  }
   const url = urlOf(options.host, (app.server.address() as AddressInfo).port);
   await runtime.announce(url);
   console.log(`Perdure is ready at ${url}`);

@@ -1,7 +1,7 @@
 /** One actor as the engine holds it: its mailbox, and what is in memory of it. */
 import type { AnyEventObject } from 'xstate';
 import type { LiveActor, Stimulus } from '../actor/live-actor.ts';
-import { Processes } from '../actor/processes.ts';
+import { Processes, type ProcessHost } from '../actor/processes.ts';
 import { type Address, formatAddress } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { ActorRow, Commit } from '../store/rows.ts';
@@ -67,11 +67,11 @@ export class Cell {
   handlerExpiresAt = 0;
   readonly failures = new Failures();
 
-  constructor(address: Address, flow: AnyFlow, settled: (sessionId: string, event: any) => void) {
+  constructor(address: Address, flow: AnyFlow, host: Omit<ProcessHost, 'name' | 'policies'>) {
     this.address = address;
     this.key = formatAddress(address);
     this.flow = flow;
-    this.processes = new Processes(settled);
+    this.processes = new Processes({ ...host, name: this.key, policies: flow.invocations });
   }
 
   /** Nothing is going on, so that it may leave memory. */

@@ -381,7 +381,7 @@ export class Engine {
     error: string,
     also: NonNullable<Commit['also']>,
   ): Commit | undefined {
-    const aside = new Cell(address, flow, () => {});
+    const aside = this.#makeCell(address, flow);
     aside.row = row;
     try {
       const live = this.#restore(aside, row);
@@ -455,13 +455,21 @@ export class Engine {
     let cell = this.#cells.get(key);
     if (cell) this.#cells.delete(key);
     else {
-      const flow = this.#flow(address);
-      const made = new Cell(address, flow, (sessionId, event) => this.#push(made, { kind: 'relay', sessionId, event }));
-      cell = made;
+      cell = this.#makeCell(address, this.#flow(address));
       if (this.#quiet) cell.processes.hold();
       this.#evict();
     }
     this.#cells.set(key, cell);
+    return cell;
+  }
+
+  #makeCell(address: Address, flow: AnyFlow): Cell {
+    const cell: Cell = new Cell(address, flow, {
+      clock: this.#clock,
+      chance: this.#chance,
+      settled: (sessionId, event) => this.#push(cell, { kind: 'relay', sessionId, event }),
+      failed: (attempt) => this.#events.emit('invocationFailed', { address, ...attempt }),
+    });
     return cell;
   }
 
@@ -657,7 +665,7 @@ export class Engine {
   examine(row: ActorRow): LiveActor {
     const address = { participantId: row.participant_id, flowType: row.flow_type };
     const flow = this.#flow(address);
-    const host = { address, processes: new Processes(() => {}), post: () => {}, log: () => {}, actionFailed: () => {} };
+    const host = { address, processes: Processes.held(), post: () => {}, log: () => {}, actionFailed: () => {} };
     return LiveActor.restore(flow.logic, migrateState(flow, row), host);
   }
 
@@ -744,7 +752,10 @@ export class Engine {
     const insert = { ...cell.row, ...update! };
     const outcome = await this.#committer.add({ ...rest, insert, ...(also && { also }) });
     if (outcome.result === 'conflict') throw new ActorExistsError(address);
-    if (outcome.result === 'failed') throw outcome.error;
+    if (outcome.result === 'failed') {
+      this.#commitFailed(outcome.error);
+      throw outcome.error;
+    }
     this.#committed(cell, { ...rest, update: update! }, turn);
     return { snapshot: cell.committed, handled: true, duplicate: false };
   }
@@ -758,14 +769,19 @@ export class Engine {
   ): Promise<Outcome> {
     for (let outcome: Outcome = failed; ; outcome = await this.#committer.add(commit)) {
       if (outcome.result !== 'failed') return outcome;
-      this.#events.emit('commitFailed', { turns: 1, error: outcome.error });
-      this.#suspect();
+      this.#commitFailed(outcome.error);
       if (kind === 'event' || kind === 'cancel' || kind === 'stop' || this.#state !== 'running') {
         cell.forget();
         return outcome;
       }
       await this.#pause(cell, COMMIT_RETRY);
     }
+  }
+
+  /** Whether the turn was written is not known for sure: a sweep will find what it may have left. */
+  #commitFailed(error: Error): void {
+    this.#events.emit('commitFailed', { turns: 1, error });
+    this.#suspect();
   }
 
   /** The turn is durable: what it asked for may happen now. */
@@ -848,7 +864,7 @@ export class Engine {
       return;
     }
     if (strategy === 'restart') {
-      const after = cell.failures.another(flow.supervision, this.#clock.now(), (this.#options.random ?? Math.random)());
+      const after = cell.failures.another(flow.supervision, this.#clock.now(), this.#chance());
       if (after !== undefined) {
         const event = overdue ? 'deadline' : eventOf(stimulus).type;
         this.#events.emit('restarting', { address, event, error, after });
@@ -928,6 +944,9 @@ export class Engine {
       actionFailed: (error: unknown) => this.#events.emit('actionFailed', { address, error }),
     };
   }
+
+  /** For what needs no replay, such as jitter. */
+  readonly #chance = () => (this.#options.random ?? Math.random)();
 
   /** The instant and the chance of one turn: done again, it sees the same numbers. */
   #ambient(address: Address, version: number): Ambient {

@@ -1,16 +1,25 @@
 import type { FastifyInstance } from 'fastify';
+import type { RuntimeEvents } from '../events.ts';
 import { notFound, ok } from './answers.ts';
 import type { HttpOptions } from './plugin.ts';
 
 /** What an operator looks at: health, where an actor stands and how it came there. */
 export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
+  const now = () => (runtime.health().status === 'running' ? new Date(runtime.clock.now()).toISOString() : undefined);
+
   app.get('/health', async (_, reply) => {
-    const { status } = runtime.health();
-    const running = status === 'running';
-    if (!running)
-      return reply.code(503).send({ status: 'error', code: 'NOT_RUNNING', message: `The runtime is ${status}.` });
-    return ok({ status, now: new Date(runtime.clock.now()).toISOString() });
+    const { status, health, troubles } = runtime.health();
+    const refuse = (code: string, message: string) => reply.code(503).send({ status: 'error', code, message });
+    if (status !== 'running') {
+      const { recovering } = runtime.registry.get().context;
+      return refuse('NOT_RUNNING', `The runtime is ${status}${recovering ? ` (${progressOf(recovering)})` : ''}.`);
+    }
+    if (health === 'degraded')
+      return refuse('DEGRADED', `The runtime runs, and is degraded: ${Object.values(troubles).join(' ')}`);
+    return ok({ status, now: now() });
   });
+
+  app.get('/status', async () => ok({ ...runtime.registry.get().context, pid: process.pid, now: now() }));
 
   app.get<{ Params: { id: string } }>('/participants/:id/state', async ({ params: { id } }, reply) => {
     const row = await runtime.knex('flow_states').where({ participant_id: id }).first('flow_type');
@@ -53,3 +62,6 @@ export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOpt
     );
   });
 }
+
+const progressOf = ({ component, done, total }: RuntimeEvents['recovering']) =>
+  `${component}: ${done}${total === undefined ? '' : ` of ${total}`}`;

@@ -24,6 +24,8 @@ export interface RecoverOptions {
   mode?: RecoveryMode;
   /** Only look: nothing is changed. Default: false. */
   dryRun?: boolean;
+  /** Gives up. */
+  signal?: AbortSignal;
 }
 
 /** Between two reports of progress, in real ms. */
@@ -85,8 +87,9 @@ export class RecoveryManager {
   /**
    * Recovers every component and tells what became of it. It never rejects for what a component does.
    * @throws {StoreError} the database cannot be read at all
+   * @throws the reason of `signal`, once that is aborted
    */
-  async recoverAll({ mode = 'lazy', dryRun = false }: RecoverOptions = {}): Promise<RecoveryReport> {
+  async recoverAll({ mode = 'lazy', dryRun = false, signal }: RecoverOptions = {}): Promise<RecoveryReport> {
     const { store, clock } = this.#ground();
     const began = performance.now();
     const at = new Date(clock.now()).toISOString();
@@ -94,7 +97,7 @@ export class RecoveryManager {
     const strangers = [...census.keys()].filter((flowType) => !this.covers(flowType));
     const components: ComponentReport[] = [];
     for (const component of [...this.#components, ...strangers.map((flowType) => new StrangerRecovery(flowType))])
-      components.push(await this.#recover(component, census, mode, dryRun));
+      components.push(await this.#recover(component, census, { mode, dryRun, signal }));
     this.#report = {
       mode,
       dryRun,
@@ -109,8 +112,7 @@ export class RecoveryManager {
   async #recover(
     component: Recoverable,
     census: Census,
-    mode: RecoveryMode,
-    dryRun: boolean,
+    { mode, dryRun, signal }: { mode: RecoveryMode; dryRun: boolean; signal: AbortSignal | undefined },
   ): Promise<ComponentReport> {
     const flowType = isParticipantRecoverable(component) ? component.flowType : undefined;
     const counted = flowType === undefined ? undefined : census.get(flowType);
@@ -125,14 +127,17 @@ export class RecoveryManager {
       recoverTimer: this.#timer,
       recoverHandler: this.#handler,
       progress: (done, total) => {
+        signal?.throwIfAborted();
         if (performance.now() - told < PROGRESS_EVERY) return;
         told = performance.now();
         this.#events.emit('recovering', { component: component.name, done, ...(total !== undefined && { total }) });
       },
     });
     try {
+      signal?.throwIfAborted();
       await component.recoverState(registry);
     } catch (error) {
+      signal?.throwIfAborted();
       report.error = (error as Error)?.message ?? String(error);
       this.#events.emit('fault', { during: `the recovery of ${component.name}`, error });
     }

@@ -19,13 +19,18 @@ export interface SqliteOptions {
 
 export interface OpenDatabase {
   knex: Knex;
+  /**
+   * Brings the tables up to date; one that was opened for reading only looks.
+   * @throws {NewerDatabaseError} it was written by a newer Perdure
+   * @throws {InvalidArgumentError} (for reading) it is no database of Perdure's, or has not seen this version
+   */
+  migrate(): Promise<void>;
   close(): Promise<void>;
 }
 
 /**
- * Opens, locks and migrates the database.
+ * Opens and locks the database.
  * @throws {DatabaseInUseError} another process runs on this file
- * @throws {NewerDatabaseError} it was written by a newer Perdure
  * @throws {StoreError} it cannot be opened or written
  */
 export async function openDatabase(
@@ -46,19 +51,14 @@ export async function openDatabase(
   try {
     unlock = file === undefined ? undefined : await lockDatabase(file, milliseconds(wait));
     if (given) await Connection.use(knex, (connection) => runAll(connection, pragmas));
-    await migrate(knex);
   } catch (error) {
     await close();
-    throw (error as { code?: string }).code?.startsWith('SQLITE_') ? storeError(error) : error;
+    throw explained(error);
   }
-  return { knex, close };
+  return { knex, migrate: () => migrate(knex).catch(rethrow), close };
 }
 
-/**
- * Opens a database that another process may run on, and changes nothing in it.
- * @throws {InvalidArgumentError} it is no database of Perdure's, or has not seen this version
- * @throws {StoreError} it cannot be read
- */
+/** Opens a database that another process may run on, and changes nothing in it. */
 export async function openDatabaseForReading(option: DatabaseOption, sqlite: SqliteOptions): Promise<OpenDatabase> {
   const given = typeof option !== 'string';
   const [patience] = pragmaStatements(sqlite);
@@ -67,14 +67,15 @@ export async function openDatabaseForReading(option: DatabaseOption, sqlite: Sql
   const close = async () => {
     if (!given) await knex.destroy();
   };
-  try {
-    await assertMigrated(knex);
-  } catch (error) {
-    await close();
-    throw (error as { code?: string }).code?.startsWith('SQLITE_') ? storeError(error) : error;
-  }
-  return { knex, close };
+  return { knex, migrate: () => assertMigrated(knex).catch(rethrow), close };
 }
+
+const explained = (error: unknown) =>
+  (error as { code?: string }).code?.startsWith('SQLITE_') ? storeError(error) : error;
+
+const rethrow = (error: unknown) => {
+  throw explained(error);
+};
 
 function configuration(option: string, pragmas: string[], reading = false): Knex.Config {
   const filename = option === ':memory:' ? option : /^sqlite:(.+)$/.exec(option)?.[1];

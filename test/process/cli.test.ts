@@ -73,6 +73,22 @@ describe('the command line, for real', { timeout: 60_000 }, () => {
     expect(await server.call('/health')).toMatchObject({ status: 'running' });
   });
 
+  it('tells what the server on a file does, and that none does once it was killed', async () => {
+    const server = await start();
+    await enrol(server);
+    const told = await run(['status', '--database', database]);
+    expect(told.code).toBe(0);
+    expect(told.output).toMatch(/status +running\nhealth +healthy/);
+    expect(told.output).toMatch(/micro_health_intervention +1 +1 +0/);
+    const { code, output } = await run(['status', '--url', server.url, '--json']);
+    expect([code, JSON.parse(output)]).toMatchObject([0, { pid: server.pid, status: 'running', troubles: {} }]);
+    await server.kill();
+    const later = await run(['status', '--database', database]);
+    expect([later.code, later.output]).toEqual([3, expect.stringContaining('No server runs on')]);
+    const elsewhere = await run(['status', '--database', join(folder, 'none.db')]);
+    expect([elsewhere.code, elsewhere.output]).toEqual([1, expect.stringContaining('There is no database')]);
+  });
+
   it('takes over from one that was killed, at once', async () => {
     const server = await start();
     await enrol(server);
@@ -116,7 +132,7 @@ describe('the command line, for real', { timeout: 60_000 }, () => {
       [['start', '--database', join(folder, 'no', 'such', 'folder.db'), '--port', '0'], /folder of the database/],
       [['start', '--database', database, '--port', '0', '--system-prompt', join(folder, 'none.txt')], /none\.txt/],
       [['chat', '+15551234567', '--url', 'http://127.0.0.1:1'], /There is no server at/],
-      [['machine', 'export', 'nothing'], /There is no flow 'nothing'/],
+      [['machine', 'export', 'nothing'], /There is no machine 'nothing'/],
       [['dance'], /unknown command/],
     ] as [string[], RegExp][]) {
       const { code, output } = await run(args);

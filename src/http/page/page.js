@@ -170,9 +170,25 @@ $('enrol').addEventListener('submit', async (event) => {
   }
 });
 
+function showStatus({ status, health, troubles, flows, messages }) {
+  const sum = (name) => Object.values(flows).reduce((total, flow) => total + flow[name], 0);
+  const figures = [
+    `${sum('turns')} turns`,
+    `${messages.sent} messages sent`,
+    `${sum('quarantined')} quarantined`,
+    `${sum('deadLetters')} dead letters`,
+  ];
+  $('runtime').textContent = `${status}, ${health}: ${figures.join(', ')}`;
+  $('runtime').title = Object.values(troubles).join('\n');
+  $('runtime').dataset.health = health;
+}
+
 async function refresh() {
   try {
-    const { now } = await call('/health');
+    const status = await call('/status');
+    if (status.status !== 'running') throw new Error(`it is ${status.status}`);
+    showStatus(status);
+    const { now } = status;
     const [server, local] = [Date.parse(now), Date.now()];
     if (clock.local && local - clock.local > 200) clock.scale = (server - clock.server) / (local - clock.local);
     Object.assign(clock, { server, local });
