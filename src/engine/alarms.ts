@@ -40,8 +40,8 @@ export class Alarms {
   readonly #queue = new TinyQueue<Alarm>([], (a, b) => a.dueAt - b.dueAt);
   readonly #armed = new Map<string, number>();
   readonly #backlog: Backlog<DueRow>;
-  /** How many deadlines are being fired. */
-  #firing = 0;
+  /** Those that are being fired. */
+  readonly #firing = new Set<Promise<void>>();
   #since = Number.NEGATIVE_INFINITY;
   #horizon = Number.NEGATIVE_INFINITY;
   /** The earliest deadline beyond the horizon, as far as is known: no later than it is. */
@@ -89,11 +89,12 @@ export class Alarms {
     this.#wake();
   }
 
-  stop(): void {
+  /** Fires nothing more; resolves once what is being fired has been. */
+  async stop(): Promise<void> {
     this.#stopped = true;
     this.#clock.clearTimeout(this.#timer);
-    this.#backlog.stop();
     this.#armed.clear();
+    await Promise.all([this.#backlog.stop(), this.#looking, ...this.#firing]);
   }
 
   /** Looks into the database again, for what a failed step may have left behind. */
@@ -106,7 +107,7 @@ export class Alarms {
   /** Nothing is being fired, and nothing that is due waits for it. */
   get idle(): boolean {
     const next = this.#next();
-    return this.#firing === 0 && this.#backlog.idle && !this.#looking && !(next && next.dueAt <= this.#clock.now());
+    return this.#firing.size === 0 && this.#backlog.idle && !this.#looking && !(next && next.dueAt <= this.#clock.now());
   }
 
   /** The actor's earliest deadline is now this one. */
@@ -149,7 +150,7 @@ export class Alarms {
     if (this.#stopped) return;
     const now = this.#clock.now();
     if (now > this.#expected + SLEPT) this.#beginAnew(now);
-    for (let alarm = this.#next(); alarm && alarm.dueAt <= now && this.#firing < ABREAST; alarm = this.#next()) {
+    for (let alarm = this.#next(); alarm && alarm.dueAt <= now && this.#firing.size < ABREAST; alarm = this.#next()) {
       this.#queue.pop();
       this.#armed.delete(alarm.key);
       void this.#ring(alarm.address);
@@ -161,7 +162,7 @@ export class Alarms {
           this.#looking = undefined;
           this.#wake();
         });
-    } else if (this.#firing < ABREAST) this.#schedule();
+    } else if (this.#firing.size < ABREAST) this.#schedule();
   }
 
   /** Nobody watched until now: what has passed is a backlog. */
@@ -173,16 +174,16 @@ export class Alarms {
     this.#backlog.start();
   }
 
-  async #ring(address: Address): Promise<void> {
-    this.#firing++;
-    try {
-      await this.#fire(address);
-    } catch (error) {
-      this.#failed(error);
-    } finally {
-      this.#firing--;
-      if (this.#next()) this.#wake();
-    }
+  /** Never rejects. */
+  #ring(address: Address): Promise<void> {
+    const firing = this.#fire(address)
+      .catch((error) => this.#failed(error))
+      .then(() => {
+        this.#firing.delete(firing);
+        if (this.#next()) this.#wake();
+      });
+    this.#firing.add(firing);
+    return firing;
   }
 
   /** What could not be fired or read is found by another look into the database. */

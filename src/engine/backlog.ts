@@ -38,6 +38,7 @@ export class Backlog<T> {
   #after: T | undefined;
   #timer: unknown;
   #busy = false;
+  #stepping: Promise<void> = Promise.resolve();
   #again = false;
   #stopped = true;
 
@@ -57,15 +58,17 @@ export class Backlog<T> {
   start(): void {
     this.#stopped = false;
     if (this.#busy || this.#timer !== undefined) this.#again = true;
-    else void this.#step();
+    else this.#stepping = this.#step();
   }
 
-  stop(): void {
+  /** Begins nothing more; resolves once what is being taken up has been. */
+  stop(): Promise<void> {
     this.#stopped = true;
     this.#options.clock.clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#after = undefined;
     this.#again = false;
+    return this.#stepping;
   }
 
   async #step(): Promise<void> {
@@ -99,6 +102,6 @@ export class Backlog<T> {
     this.#timer = undefined;
     // Of a long wait, the clock may call long before.
     if (clock.now() < at - 1) this.#timer = clock.setTimeout(() => this.#wake(at), at - clock.now());
-    else void this.#step();
+    else this.#stepping = this.#step();
   }
 }

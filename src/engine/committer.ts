@@ -20,7 +20,10 @@ interface Waiting {
 export class Committer {
   readonly #store: Store;
   #waiting: Waiting[] = [];
+  /** Those whose outcome nobody has been told. */
+  readonly #open = new Set<Commit>();
   #busy = false;
+  #running: Promise<void> = Promise.resolve();
 
   constructor(store: Store) {
     this.#store = store;
@@ -28,12 +31,27 @@ export class Committer {
 
   /** Resolves once the commit has been written, or not. Never rejects. */
   add(commit: Commit): Promise<Outcome> {
-    return new Promise((done) => {
+    return new Promise((resolve) => {
+      const done = (outcome: Outcome) => {
+        this.#open.delete(commit);
+        resolve(outcome);
+      };
+      this.#open.add(commit);
       this.#waiting.push({ commit, done });
       if (this.#busy) return;
       this.#busy = true;
-      setImmediate(() => this.#run());
+      this.#running = new Promise(setImmediate).then(() => this.#run());
     });
+  }
+
+  /** Resolves once nothing is left to write. */
+  async rest(): Promise<void> {
+    while (this.#busy) await this.#running;
+  }
+
+  /** Commits that may be in the database already, while nobody knows. */
+  get open(): ReadonlySet<Commit> {
+    return this.#open;
   }
 
   get idle(): boolean {

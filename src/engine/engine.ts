@@ -87,13 +87,13 @@ export class Engine {
   /** In order of use: the first is the one that was not used for longest. */
   readonly #cells = new Map<string, Cell>();
   readonly #observers = new Map<string, Set<(snapshot: any, emitted: AnyEventObject[]) => void>>();
-  #working = 0;
+  readonly #working = new Set<Promise<unknown>>();
   /** Of those at work, how many wait for another attempt. */
   #pausing = 0;
   readonly #pauses = new Map<unknown, () => void>();
   #sweepTimer: unknown;
   #sweepAt = Number.POSITIVE_INFINITY;
-  #sweeping = false;
+  #sweeping: Promise<void> | undefined;
   /** So many more sweeps come soon, since something failed. */
   #suspicion = 0;
   #state: 'new' | 'running' | 'draining' | 'stopped' = 'new';
@@ -128,6 +128,7 @@ export class Engine {
       events: options.events,
       transport: options.transport,
       commit: (commit) => this.#committer.add(commit),
+      isUnsent: (id) => options.store.isUnsent(id),
       deliver: (address, event, key) => this.#deliverEvent(address, event, key),
       policy: (flowType) => options.flows.get(flowType ?? '')?.uncertain ?? 'resend',
     });
@@ -156,20 +157,23 @@ export class Engine {
   }
 
   /** Finds what a failed step left behind: deadlines, invocations, messages of a commit whose outcome was not known. */
-  async #sweep(): Promise<void> {
-    this.#sweeping = true;
+  #sweep(): void {
+    this.#sweeping = this.#lookAround().finally(() => {
+      this.#sweeping = undefined;
+      this.#sweepIn(this.#suspicion > 0 ? SWEEP_SOON : this.#options.sweepEvery);
+    });
+  }
+
+  async #lookAround(): Promise<void> {
     if (this.#suspicion > 0) this.#suspicion--;
     try {
       this.#alarms.sweep();
       this.#orphans.start();
-      this.outbox.sweep(await this.#store.unsent());
+      this.outbox.sweep(await this.#store.unsent(), this.#committer.open);
     } catch (error) {
       this.#events.emit('fault', { during: 'sweeping', error });
       this.#suspicion = SUSPICIOUS;
-    } finally {
-      this.#sweeping = false;
     }
-    this.#sweepIn(this.#suspicion > 0 ? SWEEP_SOON : this.#options.sweepEvery);
   }
 
   #sweepIn(ms: number): void {
@@ -177,7 +181,7 @@ export class Engine {
     this.#clock.clearTimeout(this.#sweepTimer);
     this.#sweepAt = this.#clock.now() + ms;
     const wake = () => {
-      if (this.#clock.now() >= this.#sweepAt) void this.#sweep();
+      if (this.#clock.now() >= this.#sweepAt) this.#sweep();
       else this.#sweepIn(this.#sweepAt - this.#clock.now()); // of a long wait, the clock may call long before
     };
     this.#sweepTimer = this.#clock.setTimeout(wake, ms);
@@ -192,15 +196,12 @@ export class Engine {
   /** Lets what was begun come to its end; new work is refused. */
   async drain(): Promise<void> {
     this.#state = 'draining';
-    this.#alarms.stop();
-    this.#orphans.stop();
     this.#clock.clearTimeout(this.#sweepTimer);
     this.#endPauses();
     for (const cell of this.#cells.values()) cell.processes.stopAll();
-    await this.outbox.stop();
-    const resting = () =>
-      !this.#sweeping && this.#working === 0 && this.#committer.idle && this.#alarms.idle && this.#orphans.idle;
-    while (!resting()) await new Promise(setImmediate);
+    await Promise.all([this.#alarms.stop(), this.#orphans.stop(), this.outbox.stop(), this.#sweeping]);
+    while (this.#working.size > 0) await Promise.all(this.#working);
+    await this.#committer.rest();
     this.#state = 'stopped';
   }
 
@@ -221,7 +222,7 @@ export class Engine {
   get idle(): boolean {
     return (
       !this.#sweeping &&
-      this.#working === this.#pausing &&
+      this.#working.size === this.#pausing &&
       this.#committer.idle &&
       this.#alarms.idle &&
       this.#orphans.idle &&
@@ -236,18 +237,25 @@ export class Engine {
     const cell = this.#cell(address);
     if (cell.busy || cell.row) throw new ActorExistsError(address);
     cell.busy = true;
-    this.#working++;
+    const spawning = this.#spawn(cell, options).finally(() => {
+      cell.busy = false;
+    });
+    this.#track(spawning.catch(() => {}));
     try {
-      return await this.#spawn(cell, options);
+      return await spawning;
     } catch (error) {
       cell.forget();
       this.#cells.delete(cell.key);
       throw error;
     } finally {
-      cell.busy = false;
-      this.#working--;
       if (cell.queue.length > 0) this.#run(cell);
     }
+  }
+
+  /** Remembers work under way until it ends. */
+  #track(work: Promise<unknown>): void {
+    this.#working.add(work);
+    void work.then(() => this.#working.delete(work));
   }
 
   /** Puts work into an actor's mailbox; resolves once its turn has committed. */
@@ -447,6 +455,7 @@ export class Engine {
   async write(commit: Commit): Promise<Outcome> {
     const outcome = await this.#committer.add(commit);
     if (outcome.result === 'committed' && commit.outbox) this.outbox.accept(commit.outbox);
+    if (outcome.result === 'failed') this.#commitFailed(commit, outcome.error);
     return outcome;
   }
 
@@ -530,10 +539,14 @@ export class Engine {
     });
   }
 
-  async #run(cell: Cell): Promise<void> {
+  #run(cell: Cell): void {
     if (cell.busy) return;
     cell.busy = true;
-    this.#working++;
+    this.#track(this.#workOff(cell));
+  }
+
+  /** Empties a mailbox. Never rejects. */
+  async #workOff(cell: Cell): Promise<void> {
     while (cell.queue.length > 0) {
       const item = cell.queue[0]!;
       try {
@@ -555,7 +568,6 @@ export class Engine {
     }
     cell.busy = false;
     cell.onPause.length = 0;
-    this.#working--;
     // Where a process goes on, its result comes back to this cell.
     if (!cell.row && cell.processes.size === 0) this.#cells.delete(cell.key);
   }
@@ -750,10 +762,11 @@ export class Engine {
       at,
     )!;
     const insert = { ...cell.row, ...update! };
-    const outcome = await this.#committer.add({ ...rest, insert, ...(also && { also }) });
+    const commit: Commit = { ...rest, insert, ...(also && { also }) };
+    const outcome = await this.#committer.add(commit);
     if (outcome.result === 'conflict') throw new ActorExistsError(address);
     if (outcome.result === 'failed') {
-      this.#commitFailed(outcome.error);
+      this.#commitFailed(commit, outcome.error);
       throw outcome.error;
     }
     this.#committed(cell, { ...rest, update: update! }, turn);
@@ -769,7 +782,7 @@ export class Engine {
   ): Promise<Outcome> {
     for (let outcome: Outcome = failed; ; outcome = await this.#committer.add(commit)) {
       if (outcome.result !== 'failed') return outcome;
-      this.#commitFailed(outcome.error);
+      this.#commitFailed(commit, outcome.error);
       if (kind === 'event' || kind === 'cancel' || kind === 'stop' || this.#state !== 'running') {
         cell.forget();
         return outcome;
@@ -778,8 +791,9 @@ export class Engine {
     }
   }
 
-  /** Whether the turn was written is not known for sure: a sweep will find what it may have left. */
-  #commitFailed(error: Error): void {
+  /** Whether it was written is not known for sure: the outbox asks, and a sweep will find what else it may have left. */
+  #commitFailed({ outbox }: Commit, error: Error): void {
+    if (outbox) this.outbox.doubt(outbox);
     this.#events.emit('commitFailed', { turns: 1, error });
     this.#suspect();
   }
@@ -843,7 +857,10 @@ export class Engine {
     const commit = this.composer.failure(cell, item, turn, error, this.#clock.now());
     const outcome = await this.#committer.add(commit);
     if (outcome.result !== 'committed') cell.forget();
-    if (outcome.result === 'failed') throw outcome.error;
+    if (outcome.result === 'failed') {
+      this.#commitFailed(commit, outcome.error);
+      throw outcome.error;
+    }
     if (outcome.result === 'conflict') return undefined;
     if (outcome.result === 'committed') {
       this.#committed(cell, commit, turn);
@@ -887,7 +904,10 @@ export class Engine {
     const commit = this.composer.supervised(cell, turn, before, undone, error, this.#clock.now());
     const outcome = await this.#committer.add(commit);
     if (outcome.result !== 'committed') cell.forget();
-    if (outcome.result === 'failed') throw outcome.error;
+    if (outcome.result === 'failed') {
+      this.#commitFailed(commit, outcome.error);
+      throw outcome.error;
+    }
     if (outcome.result !== 'committed') return;
     this.#committed(cell, commit, turn);
     this.#events.emit('deadLetter', { address, event: event.type, error });
@@ -951,19 +971,17 @@ export class Engine {
   /** The instant and the chance of one turn: done again, it sees the same numbers. */
   #ambient(address: Address, version: number): Ambient {
     const at = this.#clock.now();
-    let drawn = 0;
-    return {
-      now: () => at,
-      random:
-        this.#options.random ??
-        (() => {
-          const hash = createHash('sha256')
-            .update(`${this.#options.seed}|${formatAddress(address)}|${version}|${drawn++}`)
-            .digest();
-          return hash.readUIntBE(0, 6) / 2 ** 48;
-        }),
-    };
+    return { now: () => at, random: this.#options.random ?? seededChance(this.#options.seed, address, version) };
   }
+}
+
+/** What `random()` gives in the turn that makes this version of the actor: numbers in [0, 1), the same each time. */
+export function seededChance(seed: string, address: Address, version: number): () => number {
+  let drawn = 0;
+  return () => {
+    const hash = createHash('sha256').update(`${seed}|${formatAddress(address)}|${version}|${drawn++}`).digest();
+    return hash.readUIntBE(0, 6) / 2 ** 48;
+  };
 }
 
 /** What a stimulus from within the actor brought, and for whom. */

@@ -10,8 +10,8 @@
  * actors (kind `event`) go the same way; there the receiver's inbox makes a repetition harmless.
  */
 import { parse } from '../actor/codec.ts';
-import type { Clock } from '../clock.ts';
-import type { Address } from '../errors.ts';
+import { type Clock, wakeAt } from '../clock.ts';
+import { type Address, TimeoutError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import type { Commit, OutboxMark, OutboxRow, Outcome } from '../store/rows.ts';
 
@@ -47,12 +47,18 @@ export class PermanentSendError extends Error {}
 const ATTEMPTS = 12;
 const FIRST_RETRY = 1_000;
 const LAST_RETRY = 300_000;
+/** A transport that has not answered by then, in ms, will not: the attempt has failed, and may have gone through. */
+const SEND_TIMEOUT = 120_000;
+/** So long a stop waits for attempts under way, in ms. What has no answer by then is marked as maybe sent at the next start. */
+const GRACE = 10_000;
 
 export interface OutboxOptions {
   clock: Clock;
   events: EventChannel;
   transport: Transport | undefined;
   commit(commit: Commit): Promise<Outcome>;
+  /** Whether there is a row of that id, which was not sent. */
+  isUnsent(id: number): Promise<boolean>;
   deliver(to: Address, event: any, key: string): Promise<void>;
   policy(flowType: string | null): 'resend' | 'hold';
 }
@@ -62,19 +68,25 @@ interface Pending {
   maybeSent: boolean;
   /** Its row is gone, and so is the wish to send it. */
   forgotten?: true;
+  /** Whether its row was written is not known: the commit failed, or its answer was lost. */
+  doubtful?: boolean;
 }
 
 export class Outbox {
   readonly #options: OutboxOptions;
   readonly #queues = new Map<string, Pending[]>();
+  /** Those in the queues whose commit failed, whatever was found out about them since. */
+  readonly #doubts = new Map<number, Pending>();
+  /** Those who work the queues off. */
+  readonly #workers = new Set<Promise<void>>();
   readonly #optedOut = new Set<string>();
+  /** Addresses of which it is being decided whether they may be written to. */
+  readonly #undecided = new Map<string, Promise<unknown>>();
   /** Ends the waits between attempts. */
   readonly #waits = new Map<unknown, () => void>();
   #stopped = false;
   /** Until what a former process left is known, nothing goes out: the older messages to a person go first. */
   #held = true;
-  /** Rows that were found unsent, and that nobody here knew of. */
-  #unknown = new Set<number>();
   #waiting = 0;
 
   constructor(options: OutboxOptions) {
@@ -89,25 +101,26 @@ export class Outbox {
   /** Takes up what a former process left unsent. */
   recover(rows: OutboxRow[]): void {
     this.#held = false;
-    for (const row of rows) {
-      const uncertain = row.status === 'sending' && row.kind === 'message';
-      if (uncertain && this.#options.policy(row.flow_type) === 'hold') {
-        void this.#mark(row, { status: 'held', last_error: 'It may have been sent before a crash.' });
-      } else this.#enqueue({ row, maybeSent: uncertain || row.attempts > 0 });
-    }
+    for (const row of rows) this.#takeUp(row, false);
   }
 
   /**
-   * Takes up messages that a commit left behind whose outcome was not known: those that nobody here knew of the last time
-   * either, since one whose commit is just being told is known by then.
-   * @param rows all that are not sent
+   * Takes up messages that a failed step left behind.
+   * @param rows all that are not sent, as they were a moment ago
+   * @param open commits whose outcome is about to be told
    */
-  sweep(rows: OutboxRow[]): void {
+  sweep(rows: OutboxRow[], open: Iterable<Commit>): void {
     const known = new Set<number>();
     for (const queue of this.#queues.values()) for (const { row } of queue) known.add(row.id);
-    const unknown = rows.filter(({ id, kind }) => !known.has(id) && (kind === 'event' || this.#options.transport));
-    this.recover(unknown.filter(({ id }) => this.#unknown.has(id)));
-    this.#unknown = new Set(unknown.map(({ id }) => id));
+    for (const { outbox = [] } of open) for (const { id } of outbox) known.add(id);
+    for (const row of rows) if (!known.has(row.id)) this.#takeUp(row, true);
+  }
+
+  #takeUp(row: OutboxRow, doubtful: boolean): void {
+    const uncertain = row.status === 'sending' && row.kind === 'message';
+    if (uncertain && !doubtful && this.#options.policy(row.flow_type) === 'hold')
+      void this.#mark(row, { status: 'held', last_error: 'It may have been sent before a crash.' });
+    else this.#enqueue({ row, maybeSent: uncertain || row.attempts > 0, doubtful });
   }
 
   /**
@@ -122,7 +135,19 @@ export class Outbox {
 
   /** Takes messages that have just been committed. */
   accept(rows: OutboxRow[]): void {
-    for (const row of rows) this.#enqueue({ row, maybeSent: false });
+    for (const row of rows) {
+      const doubted = this.#doubts.size > 0 && this.#doubts.get(row.id);
+      if (doubted) doubted.doubtful = false;
+      else this.#enqueue({ row, maybeSent: false });
+    }
+  }
+
+  /**
+   * Takes messages of a commit that failed: if it went through after all, they are sent, in their place and before those
+   * that come later.
+   */
+  doubt(rows: OutboxRow[]): void {
+    for (const row of rows) if (!this.#doubts.has(row.id)) this.#enqueue({ row, maybeSent: false, doubtful: true });
   }
 
   /** The messages of an actor that was deleted are not sent; the attempt under way comes to its end. */
@@ -141,10 +166,28 @@ export class Outbox {
     else this.#optedOut.delete(address);
   }
 
-  /** Lets attempts under way end; nothing new is begun. */
+  /** Nothing is handed over to this address before the decision has been made, e.g. while a STOP is being committed. */
+  async decide<T>(address: string, decision: Promise<T>): Promise<T> {
+    const before = this.#undecided.get(address);
+    const decided = Promise.allSettled([before, decision]);
+    this.#undecided.set(address, decided);
+    try {
+      return await decision;
+    } finally {
+      void decided.then(() => this.#undecided.get(address) === decided && this.#undecided.delete(address));
+    }
+  }
+
+  /** Lets attempts under way end, for a while; nothing new is begun. */
   async stop(): Promise<void> {
     this.abandon();
-    while (this.#queues.size > 0) await new Promise(setImmediate);
+    const { clock } = this.#options;
+    let stopWaiting = () => {};
+    const patience = new Promise<void>((resolve) => {
+      stopWaiting = wakeAt(clock, clock.now() + GRACE, resolve);
+    });
+    await Promise.race([Promise.all(this.#workers), patience]);
+    stopWaiting();
   }
 
   abandon(): void {
@@ -157,6 +200,7 @@ export class Outbox {
 
   #enqueue(pending: Pending): void {
     if (this.#stopped || this.#held || (pending.row.kind === 'message' && !this.#options.transport)) return;
+    if (pending.doubtful) this.#doubts.set(pending.row.id, pending);
     const { recipient, kind } = pending.row;
     const key = `${kind}:${recipient}`;
     const queue = this.#queues.get(key);
@@ -164,14 +208,15 @@ export class Outbox {
     else {
       const fresh = [pending];
       this.#queues.set(key, fresh);
-      void this.#work(key, fresh);
+      const worker = this.#work(key, fresh).finally(() => this.#workers.delete(worker));
+      this.#workers.add(worker);
     }
   }
 
   async #work(key: string, queue: Pending[]): Promise<void> {
     while (queue.length > 0 && !this.#stopped) {
       try {
-        if (await this.#attempt(queue[0]!)) queue.shift();
+        if (await this.#attempt(queue[0]!)) this.#doubts.delete(queue.shift()!.row.id);
       } catch (error) {
         this.#options.events.emit('fault', { during: `sending to ${queue[0]!.row.recipient}`, error });
         await this.#wait(FIRST_RETRY);
@@ -184,21 +229,28 @@ export class Outbox {
   async #attempt(pending: Pending): Promise<boolean> {
     const { row } = pending;
     if (pending.forgotten) return true;
+    if (pending.doubtful) {
+      const unsent = await this.#options.isUnsent(row.id);
+      if (!unsent && pending.doubtful) return true; // it may have been committed after all meanwhile
+      pending.doubtful = false;
+    }
     const payload = parse(row.payload) as Record<string, unknown>;
     if (row.next_attempt_at !== null) await this.#wait(row.next_attempt_at - this.#options.clock.now());
     if (this.#stopped) return false;
     if (pending.forgotten) return true;
-    if (row.kind === 'message' && this.#optedOut.has(row.recipient) && !payload['essential']) {
-      await this.#mark(row, { status: 'cancelled', last_error: 'The recipient opted out.' });
-      return true;
-    }
     row.attempts++;
     try {
       if (row.kind === 'event')
         await this.#options.deliver(payload['to'] as Address, payload['event'], row.idempotency_key);
       else {
         if (row.status !== 'sending' || pending.maybeSent) await this.#mark(row, { status: 'sending' });
-        await this.#options.transport!.send(outgoing(pending, payload));
+        while (this.#undecided.has(row.recipient)) await this.#undecided.get(row.recipient);
+        if (this.#optedOut.has(row.recipient) && !payload['essential']) {
+          await this.#mark(row, { status: 'cancelled', last_error: 'The recipient opted out.' });
+          return true;
+        }
+        if (this.#stopped) return false;
+        await this.#send(outgoing(pending, payload));
       }
     } catch (cause) {
       return this.#failed(pending, cause as Error);
@@ -206,6 +258,23 @@ export class Outbox {
     await this.#mark(row, { status: 'sent', next_attempt_at: null, last_error: null });
     this.#options.events.emit('sent', { recipient: row.recipient, id: row.id, attempts: row.attempts });
     return true;
+  }
+
+  async #send(message: OutgoingMessage): Promise<void> {
+    const { clock, transport } = this.#options;
+    const sent = transport!.send(message);
+    if (!sent) return;
+    let stopWaiting = () => {};
+    const timeout = new Promise<never>((_, reject) => {
+      stopWaiting = wakeAt(clock, clock.now() + SEND_TIMEOUT, () =>
+        reject(new TimeoutError(`The transport did not answer within ${SEND_TIMEOUT / 1_000} s.`)),
+      );
+    });
+    try {
+      await Promise.race([sent, timeout]);
+    } finally {
+      stopWaiting();
+    }
   }
 
   async #failed(pending: Pending, error: Error): Promise<boolean> {

@@ -74,7 +74,7 @@ export class Inbound {
   async receive(message: InboundMessage): Promise<Receipt> {
     const sender = this.#validate(message);
     const keyword = this.#keywordIn(message, sender);
-    if (keyword) return this.#keyword(keyword, message, sender);
+    if (keyword) return this.#obey(keyword, message, sender);
     const now = this.#options.clock.now();
     const bound = this.handlers.of(sender);
     const handler = (Array.isArray(bound) ? bound : await bound).find(
@@ -88,7 +88,7 @@ export class Inbound {
   async deliver(address: Address, message: InboundMessage): Promise<Receipt> {
     const sender = this.#validate(message);
     const keyword = this.#keywordIn(message, sender);
-    return keyword ? this.#keyword(keyword, message, sender) : this.#deliver(address, message, sender);
+    return keyword ? this.#obey(keyword, message, sender) : this.#deliver(address, message, sender);
   }
 
   /** Sends a message that no flow has emitted. */
@@ -206,6 +206,12 @@ export class Inbound {
     if (now - last < HOUR) return false;
     this.#lastDefaultReply.set(sender, now);
     return true;
+  }
+
+  /** Nobody is written to who is just opting out. */
+  #obey(keyword: Keyword, message: InboundMessage, sender: string): Promise<Receipt> {
+    const obeyed = this.#keyword(keyword, message, sender);
+    return keyword === 'help' ? obeyed : this.#options.engine.outbox.decide(sender, obeyed);
   }
 
   async #keyword(keyword: Keyword, message: InboundMessage, sender: string): Promise<Receipt> {

@@ -27,6 +27,8 @@ import * as sql from './statements.ts';
 /** Tables whose ids are given out by this process, in time order. */
 type Sequence = 'flow_states' | 'inbox' | 'outbox_messages' | 'flow_journal';
 
+const UNSENT: OutboxRow['status'][] = ['pending', 'sending'];
+
 const COMMITTED: Outcome = { result: 'committed' };
 
 /** Reasons that lie in the database and not in a turn: every turn of the group fails alike. */
@@ -108,7 +110,13 @@ export class Store {
   /** Messages that are not sent yet, in order. */
   unsent(): Promise<OutboxRow[]> {
     // Literals, so that the partial index serves.
-    return this.knex<OutboxRow>('outbox_messages').whereRaw("status IN ('pending', 'sending')").orderBy('id');
+    const literals = UNSENT.map((status) => `'${status}'`).join(', ');
+    return this.knex<OutboxRow>('outbox_messages').whereRaw(`status IN (${literals})`).orderBy('id');
+  }
+
+  /** Whether a message was written, and not sent. */
+  async isUnsent(id: number): Promise<boolean> {
+    return (await this.knex('outbox_messages').where({ id }).whereIn('status', UNSENT).first('id')) !== undefined;
   }
 
   /** Handlers of an address, the one whose actor was active last first. */

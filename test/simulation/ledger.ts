@@ -1,0 +1,261 @@
+/**
+ * Follows what is committed, row by row, and holds it against the reference: each version of an actor must follow from the
+ * one before by something that happened, and the reference, given just that, must come to the same state, deadlines,
+ * messages and actions.
+ */
+import type { AnyEventObject } from 'xstate';
+import { decodeState, parse } from '../../src/actor/codec.ts';
+import { seededChance } from '../../src/engine/engine.ts';
+import { formatAddress } from '../../src/errors.ts';
+import { type AnyFlow, eventFor, type InboundMessage } from '../../src/flow.ts';
+import { keywordOf } from '../../src/messaging/keywords.ts';
+import type { ActorRow, JournalRow, OutboxRow } from '../../src/store/rows.ts';
+import type { SimulatedDatabase } from './database.ts';
+import { Reference } from './reference.ts';
+
+/** A promise of Perdure's that was broken. */
+export class Violation extends Error {
+  readonly guarantee: string;
+
+  constructor(guarantee: string, message: string) {
+    super(`${guarantee}: ${message}`);
+    this.guarantee = guarantee;
+  }
+}
+
+/** What the world has done, as far as it explains turns. */
+export interface Doings {
+  input(participantId: string): unknown;
+  messages: ReadonlyMap<string, InboundMessage>;
+  /** Events that the application sent, for which it is not known that they were applied. */
+  sends: { address: string; event: AnyEventObject }[];
+  /** How promises ended, by their key; each may be applied once. */
+  outcomes: { key: string; tag: string; outcome: { value: unknown } | { error: Error } }[];
+}
+
+export interface Followed {
+  address: string;
+  flow: AnyFlow;
+  reference: Reference;
+  row: ActorRow;
+  /** The version of the flow that its row was migrated to. */
+  generation: number | undefined;
+  /** What the version before called: the process may not know yet that this is over. */
+  formerCalls: string[];
+}
+
+export class Ledger {
+  readonly actors = new Map<string, Followed>();
+  /** How often a custom action may still run, by key. */
+  readonly actions = new Map<string, number>();
+  /** Inbound messages that were applied by an actor. */
+  readonly applied = new Set<string>();
+  readonly #database: SimulatedDatabase;
+  readonly #doings: Doings;
+  readonly #seed: string;
+  readonly #flow: (flowType: string, version: number) => AnyFlow;
+  readonly #deliveries = new Map<string, AnyEventObject>();
+  readonly #outboxSeen = new Set<number>();
+  turns = 0;
+
+  constructor(database: SimulatedDatabase, doings: Doings, seed: string, flow: Ledger['flowOf']) {
+    this.#database = database;
+    this.#doings = doings;
+    this.#seed = seed;
+    this.#flow = flow;
+  }
+
+  get flowOf() {
+    return this.#flow;
+  }
+
+  /** Takes note of all that was committed since. */
+  async catchUp(): Promise<void> {
+    const heads = this.#database.read<Pick<ActorRow, 'id' | 'version' | 'participant_id' | 'flow_type'>>(
+      'SELECT id, version, participant_id, flow_type FROM flow_states',
+    );
+    for (const head of heads) {
+      const address = formatAddress({ flowType: head.flow_type, participantId: head.participant_id });
+      const known = this.actors.get(address);
+      if (known?.row.version === head.version) continue;
+      const [row] = this.#database.read<ActorRow>('SELECT * FROM flow_states WHERE id = ?', [head.id]);
+      if (row!.version !== (known?.row.version ?? 0) + 1)
+        throw new Violation('G2', `${address} went from version ${known?.row.version ?? 0} to ${row!.version}.`);
+      await this.#follow(address, known, row!);
+      this.turns++;
+    }
+  }
+
+  /** A row of each turn, and nothing else. */
+  close(): void {
+    const { count } = this.#database.read<{ count: number }>(
+      "SELECT COUNT(*) AS count FROM outbox_messages WHERE participant_id IS NOT NULL AND flow_type IS NOT NULL",
+    )[0]!;
+    if (count !== this.#outboxSeen.size)
+      throw new Violation('G3', `${count} messages are in the outbox, ${this.#outboxSeen.size} belong to turns.`);
+  }
+
+  async #follow(address: string, known: Followed | undefined, row: ActorRow): Promise<void> {
+    const [line] = this.#database.read<JournalRow>('SELECT * FROM flow_journal WHERE id = ?', [row.journal_id]);
+    if (!line || line.version !== row.version) throw new Violation('G3', `version ${row.version} of ${address} has no line in the journal.`);
+    const flow = this.#flow(row.flow_type, row.flow_version);
+    const { participant_id: participantId, flow_type: flowType } = row;
+    const ambient = { now: () => line.at, random: seededChance(this.#seed, { participantId, flowType }, row.version) };
+    let actor = known;
+    if (!actor) {
+      if (line.event_type !== 'xstate.init') throw new Violation('G2', `${address} begins with '${line.event_type}'.`);
+      const reference = new Reference(flow.logic, this.#doings.input(participantId), ambient);
+      actor = { address, flow, reference, row, generation: undefined, formerCalls: [] };
+      this.actors.set(address, actor);
+    } else {
+      actor.formerCalls = actor.reference.pendingCalls;
+      actor.reference.begin(ambient);
+      // Only a turn writes the snapshot, and by then the row has been migrated.
+      if (row.flow_version > actor.row.flow_version) actor.generation = row.flow_version;
+      await this.#apply(actor, line, row);
+    }
+    if (actor.reference.failure)
+      throw new Violation('G2', `the reference of ${address} did not survive '${line.event_type}': ${actor.reference.failure}`);
+    this.#compare(actor, row, line);
+    actor.row = row;
+    actor.flow = flow;
+    for (const key of actor.reference.actions) {
+      const name = `${participantId}|${key}|${row.version}`;
+      this.actions.set(name, (this.actions.get(name) ?? 0) + 1);
+    }
+  }
+
+  async #apply(actor: Followed, line: JournalRow, row: ActorRow): Promise<void> {
+    const { address, reference, flow } = actor;
+    const note = line.note ?? '';
+    const type = line.event_type;
+    const mark = line.inbox_id === null ? undefined : this.#mark(address, line.inbox_id);
+    if (/^perdure\.(quarantined|retried|realigned|direct)$/.test(type)) return;
+    if (type === 'xstate.stop') return reference.stop();
+    const due = reference.deadlines[0];
+    if (type === 'perdure.postpone') return reference.postpone(Date.parse(/postponed to ([^:]+:\d\d:[\d.]+Z)/.exec(note)![1]!));
+    if (line.due_at !== null) {
+      if (due?.dueAt !== line.due_at || due.type !== type)
+        throw new Violation('G4', `${address} fired '${type}' of ${instant(line.due_at)}, and the earliest is ${due ? `'${due.type}' of ${instant(due.dueAt)}` : 'none'}.`);
+      if (line.at < line.due_at) throw new Violation('G4', `${address} fired '${type}' ${line.due_at - line.at} ms early.`);
+      return note.startsWith('failed:') || note.startsWith('skipped:') ? reference.drop() : reference.fire();
+    }
+    if (note.includes('failed:')) return;
+    if (due && due.dueAt <= line.at)
+      throw new Violation('G4', `${address} took '${type}' before its deadline '${due.type}', which had passed.`);
+    if (type.startsWith('xstate.promise.')) return this.#result(actor, type, row);
+    if (mark) return this.#message(address, reference, flow, mark, type);
+    const sent = this.#doings.sends.findIndex(
+      ({ address: to, event }) =>
+        to === address && event.type === type && (event['serial'] === undefined || row.state_data.includes(`"${event['serial']}"`)),
+    );
+    if (sent < 0) throw new Violation('G2', `${address} took '${type}', which nobody sent, or for the second time.`);
+    reference.send(this.#doings.sends.splice(sent, 1)[0]!.event);
+  }
+
+  #mark(address: string, id: number): { channel: string; message_id: string } {
+    const [mark] = this.#database.read<{ channel: string; message_id: string }>(
+      'SELECT channel, message_id FROM inbox WHERE id = ?',
+      [id],
+    );
+    if (!mark) throw new Violation('G3', `a turn of ${address} applied a message, and its mark is missing.`);
+    const key = `${mark.channel}/${mark.message_id}`;
+    if (this.applied.has(key)) throw new Violation('G5', `${address} applied ${key} a second time.`);
+    this.applied.add(key);
+    return mark;
+  }
+
+  #message(address: string, reference: Reference, flow: AnyFlow, { channel, message_id }: { channel: string; message_id: string }, type: string): void {
+    if (channel === 'perdure') {
+      const event = this.#deliveries.get(message_id);
+      if (!event) throw new Violation('G5', `${address} took an event of the actor message ${message_id}, which was never emitted.`);
+      return reference.send(event);
+    }
+    const message = this.#doings.messages.get(message_id.split('#')[0]!);
+    if (!message) throw new Violation('G5', `${address} applied the message ${message_id}, which nobody wrote.`);
+    const keyword = keywordOf(message.text);
+    if (keyword === 'stop') return reference.send(flow.optOut!.withdraw);
+    if (keyword === 'start' && type === flow.optOut?.rejoin.type) return reference.send(flow.optOut!.rejoin);
+    const event = eventFor(flow, message, reference.snapshot);
+    if (event) reference.send(event);
+  }
+
+  /** Which promise the result is of, the new state tells: it holds what that brought. */
+  async #result({ address, reference, row: { state_data: before } }: Followed, type: string, row: ActorRow): Promise<void> {
+    const pending = reference.pendingCalls;
+    const isError = type.endsWith('reject');
+    const candidates = this.#doings.outcomes.filter(({ key, outcome }) => pending.includes(key) && 'error' in outcome === isError);
+    const isNew = (text: string) => row.state_data.includes(text) && !before.includes(text);
+    // Of an invocation that was attempted several times, what the first attempts brought is no result.
+    const found = candidates.find(({ tag }) => isNew(tag)) ?? (candidates.length === 1 ? candidates[0] : undefined);
+    const timeout = [...row.state_data.matchAll(/"([^"]*took longer than [^"]*)"/g)].find(([, text]) => isNew(text!))?.[1];
+    if (timeout && !(found && isNew(found.tag))) {
+      const timedOut = pending.filter((key) => timeout.includes(key.split('/')[0]!));
+      for (const key of timedOut.length === 1 ? timedOut : timedOut.slice(-1)) await reference.settle(key, { error: new Error(timeout) });
+      return;
+    }
+    if (!found) throw new Violation('G7', `${address} took a result (${type}) of none of ${pending.join(', ') || 'no call'}.`);
+    this.#doings.outcomes.splice(this.#doings.outcomes.indexOf(found), 1);
+    await reference.settle(found.key, found.outcome);
+  }
+
+  #compare({ address, reference, generation }: Followed, row: ActorRow, line: JournalRow): void {
+    const differ = (guarantee: string, what: string, is: unknown, should: unknown) => {
+      const [a, b] = [canonical(is), canonical(should)];
+      if (a !== b) throw new Violation(guarantee, `${what} of ${address} after '${line.event_type}' (version ${row.version}):\n  is        ${a}\n  should be ${b}`);
+    };
+    if (row.status === 'quarantined') return;
+    const stored = decodeState(row.state_data);
+    const persisted = reference.persisted;
+    if (generation !== undefined) persisted.context = { ...persisted.context, generation };
+    differ('G3', 'the state', plain(stored.snapshot), plain(persisted));
+    if (row.status !== persisted.status) differ('G3', 'the status', row.status, persisted.status);
+    const deadlines = row.status === 'active' ? reference.deadlines : [];
+    if (row.status === 'active')
+      differ('G4', 'the deadlines', (stored.timers ?? []).map(({ event, dueAt }: any) => ({ type: event.type, dueAt })), deadlines);
+    differ('G4', 'next_due_at', row.next_due_at, deadlines[0]?.dueAt ?? null);
+    const rows = this.#database.read<OutboxRow>('SELECT * FROM outbox_messages WHERE id >= ? AND id < ?', [
+      line.outbox_id ?? 0,
+      (line.outbox_id ?? 0) + line.outbox_count,
+    ]);
+    for (const { id } of rows) this.#outboxSeen.add(id);
+    const said = rows.filter(({ idempotency_key }) => !idempotency_key.includes(':notice:'));
+    const emitted = reference.emitted.flatMap((event, i): object[] => {
+      const key = `${address}:${row.version}:${i}`;
+      if (event.type === 'perdure.send') {
+        this.#deliveries.set(key, event['event']);
+        return [{ key, kind: 'event', payload: { to: event['to'], event: event['event'] } }];
+      }
+      return event.type === 'message' ? [{ key, kind: 'message', payload: event }] : [];
+    });
+    differ('G6', 'what was said', said.map(({ idempotency_key: key, kind, payload }) => ({ key, kind, payload: parse(payload) })), emitted);
+  }
+}
+
+/** Only what a state is; not what XState and Perdure keep beside it. */
+function plain(snapshot: any): unknown {
+  if (!snapshot) return snapshot;
+  const { status, value, context, output, historyValue, input, children = {} } = snapshot;
+  return {
+    status,
+    value,
+    context,
+    output,
+    input,
+    historyValue,
+    children: Object.fromEntries(
+      Object.entries<any>(children).flatMap(([id, child]) => (child ? [[id, plain(child.snapshot)]] : [])),
+    ),
+  };
+}
+
+/** JSON with the keys in order; what is empty or undefined is left out. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, part) => {
+    if (typeof part !== 'object' || part === null || Array.isArray(part)) return part;
+    const entries = Object.entries(part).filter(([, inner]) => inner !== undefined && !(typeof inner === 'object' && inner && Object.keys(inner).length === 0));
+    return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
+}
+
+const instant = (at: number) => new Date(at).toISOString();

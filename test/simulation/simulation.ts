@@ -1,0 +1,200 @@
+/** One schedule: a world drawn from a seed, lived through step by step. */
+import { setImmediate as quiescence } from 'node:timers/promises';
+import { createConversationFlow } from '../../src/flows/conversation.ts';
+import { microHealthInterventionFlow } from '../../src/flows/micro-health-intervention.ts';
+import type { AnyFlow } from '../../src/index.ts';
+import { Chance } from './chance.ts';
+import { SimulatedDatabase } from './database.ts';
+import { Ledger, Violation } from './ledger.ts';
+import { EVENTS, GENERATED, generatedFlow } from './machines.ts';
+import { setOutside, theOutside } from './outside.ts';
+import { OUTSIDE, Scheduler } from './scheduler.ts';
+import { type Faults, type Person, World } from './world.ts';
+
+export interface Schedule {
+  seed: number;
+  steps: number;
+  turns: number;
+  /** The same for every run of the seed. */
+  digest: number;
+  violation?: Violation;
+  /** What happened, line by line, if that was asked for. */
+  trace: string[];
+}
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const START = Date.UTC(2026, 2, 28, 22); // the night in which summer time begins in Europe
+/** Beyond this many, a schedule does not come to rest. */
+const MOST_STEPS = 60_000;
+/** After the last fault, in ms. */
+const AFTERMATH = 25 * MINUTE;
+
+const conversation = createConversationFlow({
+  generate: ({ messages }, signal) => {
+    const actor = /p_\d+/.exec(messages[0]!.content)![0];
+    return theOutside().call(actor, `${actor}/${hash(JSON.stringify(messages))}`, signal) as Promise<{ text: string }>;
+  },
+});
+
+const WORDS = ['1', '2', '3', '4', 'ready', 'done', 'no', 'yes', 'because', 'blah', 'STOP', 'START', 'HELP'];
+
+/** Lives through the schedule of a seed. */
+export async function simulate(seed: number, { traced = false } = {}): Promise<Schedule> {
+  const chance = new Chance(seed);
+  const jumps = chance.happens(0.2);
+  const scheduler = new Scheduler(START, chance, {
+    disorder: chance.pick([0, 0.2, 1]),
+    haste: chance.pick([0, 0.01, 0.05]),
+    longestWait: jumps ? 30_000 : Number.POSITIVE_INFINITY,
+  });
+  const schedule: Schedule = { seed, steps: 0, turns: 0, digest: 0, trace: [] };
+  const tell = (text: string) => {
+    schedule.digest = hash(text, schedule.digest);
+    if (traced) schedule.trace.push(`${stamp(scheduler)}  ${text}`);
+  };
+  const machine = chance.below(1_000_000);
+  const people = drawPeople(chance);
+  const database: SimulatedDatabase = new SimulatedDatabase(scheduler, (statement) => world.fate(statement));
+  const flowOf = (flowType: string, version: number): AnyFlow =>
+    flowType === GENERATED ? generatedFlow(machine, version) : flowType === 'conversation' ? conversation : microHealthInterventionFlow;
+  const world: World = new World({
+    scheduler,
+    database,
+    chance,
+    faults: drawFaults(chance),
+    people,
+    seed: String(seed),
+    flows: (version) => [generatedFlow(machine, version), conversation, microHealthInterventionFlow],
+    tell,
+  });
+  world.ledger = new Ledger(database, world, String(seed), flowOf);
+  setOutside(world);
+  const restore = takeImmediates(scheduler);
+  const wait = plan(world, scheduler, chance, people, jumps);
+  try {
+    world.begin();
+    let limit = wait;
+    for (let calm = false; ; ) {
+      await quiescence();
+      if (database.changed) {
+        database.changed = false;
+        await world.ledger.catchUp();
+      }
+      if (world.violation) throw world.violation;
+      const step = scheduler.next(limit);
+      if (!step) {
+        if (calm) break;
+        calm = true;
+        limit = Math.max(scheduler.elapsed, limit) + AFTERMATH;
+        world.calmDown();
+        // The clock is right again, and no instant comes for the second time.
+        if (scheduler.offset < START) scheduler.offset = START;
+        for (let at = 0; at < AFTERMATH; at += 2 * MINUTE) scheduler.after(at, 'the operator looks', () => world.operate(), OUTSIDE);
+        continue;
+      }
+      schedule.steps++;
+      if (schedule.steps > MOST_STEPS) throw new Violation('rest', `it does not come to rest within ${MOST_STEPS} steps`);
+      tell(step.label);
+      step.run();
+    }
+    world.close();
+  } catch (error) {
+    if (!(error instanceof Violation)) (error as Error).message += ` (seed ${seed})`;
+    if (!(error instanceof Violation)) throw error;
+    schedule.violation = error;
+  } finally {
+    restore();
+    database.close();
+  }
+  schedule.turns = world.ledger.turns;
+  return schedule;
+}
+
+/** What people and operators do, and when; gives the time at which all has been begun. */
+function plan(world: World, scheduler: Scheduler, chance: Chance, people: Person[], jumps: boolean): number {
+  let at = 0;
+  const later = (label: string, run: () => void) => {
+    at += chance.pick([0, 0, 0, 100, 5_000, 20_000, MINUTE, MINUTE, 2 * MINUTE, 15 * MINUTE]);
+    scheduler.after(at, label, run, OUTSIDE);
+  };
+  for (const person of people) later('enrol', () => world.spawn(person));
+  const doings = chance.between(6, 24);
+  const violence = chance.pick([0, 0.05, 0.15]);
+  const night = !jumps && chance.happens(0.5) ? chance.below(doings) : -1;
+  for (let i = 0; i < doings; i++) {
+    if (i === night) at += chance.pick([HOUR, 3 * HOUR, 14 * HOUR]);
+    const person = chance.pick(people);
+    const generated = person.flowType === GENERATED;
+    if (chance.happens(violence)) later('crash', () => world.crash('anywhere'));
+    if (chance.happens(0.05)) later('stop', () => world.stop());
+    if (jumps && chance.happens(0.2)) later('clock', () => world.setClock(chance.pick([-HOUR, -MINUTE, MINUTE, 3 * HOUR])));
+    if (chance.happens(0.1)) later('operator', () => world.operate());
+    if (generated && chance.happens(0.06)) later('poison', () => world.poison(person));
+    if (generated) {
+      const type = chance.pick(EVENTS);
+      const poison = chance.happens(0.1);
+      if (chance.happens(0.5)) later('message', () => world.write(person, poison ? `${type} poison` : type));
+      else later('event', () => world.send(person, type, poison));
+    } else if (person.flowType === 'conversation') {
+      later('message', () => world.write(person, chance.pick(['hello', 'and then?', 'STOP', 'START', 'HELP', `n ${i}`])));
+    } else later('message', () => world.write(person, chance.pick(WORDS)));
+  }
+  return at + chance.pick([0, MINUTE, jumps ? 5 * MINUTE : 2 * HOUR]);
+}
+
+function drawPeople(chance: Chance): Person[] {
+  const kinds = chance.pick([
+    [GENERATED, GENERATED],
+    [GENERATED],
+    [GENERATED, GENERATED, GENERATED],
+    ['conversation', GENERATED],
+    ['micro_health_intervention', 'conversation'],
+    ['micro_health_intervention'],
+  ]);
+  return kinds.map((flowType, i) => {
+    const participantId = `p_${i}`;
+    const inputs: Record<string, object> = {
+      [GENERATED]: { id: participantId, peer: `p_${(i + 1) % kinds.length}` },
+      conversation: { participantId, systemPrompt: `Be kind to ${participantId}.` },
+      micro_health_intervention: { participantId, timezone: chance.pick(['UTC', 'Europe/Berlin', 'America/New_York']), dailyPromptTime: '10:00' },
+    };
+    return { flowType, participantId, phoneNumber: `+1555123456${i}`, input: inputs[flowType], spawned: false };
+  });
+}
+
+/** Most schedules know few kinds of faults, some many: what hides behind another fault is found as well. */
+function drawFaults(chance: Chance): Faults {
+  const draw = (most: number) => (chance.happens(0.6) ? 0 : chance.number() * most);
+  return {
+    refused: draw(0.15),
+    unknown: draw(0.2),
+    slow: draw(0.1),
+    crashAtStatement: draw(0.05),
+    sendFails: draw(0.3),
+    sendHangs: draw(0.2),
+    sentAndFails: draw(0.3),
+    callRejects: draw(0.5),
+    callThrows: draw(0.3),
+    callNever: draw(0.3),
+    callLate: draw(0.4),
+    duplicate: draw(0.6),
+  };
+}
+
+/** The engine's `setImmediate` becomes a step of the process. */
+function takeImmediates(scheduler: Scheduler): () => void {
+  const real = globalThis.setImmediate;
+  globalThis.setImmediate = ((fn: (...args: unknown[]) => void, ...args: unknown[]) => scheduler.add('immediate', () => fn(...args))) as never;
+  return () => {
+    globalThis.setImmediate = real;
+  };
+}
+
+const stamp = ({ clock }: Scheduler) => new Date(clock.now()).toISOString().slice(5, -1);
+
+function hash(text: string, from = 0): number {
+  let value = from;
+  for (let i = 0; i < text.length; i++) value = (Math.imul(value, 31) + text.charCodeAt(i)) | 0;
+  return value;
+}
