@@ -107,7 +107,9 @@ export class Alarms {
   /** Nothing is being fired, and nothing that is due waits for it. */
   get idle(): boolean {
     const next = this.#next();
-    return this.#firing.size === 0 && this.#backlog.idle && !this.#looking && !(next && next.dueAt <= this.#clock.now());
+    return (
+      this.#firing.size === 0 && this.#backlog.idle && !this.#looking && !(next && next.dueAt <= this.#clock.now())
+    );
   }
 
   /** The actor's earliest deadline is now this one. */

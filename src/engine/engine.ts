@@ -979,7 +979,9 @@ export class Engine {
 export function seededChance(seed: string, address: Address, version: number): () => number {
   let drawn = 0;
   return () => {
-    const hash = createHash('sha256').update(`${seed}|${formatAddress(address)}|${version}|${drawn++}`).digest();
+    const hash = createHash('sha256')
+      .update(`${seed}|${formatAddress(address)}|${version}|${drawn++}`)
+      .digest();
     return hash.readUIntBE(0, 6) / 2 ** 48;
   };
 }

@@ -42,7 +42,10 @@ let template: Uint8Array;
 /** Loads SQLite and makes the migrated database that every simulation begins with. */
 export async function prepareDatabases(): Promise<void> {
   sqlite = await initSqlJs();
-  const database = new SimulatedDatabase({ add: (_: string, run: () => void) => run() } as unknown as Scheduler, () => undefined);
+  const database = new SimulatedDatabase(
+    { add: (_: string, run: () => void) => run() } as unknown as Scheduler,
+    () => undefined,
+  );
   await migrate(database.knex());
   template = database.export();
 }

@@ -89,7 +89,7 @@ export class Ledger {
   /** A row of each turn, and nothing else. */
   close(): void {
     const { count } = this.#database.read<{ count: number }>(
-      "SELECT COUNT(*) AS count FROM outbox_messages WHERE participant_id IS NOT NULL AND flow_type IS NOT NULL",
+      'SELECT COUNT(*) AS count FROM outbox_messages WHERE participant_id IS NOT NULL AND flow_type IS NOT NULL',
     )[0]!;
     if (count !== this.#outboxSeen.size)
       throw new Violation('G3', `${count} messages are in the outbox, ${this.#outboxSeen.size} belong to turns.`);
@@ -97,7 +97,8 @@ export class Ledger {
 
   async #follow(address: string, known: Followed | undefined, row: ActorRow): Promise<void> {
     const [line] = this.#database.read<JournalRow>('SELECT * FROM flow_journal WHERE id = ?', [row.journal_id]);
-    if (!line || line.version !== row.version) throw new Violation('G3', `version ${row.version} of ${address} has no line in the journal.`);
+    if (!line || line.version !== row.version)
+      throw new Violation('G3', `version ${row.version} of ${address} has no line in the journal.`);
     const flow = this.#flow(row.flow_type, row.flow_version);
     const { participant_id: participantId, flow_type: flowType } = row;
     const ambient = { now: () => line.at, random: seededChance(this.#seed, { participantId, flowType }, row.version) };
@@ -115,7 +116,10 @@ export class Ledger {
       await this.#apply(actor, line, row);
     }
     if (actor.reference.failure)
-      throw new Violation('G2', `the reference of ${address} did not survive '${line.event_type}': ${actor.reference.failure}`);
+      throw new Violation(
+        'G2',
+        `the reference of ${address} did not survive '${line.event_type}': ${actor.reference.failure}`,
+      );
     this.#compare(actor, row, line);
     actor.row = row;
     actor.flow = flow;
@@ -133,21 +137,31 @@ export class Ledger {
     if (/^perdure\.(quarantined|retried|realigned|direct)$/.test(type)) return;
     if (type === 'xstate.stop') return reference.stop();
     const due = reference.deadlines[0];
-    if (type === 'perdure.postpone') return reference.postpone(Date.parse(/postponed to ([^:]+:\d\d:[\d.]+Z)/.exec(note)![1]!));
+    if (type === 'perdure.postpone')
+      return reference.postpone(Date.parse(/postponed to ([^:]+:\d\d:[\d.]+Z)/.exec(note)![1]!));
     if (line.due_at !== null) {
       if (due?.dueAt !== line.due_at || due.type !== type)
-        throw new Violation('G4', `${address} fired '${type}' of ${instant(line.due_at)}, and the earliest is ${due ? `'${due.type}' of ${instant(due.dueAt)}` : 'none'}.`);
-      if (line.at < line.due_at) throw new Violation('G4', `${address} fired '${type}' ${line.due_at - line.at} ms early.`);
+        throw new Violation(
+          'G4',
+          `${address} fired '${type}' of ${instant(line.due_at)}, and the earliest is ${due ? `'${due.type}' of ${instant(due.dueAt)}` : 'none'}.`,
+        );
+      if (line.at < line.due_at)
+        throw new Violation('G4', `${address} fired '${type}' ${line.due_at - line.at} ms early.`);
       return note.startsWith('failed:') || note.startsWith('skipped:') ? reference.drop() : reference.fire();
     }
     if (note.includes('failed:')) return;
-    if (due && due.dueAt <= line.at)
-      throw new Violation('G4', `${address} took '${type}' before its deadline '${due.type}', which had passed.`);
+    if (actor.row.status === 'active' && due && due.dueAt <= line.at)
+      throw new Violation(
+        'G4',
+        `${address} took '${type}' at ${instant(line.at)}, before its deadline '${due.type}' of ${instant(due.dueAt)}.`,
+      );
     if (type.startsWith('xstate.promise.')) return this.#result(actor, type, row);
     if (mark) return this.#message(address, reference, flow, mark, type);
     const sent = this.#doings.sends.findIndex(
       ({ address: to, event }) =>
-        to === address && event.type === type && (event['serial'] === undefined || row.state_data.includes(`"${event['serial']}"`)),
+        to === address &&
+        event.type === type &&
+        (event['serial'] === undefined || row.state_data.includes(`"${event['serial']}"`)),
     );
     if (sent < 0) throw new Violation('G2', `${address} took '${type}', which nobody sent, or for the second time.`);
     reference.send(this.#doings.sends.splice(sent, 1)[0]!.event);
@@ -165,10 +179,20 @@ export class Ledger {
     return mark;
   }
 
-  #message(address: string, reference: Reference, flow: AnyFlow, { channel, message_id }: { channel: string; message_id: string }, type: string): void {
+  #message(
+    address: string,
+    reference: Reference,
+    flow: AnyFlow,
+    { channel, message_id }: { channel: string; message_id: string },
+    type: string,
+  ): void {
     if (channel === 'perdure') {
       const event = this.#deliveries.get(message_id);
-      if (!event) throw new Violation('G5', `${address} took an event of the actor message ${message_id}, which was never emitted.`);
+      if (!event)
+        throw new Violation(
+          'G5',
+          `${address} took an event of the actor message ${message_id}, which was never emitted.`,
+        );
       return reference.send(event);
     }
     const message = this.#doings.messages.get(message_id.split('#')[0]!);
@@ -181,20 +205,21 @@ export class Ledger {
   }
 
   /** Which promise the result is of, the new state tells: it holds what that brought. */
-  async #result({ address, reference, row: { state_data: before } }: Followed, type: string, row: ActorRow): Promise<void> {
+  async #result(
+    { address, reference, row: { state_data: before } }: Followed,
+    type: string,
+    row: ActorRow,
+  ): Promise<void> {
     const pending = reference.pendingCalls;
     const isError = type.endsWith('reject');
-    const candidates = this.#doings.outcomes.filter(({ key, outcome }) => pending.includes(key) && 'error' in outcome === isError);
-    const isNew = (text: string) => row.state_data.includes(text) && !before.includes(text);
+    const candidates = this.#doings.outcomes.filter(
+      ({ key, outcome }) => pending.includes(key) && 'error' in outcome === isError,
+    );
+    const times = (text: string, whole: string) => whole.split(text).length;
     // Of an invocation that was attempted several times, what the first attempts brought is no result.
-    const found = candidates.find(({ tag }) => isNew(tag)) ?? (candidates.length === 1 ? candidates[0] : undefined);
-    const timeout = [...row.state_data.matchAll(/"([^"]*took longer than [^"]*)"/g)].find(([, text]) => isNew(text!))?.[1];
-    if (timeout && !(found && isNew(found.tag))) {
-      const timedOut = pending.filter((key) => timeout.includes(key.split('/')[0]!));
-      for (const key of timedOut.length === 1 ? timedOut : timedOut.slice(-1)) await reference.settle(key, { error: new Error(timeout) });
-      return;
-    }
-    if (!found) throw new Violation('G7', `${address} took a result (${type}) of none of ${pending.join(', ') || 'no call'}.`);
+    const found = candidates.find(({ tag }) => times(tag, row.state_data) > times(tag, before)) ?? candidates[0];
+    if (!found)
+      throw new Violation('G7', `${address} took a result (${type}) of none of ${pending.join(', ') || 'no call'}.`);
     this.#doings.outcomes.splice(this.#doings.outcomes.indexOf(found), 1);
     await reference.settle(found.key, found.outcome);
   }
@@ -202,7 +227,11 @@ export class Ledger {
   #compare({ address, reference, generation }: Followed, row: ActorRow, line: JournalRow): void {
     const differ = (guarantee: string, what: string, is: unknown, should: unknown) => {
       const [a, b] = [canonical(is), canonical(should)];
-      if (a !== b) throw new Violation(guarantee, `${what} of ${address} after '${line.event_type}' (version ${row.version}):\n  is        ${a}\n  should be ${b}`);
+      if (a !== b)
+        throw new Violation(
+          guarantee,
+          `${what} of ${address} after '${line.event_type}' (version ${row.version}):\n  is        ${a}\n  should be ${b}`,
+        );
     };
     if (row.status === 'quarantined') return;
     const stored = decodeState(row.state_data);
@@ -212,7 +241,12 @@ export class Ledger {
     if (row.status !== persisted.status) differ('G3', 'the status', row.status, persisted.status);
     const deadlines = row.status === 'active' ? reference.deadlines : [];
     if (row.status === 'active')
-      differ('G4', 'the deadlines', (stored.timers ?? []).map(({ event, dueAt }: any) => ({ type: event.type, dueAt })), deadlines);
+      differ(
+        'G4',
+        'the deadlines',
+        (stored.timers ?? []).map(({ event, dueAt }: any) => ({ type: event.type, dueAt })),
+        deadlines,
+      );
     differ('G4', 'next_due_at', row.next_due_at, deadlines[0]?.dueAt ?? null);
     const rows = this.#database.read<OutboxRow>('SELECT * FROM outbox_messages WHERE id >= ? AND id < ?', [
       line.outbox_id ?? 0,
@@ -228,7 +262,12 @@ export class Ledger {
       }
       return event.type === 'message' ? [{ key, kind: 'message', payload: event }] : [];
     });
-    differ('G6', 'what was said', said.map(({ idempotency_key: key, kind, payload }) => ({ key, kind, payload: parse(payload) })), emitted);
+    differ(
+      'G6',
+      'what was said',
+      said.map(({ idempotency_key: key, kind, payload }) => ({ key, kind, payload: parse(payload) })),
+      emitted,
+    );
   }
 }
 
@@ -253,7 +292,9 @@ function plain(snapshot: any): unknown {
 function canonical(value: unknown): string {
   return JSON.stringify(value, (_, part) => {
     if (typeof part !== 'object' || part === null || Array.isArray(part)) return part;
-    const entries = Object.entries(part).filter(([, inner]) => inner !== undefined && !(typeof inner === 'object' && inner && Object.keys(inner).length === 0));
+    const entries = Object.entries(part).filter(
+      ([, inner]) => inner !== undefined && !(typeof inner === 'object' && inner && Object.keys(inner).length === 0),
+    );
     return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
   });
 }

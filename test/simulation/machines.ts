@@ -3,7 +3,17 @@
  * machines, spawned children, messages, custom actions. Each turn leaves in the context which event it was, so that the
  * ledger can tell what a row came from.
  */
-import { assign, cancel, emit, enqueueActions, fromPromise, type MachineContext, raise, sendParent, setup } from 'xstate';
+import {
+  assign,
+  cancel,
+  emit,
+  enqueueActions,
+  fromPromise,
+  type MachineContext,
+  raise,
+  sendParent,
+  setup,
+} from 'xstate';
 import { type AnyFlow, defineFlow, type InboundMessage } from '../../src/index.ts';
 import { message, random, sendToActor } from '../../src/machine/index.ts';
 import { Chance } from './chance.ts';
@@ -48,7 +58,7 @@ const child = setup({
   context: ({ input }) => ({ ...input, last: '' }),
   initial: 'waiting',
   states: {
-    waiting: { after: { 61_000: 'working' } },
+    waiting: { after: { 61000: 'working' } },
     working: {
       invoke: {
         src: 'work',
@@ -57,13 +67,17 @@ const child = setup({
         onError: { target: 'resting', actions: 'note' },
       },
     },
-    resting: { entry: sendParent({ type: 'child' }), after: { 3_600_000: 'over' } },
+    resting: { entry: sendParent({ type: 'child' }), after: { 3600000: 'over' } },
     over: { type: 'final' },
   },
 });
 
 const base = setup({
-  types: { context: {} as Context, events: {} as { type: string; serial?: string }, input: {} as { id: string; peer: string } },
+  types: {
+    context: {} as Context,
+    events: {} as { type: string; serial?: string },
+    input: {} as { id: string; peer: string },
+  },
   actors: { work, child },
   guards: {
     sound: poison as never,
@@ -95,12 +109,16 @@ const base = setup({
     tell: enqueueActions(({ context, event, enqueue }) => {
       const { hops = 0 } = event as { hops?: number };
       const to = { flowType: GENERATED, participantId: context.peer };
-      if (hops < 3) enqueue.emit(sendToActor(to, { type: 'a', serial: `${context.id}:${context.count}`, hops: hops + 1 }));
+      if (hops < 3)
+        enqueue.emit(sendToActor(to, { type: 'a', serial: `${context.id}:${context.count}`, hops: hops + 1 }));
     }),
     hire: enqueueActions(({ context, enqueue }) => {
       const hires = context.hires + 1;
       enqueue.assign({ hires });
-      enqueue.spawnChild('child', { id: `hired${hires}`, input: { actor: context.id, key: `${context.id}/hired/${hires}` } } as never);
+      enqueue.spawnChild('child', {
+        id: `hired${hires}`,
+        input: { actor: context.id, key: `${context.id}/hired/${hires}` },
+      } as never);
     }),
     dismiss: enqueueActions(({ context, enqueue }) => enqueue.stopChild(`hired${context.hires}`)),
   },
@@ -128,7 +146,10 @@ function draw(chance: Chance) {
     actions: actions('note', 'add'),
     from,
   });
-  const without = (config: Config, action: string) => ({ ...config, actions: config['actions'].filter((each: string) => each !== action) });
+  const without = (config: Config, action: string) => ({
+    ...config,
+    actions: config['actions'].filter((each: string) => each !== action),
+  });
   const clean = ({ from, ...rest }: Config) => rest;
   const state = (i: number, depth: number): Config => {
     const on: Config = {};
@@ -155,7 +176,10 @@ function draw(chance: Chance) {
       config['invoke'] = {
         id: `invoked${i}`,
         src,
-        input: ({ context }: { context: Context }) => ({ actor: context.id, key: `${context.id}/${i}/${context.calls}` }),
+        input: ({ context }: { context: Context }) => ({
+          actor: context.id,
+          key: `${context.id}/${i}/${context.calls}`,
+        }),
         onDone: clean(transition(i)),
         ...(src === 'work' && { onError: clean(transition(i)) }),
       };
@@ -215,12 +239,18 @@ export function generatedFlow(number: number, version: number): AnyFlow {
       type: GENERATED,
       version,
       logic,
-      receive: ({ message: { id, text } }: { message: InboundMessage }) => ({ type: text.split(' ')[0], serial: id, ...(text.endsWith('poison') && { poison: true }) }),
+      receive: ({ message: { id, text } }: { message: InboundMessage }) => ({
+        type: text.split(' ')[0],
+        serial: id,
+        ...(text.endsWith('poison') && { poison: true }),
+      }),
       supervision: { strategy },
       overdue,
       uncertain: chance.pick(['resend', 'hold']),
       invocations: chance.happens(0.5) ? { work: { attempts: 3, timeout: '2m' } } : {},
-      ...(version === 2 && { migrate: { 1: (persisted: any) => ({ ...persisted, context: { ...persisted.context, generation: 2 } }) } }),
+      ...(version === 2 && {
+        migrate: { 1: (persisted: any) => ({ ...persisted, context: { ...persisted.context, generation: 2 } }) },
+      }),
     } as never) as AnyFlow;
     flows.set(key, flow);
   }

@@ -2,8 +2,8 @@
  * The reference: a plain XState actor in a process that never dies, on a clock that is set to the instant of each turn. It is
  * fed what the runtime's rows say was applied, and must come to the same state, deadlines and messages.
  */
-import { type AnyActorLogic, type AnyActorRef, createActor, type AnyEventObject, type InspectionEvent } from 'xstate';
-import { withAmbient, type Ambient } from '../../src/machine/ambient.ts';
+import { type AnyActorLogic, type AnyActorRef, type AnyEventObject, createActor, type InspectionEvent } from 'xstate';
+import { type Ambient, withAmbient } from '../../src/machine/ambient.ts';
 import { type Outside, withOutside } from './outside.ts';
 
 interface Deadline {
@@ -39,7 +39,10 @@ export class Reference implements Outside {
     this.#root = this.#within(() => {
       const root = createActor(logic, {
         input,
-        clock: { setTimeout: (fn: () => void, ms: number) => this.#arm(fn, ms), clearTimeout: (id: Deadline) => this.#disarm(id) },
+        clock: {
+          setTimeout: (fn: () => void, ms: number) => this.#arm(fn, ms),
+          clearTimeout: (id: Deadline) => this.#disarm(id),
+        },
         inspect: (event: InspectionEvent) => {
           if (event.type === '@xstate.actor')
             (event.actorRef as AnyActorRef).on('*', (emitted: AnyEventObject) => this.emitted.push(emitted));

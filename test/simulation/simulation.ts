@@ -57,7 +57,11 @@ export async function simulate(seed: number, { traced = false } = {}): Promise<S
   const people = drawPeople(chance);
   const database: SimulatedDatabase = new SimulatedDatabase(scheduler, (statement) => world.fate(statement));
   const flowOf = (flowType: string, version: number): AnyFlow =>
-    flowType === GENERATED ? generatedFlow(machine, version) : flowType === 'conversation' ? conversation : microHealthInterventionFlow;
+    flowType === GENERATED
+      ? generatedFlow(machine, version)
+      : flowType === 'conversation'
+        ? conversation
+        : microHealthInterventionFlow;
   const world: World = new World({
     scheduler,
     database,
@@ -70,7 +74,7 @@ export async function simulate(seed: number, { traced = false } = {}): Promise<S
   });
   world.ledger = new Ledger(database, world, String(seed), flowOf);
   setOutside(world);
-  const restore = takeImmediates(scheduler);
+  const restore = takeGlobals(scheduler, chance);
   const wait = plan(world, scheduler, chance, people, jumps);
   try {
     world.begin();
@@ -90,11 +94,13 @@ export async function simulate(seed: number, { traced = false } = {}): Promise<S
         world.calmDown();
         // The clock is right again, and no instant comes for the second time.
         if (scheduler.offset < START) scheduler.offset = START;
-        for (let at = 0; at < AFTERMATH; at += 2 * MINUTE) scheduler.after(at, 'the operator looks', () => world.operate(), OUTSIDE);
+        for (let at = 0; at < AFTERMATH; at += 2 * MINUTE)
+          scheduler.after(at, 'the operator looks', () => world.operate(), OUTSIDE);
         continue;
       }
       schedule.steps++;
-      if (schedule.steps > MOST_STEPS) throw new Violation('rest', `it does not come to rest within ${MOST_STEPS} steps`);
+      if (schedule.steps > MOST_STEPS)
+        throw new Violation('rest', `it does not come to rest within ${MOST_STEPS} steps`);
       tell(step.label);
       step.run();
     }
@@ -128,7 +134,8 @@ function plan(world: World, scheduler: Scheduler, chance: Chance, people: Person
     const generated = person.flowType === GENERATED;
     if (chance.happens(violence)) later('crash', () => world.crash('anywhere'));
     if (chance.happens(0.05)) later('stop', () => world.stop());
-    if (jumps && chance.happens(0.2)) later('clock', () => world.setClock(chance.pick([-HOUR, -MINUTE, MINUTE, 3 * HOUR])));
+    if (jumps && chance.happens(0.2))
+      later('clock', () => world.setClock(chance.pick([-HOUR, -MINUTE, MINUTE, 3 * HOUR])));
     if (chance.happens(0.1)) later('operator', () => world.operate());
     if (generated && chance.happens(0.06)) later('poison', () => world.poison(person));
     if (generated) {
@@ -137,7 +144,9 @@ function plan(world: World, scheduler: Scheduler, chance: Chance, people: Person
       if (chance.happens(0.5)) later('message', () => world.write(person, poison ? `${type} poison` : type));
       else later('event', () => world.send(person, type, poison));
     } else if (person.flowType === 'conversation') {
-      later('message', () => world.write(person, chance.pick(['hello', 'and then?', 'STOP', 'START', 'HELP', `n ${i}`])));
+      later('message', () =>
+        world.write(person, chance.pick(['hello', 'and then?', 'STOP', 'START', 'HELP', `n ${i}`])),
+      );
     } else later('message', () => world.write(person, chance.pick(WORDS)));
   }
   return at + chance.pick([0, MINUTE, jumps ? 5 * MINUTE : 2 * HOUR]);
@@ -157,7 +166,11 @@ function drawPeople(chance: Chance): Person[] {
     const inputs: Record<string, object> = {
       [GENERATED]: { id: participantId, peer: `p_${(i + 1) % kinds.length}` },
       conversation: { participantId, systemPrompt: `Be kind to ${participantId}.` },
-      micro_health_intervention: { participantId, timezone: chance.pick(['UTC', 'Europe/Berlin', 'America/New_York']), dailyPromptTime: '10:00' },
+      micro_health_intervention: {
+        participantId,
+        timezone: chance.pick(['UTC', 'Europe/Berlin', 'America/New_York']),
+        dailyPromptTime: '10:00',
+      },
     };
     return { flowType, participantId, phoneNumber: `+1555123456${i}`, input: inputs[flowType], spawned: false };
   });
@@ -182,12 +195,16 @@ function drawFaults(chance: Chance): Faults {
   };
 }
 
-/** The engine's `setImmediate` becomes a step of the process. */
-function takeImmediates(scheduler: Scheduler): () => void {
-  const real = globalThis.setImmediate;
-  globalThis.setImmediate = ((fn: (...args: unknown[]) => void, ...args: unknown[]) => scheduler.add('immediate', () => fn(...args))) as never;
+/** The engine's `setImmediate` becomes a step of the process, and the chance of its jitter is the schedule's. */
+function takeGlobals(scheduler: Scheduler, chance: Chance): () => void {
+  const { setImmediate } = globalThis;
+  const { random } = Math;
+  globalThis.setImmediate = ((fn: (...args: unknown[]) => void, ...args: unknown[]) =>
+    scheduler.add('immediate', () => fn(...args))) as never;
+  Math.random = () => chance.number();
   return () => {
-    globalThis.setImmediate = real;
+    globalThis.setImmediate = setImmediate;
+    Math.random = random;
   };
 }
 

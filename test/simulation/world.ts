@@ -4,11 +4,18 @@
  * anew. It checks, at the moment it happens, what the process may do to the world.
  */
 import type { AnyEventObject } from 'xstate';
-import { formatAddress } from '../../src/errors.ts';
-import { createRuntime, type AnyFlow, type InboundMessage, type OutgoingMessage, PermanentSendError, type Runtime } from '../../src/index.ts';
+import { formatAddress, InvocationTimeoutError } from '../../src/errors.ts';
+import {
+  type AnyFlow,
+  createRuntime,
+  type InboundMessage,
+  type OutgoingMessage,
+  PermanentSendError,
+  type Runtime,
+} from '../../src/index.ts';
 import type { Chance } from './chance.ts';
 import type { Mishap, SimulatedDatabase } from './database.ts';
-import { type Doings, Violation, type Ledger } from './ledger.ts';
+import { type Doings, type Ledger, Violation } from './ledger.ts';
 import type { Outside } from './outside.ts';
 import { OUTSIDE, type Scheduler } from './scheduler.ts';
 
@@ -109,9 +116,13 @@ export class World implements Outside, Doings {
     if (chance.happens(faults.crashAtStatement) && this.#crashes < 4)
       return { kind: 'crash', when: chance.pick(['before', 'after']) };
     if (chance.happens(faults.refused))
-      return { kind: 'refused', code: chance.pick(writes ? ['SQLITE_BUSY', 'SQLITE_FULL', 'SQLITE_IOERR'] : ['SQLITE_BUSY', 'SQLITE_IOERR']) };
+      return {
+        kind: 'refused',
+        code: chance.pick(writes ? ['SQLITE_BUSY', 'SQLITE_FULL', 'SQLITE_IOERR'] : ['SQLITE_BUSY', 'SQLITE_IOERR']),
+      };
     if (ends && chance.happens(faults.unknown)) return { kind: 'unknown', code: 'SQLITE_IOERR' };
-    if (chance.happens(faults.slow)) return { kind: 'slow', ms: chance.pick([50, 3 * SECOND, 40 * SECOND, 3 * MINUTE]) };
+    if (chance.happens(faults.slow))
+      return { kind: 'slow', ms: chance.pick([50, 3 * SECOND, 40 * SECOND, 3 * MINUTE]) };
     return undefined;
   }
 
@@ -132,13 +143,18 @@ export class World implements Outside, Doings {
       seed,
       transport: { send: (message) => this.#send(message, life) },
       cacheSize: chance.pick([1, 2, 100]),
-      recovery: { mode: chance.pick(['lazy', 'verify']), rate: chance.pick([1, 1_000, Number.POSITIVE_INFINITY]), sweepEvery: chance.pick(['5m', '1d', '1d']) },
+      recovery: {
+        mode: chance.pick(['lazy', 'verify']),
+        rate: chance.pick([1, 1_000, Number.POSITIVE_INFINITY]),
+        sweepEvery: chance.pick(['5m', '1d', '1d']),
+      },
     });
     runtime.on('fault', ({ during, error }) => tell(`fault: ${during}: ${(error as Error)?.message ?? error}`));
     runtime.on('quarantined', ({ address, error }) => tell(`quarantined ${formatAddress(address)}: ${error.message}`));
     runtime.on('turn', ({ address, version }) => {
       const known = this.ledger.actors.get(formatAddress(address))?.row.version ?? 0;
-      if (known < version) this.#broken('G1', `the turn ${version} of ${formatAddress(address)} was told before it was committed`);
+      if (known < version)
+        this.#broken('G1', `the turn ${version} of ${formatAddress(address)} was told before it was committed`);
     });
     this.#runtime = runtime;
     runtime.start().then(
@@ -167,7 +183,7 @@ export class World implements Outside, Doings {
     this.#runtime = undefined;
     this.#up = false;
     for (const call of this.#calls) call.over = true;
-    if (!this.#calm && chance.happens(0.15)) this.#damage();
+    if (!this.#calm && chance.happens(0.15)) scheduler.add('damage', () => !this.#runtime && this.#damage(), OUTSIDE);
     const down = this.#calm ? 0 : chance.pick([0, 0, 2 * SECOND, 10 * MINUTE, 2 * HOUR]);
     scheduler.after(down, 'start', () => this.#boot(), OUTSIDE);
   }
@@ -197,7 +213,9 @@ export class World implements Outside, Doings {
   /** The disk, or somebody's hand, damages a row while nobody runs. */
   #damage(): void {
     const { database, chance, tell } = this.#options;
-    const rows = database.read<{ id: number; state_data: string }>("SELECT id, state_data FROM flow_states WHERE status = 'active'");
+    const rows = database.read<{ id: number; state_data: string }>(
+      "SELECT id, state_data FROM flow_states WHERE status = 'active'",
+    );
     if (rows.length === 0) return;
     const { id, state_data } = chance.pick(rows);
     if (this.#damaged.has(id)) return;
@@ -229,7 +247,8 @@ export class World implements Outside, Doings {
           this.#broken('G1', `spawn of ${person.participantId} was answered before it was committed`);
       },
       (error) => {
-        if (error.code === 'ACTOR_EXISTS' && this.ledger.actors.has(`${person.flowType}/${participantId}`)) person.spawned = true;
+        if (error.code === 'ACTOR_EXISTS' && this.ledger.actors.has(`${person.flowType}/${participantId}`))
+          person.spawned = true;
         else later(30 * SECOND);
       },
     );
@@ -264,7 +283,10 @@ export class World implements Outside, Doings {
       ({ status }) => {
         this.#acknowledged.add(id);
         tell(`${id} is acknowledged: ${status}`);
-        const [mark] = this.#options.database.read('SELECT id FROM inbox WHERE channel = ? AND message_id = ?', ['sms', id]);
+        const [mark] = this.#options.database.read('SELECT id FROM inbox WHERE channel = ? AND message_id = ?', [
+          'sms',
+          id,
+        ]);
         if (!mark) this.#broken('G5', `the message ${id} was acknowledged (${status}) before it was committed`);
       },
       (error) => {
@@ -285,20 +307,23 @@ export class World implements Outside, Doings {
     const sent = { address, event };
     this.sends.push(sent);
     tell(`send ${type} (${serial}${poison ? ', poison' : ''}) to ${address}`);
-    runtime.actor(person.flowType, person.participantId).send(event).then(
-      ({ handled }) => {
-        tell(`${serial} is answered: handled ${handled}`);
-        const open = this.sends.includes(sent);
-        if (handled && open) this.#broken('G1', `the event ${serial} was answered before it was committed`);
-        if (open) this.sends.splice(this.sends.indexOf(sent), 1);
-      },
-      (error) => {
-        tell(`${serial} is refused: ${error.message}`);
-        // Undone, or never begun: it must not be applied later.
-        const known = ['TURN_FAILED', 'NOT_RUNNING', 'ACTOR_QUARANTINED', 'ACTOR_NOT_FOUND'].includes(error.code);
-        if (known && this.sends.includes(sent)) this.sends.splice(this.sends.indexOf(sent), 1);
-      },
-    );
+    runtime
+      .actor(person.flowType, person.participantId)
+      .send(event)
+      .then(
+        ({ handled }) => {
+          tell(`${serial} is answered: handled ${handled}`);
+          const open = this.sends.includes(sent);
+          if (handled && open) this.#broken('G1', `the event ${serial} was answered before it was committed`);
+          if (open) this.sends.splice(this.sends.indexOf(sent), 1);
+        },
+        (error) => {
+          tell(`${serial} is refused: ${error.message}`);
+          // Undone, or never begun: it must not be applied later.
+          const known = ['TURN_FAILED', 'NOT_RUNNING', 'ACTOR_QUARANTINED', 'ACTOR_NOT_FOUND'].includes(error.code);
+          if (known && this.sends.includes(sent)) this.sends.splice(this.sends.indexOf(sent), 1);
+        },
+      );
   }
 
   /** The guards of an actor throw from now on, or are mended. */
@@ -324,7 +349,10 @@ export class World implements Outside, Doings {
       if (status !== 'quarantined' || this.#damaged.has(id)) continue;
       this.#poisoned.delete(participant_id);
       tell(`retry ${participant_id}`);
-      runtime.actor(flow_type, participant_id).retry().catch((error) => tell(`the retry of ${participant_id} failed: ${error.message}`));
+      runtime
+        .actor(flow_type, participant_id)
+        .retry()
+        .catch((error) => tell(`the retry of ${participant_id} failed: ${error.message}`));
     }
   }
 
@@ -339,8 +367,13 @@ export class World implements Outside, Doings {
   #send(message: OutgoingMessage, life: number): Promise<void> {
     const { scheduler, database, chance, faults, tell } = this.#options;
     const { idempotencyKey: key, id, to, maybeSent, payload } = message;
-    tell(`carrier: ${key} to ${to}, attempt ${message.attempt}${maybeSent ? ', maybe sent' : ''}: ${JSON.stringify(message.text)}`);
-    const [row] = database.read<{ payload: string; status: string; flow_type: string | null }>('SELECT * FROM outbox_messages WHERE id = ?', [id]);
+    tell(
+      `carrier: ${key} to ${to}, attempt ${message.attempt}${maybeSent ? ', maybe sent' : ''}: ${JSON.stringify(message.text)}`,
+    );
+    const [row] = database.read<{ payload: string; status: string; flow_type: string | null }>(
+      'SELECT * FROM outbox_messages WHERE id = ?',
+      [id],
+    );
     if (!row) this.#broken('G6', `${key} was handed over before it was committed`);
     else if (row.status !== 'sending') this.#broken('G6', `${key} was handed over with the status '${row.status}'`);
     const before = database.read<{ idempotency_key: string }>(
@@ -352,11 +385,17 @@ export class World implements Outside, Doings {
     if ((this.#bodies.get(key) ?? body) !== body) this.#broken('G6', `${key} is two messages`);
     this.#bodies.set(key, body);
     if (this.#carried.has(key) && !maybeSent) this.#broken('G6', `${key} was sent again without a mark`);
-    if (this.#carried.has(key) && row?.flow_type && this.#runtime!.flows.get(row.flow_type)?.uncertain === 'hold' && message.attempt === 1)
+    if (
+      this.#carried.has(key) &&
+      row?.flow_type &&
+      this.#runtime!.flows.get(row.flow_type)?.uncertain === 'hold' &&
+      message.attempt === 1
+    )
       this.#broken('G6', `${key} was sent again, and its flow says to hold`);
     const [out] = database.read('SELECT 1 FROM opt_outs WHERE address = ?', [to]);
     if (out && !payload['essential']) this.#broken('STOP', `${key} was sent to ${to}, who opted out`);
-    const promise = (settle: (resolve: () => void, reject: (error: Error) => void) => void) => new Promise<void>(settle);
+    const promise = (settle: (resolve: () => void, reject: (error: Error) => void) => void) =>
+      new Promise<void>(settle);
     const delay = chance.pick([0, 0, 10, SECOND, 20 * SECOND]);
     if (!this.#calm) {
       if (chance.happens(faults.sendFails)) {
@@ -369,7 +408,9 @@ export class World implements Outside, Doings {
       }
       if (chance.happens(faults.sentAndFails)) {
         this.#carried.add(key);
-        return promise((_, reject) => scheduler.after(delay, `${key} is sent, and fails`, () => reject(new Error('the line broke')), life));
+        return promise((_, reject) =>
+          scheduler.after(delay, `${key} is sent, and fails`, () => reject(new Error('the line broke')), life),
+        );
       }
     }
     return promise((resolve) => {
@@ -383,8 +424,10 @@ export class World implements Outside, Doings {
     const { scheduler, chance, faults, tell } = this.#options;
     const { life } = scheduler;
     const followed = [...this.ledger.actors.values()].find(({ row }) => row.participant_id === actor);
-    if (![...(followed?.reference.pendingCalls ?? []), ...(followed?.formerCalls ?? [])].includes(key)) this.#broken('G7', `${key} of ${actor} was started, and no committed state invokes it`);
-    if (this.#calls.some((call) => call.key === key && call.life === life && !call.over)) this.#broken('G7', `${key} was started twice`);
+    if (![...(followed?.reference.pendingCalls ?? []), ...(followed?.formerCalls ?? [])].includes(key))
+      this.#broken('G7', `${key} of ${actor} was started, and no committed state invokes it`);
+    if (this.#calls.some((call) => call.key === key && call.life === life && !call.over))
+      this.#broken('G7', `${key} was started twice`);
     const call: Call = { actor, key, life, over: false };
     this.#calls.push(call);
     const tag = `r${++this.#serial}`;
@@ -392,6 +435,8 @@ export class World implements Outside, Doings {
     signal.addEventListener('abort', () => {
       call.over = true;
       tell(`${key} is abandoned (${tag})`);
+      const { reason: error } = signal;
+      if (error instanceof InvocationTimeoutError) this.outcomes.push({ key, tag: error.message, outcome: { error } });
     });
     const fails = !this.#calm && chance.happens(faults.callRejects);
     const outcome = fails ? { error: new Error(tag) } : { value: { tag, text: `reply ${tag}` } };
@@ -451,16 +496,22 @@ export class World implements Outside, Doings {
     if (!this.#up) throw new Violation('G1', 'the process does not come up');
     for (const [id] of this.messages)
       if (!this.#acknowledged.has(id)) throw new Violation('G5', `the message ${id} is never acknowledged`);
-    for (const { recipient, idempotency_key, status } of database.read<any>("SELECT * FROM outbox_messages WHERE status IN ('pending', 'sending')"))
+    for (const { recipient, idempotency_key, status } of database.read<any>(
+      "SELECT * FROM outbox_messages WHERE status IN ('pending', 'sending')",
+    ))
       throw new Violation('G6', `${idempotency_key} is never sent to ${recipient}: it is '${status}'`);
     for (const { idempotency_key, kind } of database.read<any>("SELECT * FROM outbox_messages WHERE status = 'sent'"))
-      if (kind === 'message' && !this.#carried.has(idempotency_key)) throw new Violation('G6', `${idempotency_key} counts as sent, and never was`);
+      if (kind === 'message' && !this.#carried.has(idempotency_key))
+        throw new Violation('G6', `${idempotency_key} counts as sent, and never was`);
     for (const { address, reference, row } of this.ledger.actors.values()) {
       if (row.status === 'quarantined') throw new Violation('G9', `${address} stays quarantined: ${row.last_error}`);
       if (row.status !== 'active') continue;
       const due = reference.deadlines[0];
       if (due && due.dueAt <= now - MINUTE)
-        throw new Violation('G4', `the deadline '${due.type}' of ${address}, ${new Date(due.dueAt).toISOString()}, never fires`);
+        throw new Violation(
+          'G4',
+          `the deadline '${due.type}' of ${address}, ${new Date(due.dueAt).toISOString()}, never fires`,
+        );
       for (const key of reference.pendingCalls)
         if (!this.#calls.some((call) => call.key === key && call.life === scheduler.life))
           throw new Violation('G7', `${key} of ${address} is not called again`);
