@@ -218,6 +218,10 @@ export class Engine {
     this.outbox.abandon();
   }
 
+  get running(): boolean {
+    return this.#state === 'running';
+  }
+
   /** Nothing is under way but invocations that have not ended. */
   get idle(): boolean {
     return (
@@ -436,7 +440,11 @@ export class Engine {
       },
     });
     if (outcome.result === 'committed') return { ...row, ...columns };
-    if (outcome.result === 'failed' && outcome.error !== lost) throw outcome.error;
+    if (outcome.result === 'failed' && outcome.error !== lost) {
+      // It may have been written all the same: what is in memory is not to be trusted.
+      this.#cells.get(formatAddress({ participantId: row.participant_id, flowType: row.flow_type }))?.forget();
+      throw outcome.error;
+    }
     return undefined;
   }
 
@@ -780,20 +788,31 @@ export class Engine {
     commit: Commit,
     failed: Outcome & { result: 'failed' },
   ): Promise<Outcome> {
-    for (let outcome: Outcome = failed; ; outcome = await this.#committer.add(commit)) {
-      if (outcome.result !== 'failed') return outcome;
-      this.#commitFailed(commit, outcome.error);
-      if (kind === 'event' || kind === 'cancel' || kind === 'stop' || this.#state !== 'running') {
+    let tell = (_committed: boolean) => {};
+    const committed = new Promise<boolean>((resolve) => {
+      tell = resolve;
+    });
+    const repeatable = kind === 'event' || kind === 'cancel' || kind === 'stop';
+    let outcome: Outcome = failed;
+    while (outcome.result === 'failed') {
+      this.#commitFailed(commit, outcome.error, committed);
+      if (repeatable || this.#state !== 'running') {
         cell.forget();
-        return outcome;
+        break;
       }
       await this.#pause(cell, COMMIT_RETRY);
+      outcome = await this.#committer.add(commit);
     }
+    tell(outcome.result === 'committed');
+    return outcome;
   }
 
-  /** Whether it was written is not known for sure: the outbox asks, and a sweep will find what else it may have left. */
-  #commitFailed({ outbox }: Commit, error: Error): void {
-    if (outbox) this.outbox.doubt(outbox);
+  /**
+   * Whether it was written is not known for sure: the outbox will ask, and a sweep finds what else it may have left.
+   * @param committed where it is tried again: how that ends
+   */
+  #commitFailed({ outbox }: Commit, error: Error, committed = Promise.resolve(false)): void {
+    if (outbox) this.outbox.doubt(outbox, committed);
     this.#events.emit('commitFailed', { turns: 1, error });
     this.#suspect();
   }

@@ -68,15 +68,18 @@ interface Pending {
   maybeSent: boolean;
   /** Its row is gone, and so is the wish to send it. */
   forgotten?: true;
-  /** Whether its row was written is not known: the commit failed, or its answer was lost. */
-  doubtful?: boolean;
+  /**
+   * Its commit failed, or is not known to have been made; resolves, once nothing is tried any more, with whether it is known
+   * now to have been committed.
+   */
+  doubt?: Promise<boolean>;
 }
 
 export class Outbox {
   readonly #options: OutboxOptions;
   readonly #queues = new Map<string, Pending[]>();
-  /** Those in the queues whose commit failed, whatever was found out about them since. */
-  readonly #doubts = new Map<number, Pending>();
+  /** Ids of those in the queues that came in doubt. */
+  readonly #doubted = new Set<number>();
   /** Those who work the queues off. */
   readonly #workers = new Set<Promise<void>>();
   readonly #optedOut = new Set<string>();
@@ -101,7 +104,12 @@ export class Outbox {
   /** Takes up what a former process left unsent. */
   recover(rows: OutboxRow[]): void {
     this.#held = false;
-    for (const row of rows) this.#takeUp(row, false);
+    for (const row of rows) {
+      const uncertain = row.status === 'sending' && row.kind === 'message';
+      if (uncertain && this.#options.policy(row.flow_type) === 'hold')
+        void this.#mark(row, { status: 'held', last_error: 'It may have been sent before a crash.' });
+      else this.#enqueue({ row, maybeSent: uncertain || row.attempts > 0 });
+    }
   }
 
   /**
@@ -113,14 +121,10 @@ export class Outbox {
     const known = new Set<number>();
     for (const queue of this.#queues.values()) for (const { row } of queue) known.add(row.id);
     for (const { outbox = [] } of open) for (const { id } of outbox) known.add(id);
-    for (const row of rows) if (!known.has(row.id)) this.#takeUp(row, true);
-  }
-
-  #takeUp(row: OutboxRow, doubtful: boolean): void {
-    const uncertain = row.status === 'sending' && row.kind === 'message';
-    if (uncertain && !doubtful && this.#options.policy(row.flow_type) === 'hold')
-      void this.#mark(row, { status: 'held', last_error: 'It may have been sent before a crash.' });
-    else this.#enqueue({ row, maybeSent: uncertain || row.attempts > 0, doubtful });
+    for (const row of rows) {
+      // It may have been sent since it was read: so it is read again when its turn has come.
+      if (!known.has(row.id)) this.#enqueue({ row, maybeSent: false, doubt: Promise.resolve(false) });
+    }
   }
 
   /**
@@ -135,19 +139,16 @@ export class Outbox {
 
   /** Takes messages that have just been committed. */
   accept(rows: OutboxRow[]): void {
-    for (const row of rows) {
-      const doubted = this.#doubts.size > 0 && this.#doubts.get(row.id);
-      if (doubted) doubted.doubtful = false;
-      else this.#enqueue({ row, maybeSent: false });
-    }
+    for (const row of rows) if (!this.#doubted.has(row.id)) this.#enqueue({ row, maybeSent: false });
   }
 
   /**
-   * Takes messages of a commit that failed: if it went through after all, they are sent, in their place and before those
-   * that come later.
+   * Takes messages of a commit that failed, which may have gone through after all, or is made again: they are sent in their
+   * place, before those that come later, or not at all.
+   * @param committed resolves once the commit is not tried any more, with whether it is known to have been made
    */
-  doubt(rows: OutboxRow[]): void {
-    for (const row of rows) if (!this.#doubts.has(row.id)) this.#enqueue({ row, maybeSent: false, doubtful: true });
+  doubt(rows: OutboxRow[], committed: Promise<boolean>): void {
+    for (const row of rows) if (!this.#doubted.has(row.id)) this.#enqueue({ row, maybeSent: false, doubt: committed });
   }
 
   /** The messages of an actor that was deleted are not sent; the attempt under way comes to its end. */
@@ -166,16 +167,12 @@ export class Outbox {
     else this.#optedOut.delete(address);
   }
 
-  /** Nothing is handed over to this address before the decision has been made, e.g. while a STOP is being committed. */
-  async decide<T>(address: string, decision: Promise<T>): Promise<T> {
-    const before = this.#undecided.get(address);
-    const decided = Promise.allSettled([before, decision]);
+  /** Nothing is handed over to this address before it is decided whether it may be, e.g. while a STOP is being committed. */
+  hold(address: string, decision: Promise<unknown>): void {
+    const decided = Promise.allSettled([this.#undecided.get(address), decision]).then(() => {
+      if (this.#undecided.get(address) === decided) this.#undecided.delete(address);
+    });
     this.#undecided.set(address, decided);
-    try {
-      return await decision;
-    } finally {
-      void decided.then(() => this.#undecided.get(address) === decided && this.#undecided.delete(address));
-    }
   }
 
   /** Lets attempts under way end, for a while; nothing new is begun. */
@@ -200,7 +197,7 @@ export class Outbox {
 
   #enqueue(pending: Pending): void {
     if (this.#stopped || this.#held || (pending.row.kind === 'message' && !this.#options.transport)) return;
-    if (pending.doubtful) this.#doubts.set(pending.row.id, pending);
+    if (pending.doubt) this.#doubted.add(pending.row.id);
     const { recipient, kind } = pending.row;
     const key = `${kind}:${recipient}`;
     const queue = this.#queues.get(key);
@@ -216,7 +213,7 @@ export class Outbox {
   async #work(key: string, queue: Pending[]): Promise<void> {
     while (queue.length > 0 && !this.#stopped) {
       try {
-        if (await this.#attempt(queue[0]!)) this.#doubts.delete(queue.shift()!.row.id);
+        if (await this.#attempt(queue[0]!)) this.#doubted.delete(queue.shift()!.row.id);
       } catch (error) {
         this.#options.events.emit('fault', { during: `sending to ${queue[0]!.row.recipient}`, error });
         await this.#wait(FIRST_RETRY);
@@ -229,10 +226,9 @@ export class Outbox {
   async #attempt(pending: Pending): Promise<boolean> {
     const { row } = pending;
     if (pending.forgotten) return true;
-    if (pending.doubtful) {
-      const unsent = await this.#options.isUnsent(row.id);
-      if (!unsent && pending.doubtful) return true; // it may have been committed after all meanwhile
-      pending.doubtful = false;
+    if (pending.doubt) {
+      if (!(await pending.doubt) && !(await this.#options.isUnsent(row.id))) return true;
+      delete pending.doubt;
     }
     const payload = parse(row.payload) as Record<string, unknown>;
     if (row.next_attempt_at !== null) await this.#wait(row.next_attempt_at - this.#options.clock.now());

@@ -52,11 +52,15 @@ export interface InboundOptions {
 }
 
 const HOUR = 3_600_000;
+/** After the database could not be read, in ms. */
+const LOOK_UP_AGAIN = 1_000;
 
 export class Inbound {
   readonly #options: InboundOptions;
   readonly handlers: Handlers;
   readonly #optedOut = new Set<string>();
+  /** Whose STOP or START is being committed. */
+  readonly #obeying = new Map<string, Promise<void>>();
   /** Parsing a number costs more than the rest of the way in. */
   readonly #senders = new LRUCache<string, string>({ max: 50_000 });
   readonly #lastDefaultReply = new LRUCache<string, number>({ max: 10_000 });
@@ -208,10 +212,37 @@ export class Inbound {
     return true;
   }
 
-  /** Nobody is written to who is just opting out. */
+  /**
+   * Obeys one word of a person after the other. Nobody is written to who is just opting out; nor as long as it is not known
+   * whether that was committed, or what a later word has made of it.
+   */
   #obey(keyword: Keyword, message: InboundMessage, sender: string): Promise<Receipt> {
-    const obeyed = this.#keyword(keyword, message, sender);
-    return keyword === 'help' ? obeyed : this.#options.engine.outbox.decide(sender, obeyed);
+    if (keyword === 'help') return this.#keyword(keyword, message, sender);
+    const obeyed = (this.#obeying.get(sender) ?? Promise.resolve()).then(() => this.#keyword(keyword, message, sender));
+    const settled = obeyed
+      .then(
+        ({ status }) => (status === 'duplicate' ? this.#lookUp(sender) : undefined),
+        () => this.#lookUp(sender),
+      )
+      .finally(() => {
+        if (this.#obeying.get(sender) === settled) this.#obeying.delete(sender);
+      });
+    this.#obeying.set(sender, settled);
+    this.#options.engine.outbox.hold(sender, settled);
+    return settled.then(() => obeyed);
+  }
+
+  /** Asks the database whether somebody has opted out, until it answers. */
+  async #lookUp(address: string): Promise<void> {
+    const { engine, store, clock } = this.#options;
+    while (engine.running) {
+      try {
+        this.#setOptedOut(address, (await store.knex('opt_outs').where({ address }).first('address')) !== undefined);
+        return;
+      } catch {
+        await new Promise<void>((resolve) => clock.setTimeout(resolve, LOOK_UP_AGAIN));
+      }
+    }
   }
 
   async #keyword(keyword: Keyword, message: InboundMessage, sender: string): Promise<Receipt> {
@@ -225,7 +256,7 @@ export class Inbound {
     const actors = (await this.handlers.of(sender)).filter(({ flowType }) => this.#options.flows.get(flowType)?.optOut);
     if (actors.length === 0) {
       const receipt = await this.#answer(message, sender, text, status, also);
-      this.#setOptedOut(sender, out);
+      if (receipt.status !== 'duplicate') this.#setOptedOut(sender, out);
       return receipt;
     }
     // Each actor's turn has a mark of its own; after a crash between two, the redelivery goes on where it stopped.
@@ -240,8 +271,9 @@ export class Inbound {
       const done = await this.#options.engine.post({ flowType, participantId }, work);
       first ??= done;
     }
+    if (first!.duplicate) return { status: 'duplicate', handled: false };
     this.#setOptedOut(sender, out);
-    return first!.duplicate ? { status: 'duplicate', handled: false } : { status, handled: true };
+    return { status, handled: true };
   }
 
   /** Keeps the opt-out and cancels what is waiting to be sent, in the transaction of the turn. */

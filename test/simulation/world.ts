@@ -428,6 +428,8 @@ export class World implements Outside, Doings {
       this.#broken('G7', `${key} of ${actor} was started, and no committed state invokes it`);
     if (this.#calls.some((call) => call.key === key && call.life === life && !call.over))
       this.#broken('G7', `${key} was started twice`);
+    // What a former attempt brought, nobody waits for any more.
+    this.outcomes.splice(0, Number.POSITIVE_INFINITY, ...this.outcomes.filter((each) => each.key !== key));
     const call: Call = { actor, key, life, over: false };
     this.#calls.push(call);
     const tag = `r${++this.#serial}`;
