@@ -290,6 +290,7 @@ export class Runtime {
     const flows = this.#flows;
     const store = await Store.open(database.knex);
     const clock = options.clock ?? (await clockOf(store, reading ? undefined : options.timeScale));
+    const cacheSize = options.cacheSize ?? 10_000;
     const engine = new Engine({
       store,
       clock,
@@ -299,7 +300,7 @@ export class Runtime {
       pace: this.#pace,
       sweepEvery: milliseconds(options.recovery?.sweepEvery ?? '5m'),
       seed: options.seed ?? (reading ? '' : await seedOf(store)),
-      cacheSize: options.cacheSize ?? 10_000,
+      cacheSize,
       journal: options.journal ?? true,
       transport: options.transport,
       inspect: options.inspect,
@@ -311,6 +312,7 @@ export class Runtime {
       flows,
       texts: { ...defaultTexts, ...options.texts },
       defaultCountry: options.defaultCountry,
+      cacheSize,
       autoEnroll: options.autoEnroll,
     });
     await inbound.start();

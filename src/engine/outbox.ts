@@ -68,6 +68,8 @@ interface Pending {
   maybeSent: boolean;
   /** Its row is gone, and so is the wish to send it. */
   forgotten?: true;
+  /** Its recipient opted out. */
+  unwanted?: true;
   /**
    * Its commit failed, or is not known to have been made; resolves, once nothing is tried any more, with whether it is known
    * now to have been committed.
@@ -163,8 +165,12 @@ export class Outbox {
 
   /** No message goes to this address any more, or again. A message marked `essential` still does. */
   optOut(address: string, out: boolean): void {
-    if (out) this.#optedOut.add(address);
-    else this.#optedOut.delete(address);
+    if (!out) this.#optedOut.delete(address);
+    else {
+      this.#optedOut.add(address);
+      // Those that wait are not wanted any more, whatever is wanted later.
+      for (const pending of this.#queues.get(`message:${address}`) ?? []) pending.unwanted = true;
+    }
   }
 
   /** Nothing is handed over to this address before it is decided whether it may be, e.g. while a STOP is being committed. */
@@ -241,7 +247,7 @@ export class Outbox {
       else {
         if (row.status !== 'sending' || pending.maybeSent) await this.#mark(row, { status: 'sending' });
         while (this.#undecided.has(row.recipient)) await this.#undecided.get(row.recipient);
-        if (this.#optedOut.has(row.recipient) && !payload['essential']) {
+        if ((pending.unwanted || this.#optedOut.has(row.recipient)) && !payload['essential']) {
           await this.#mark(row, { status: 'cancelled', last_error: 'The recipient opted out.' });
           return true;
         }

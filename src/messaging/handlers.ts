@@ -24,11 +24,15 @@ export interface Binding {
 export class Handlers {
   readonly #store: Store;
   readonly #ttl: (flowType: string) => number;
-  readonly #cache = new LRUCache<string, Handler[]>({ max: 50_000 });
+  readonly #cache: LRUCache<string, Handler[]>;
 
-  /** @param ttl how long a handler of a flow lives after its actor's last turn, in ms */
-  constructor(store: Store, ttl: (flowType: string) => number) {
+  /**
+   * @param cacheSize how many addresses are kept in memory
+   * @param ttl how long a handler of a flow lives after its actor's last turn, in ms
+   */
+  constructor(store: Store, cacheSize: number, ttl: (flowType: string) => number) {
     this.#store = store;
+    this.#cache = new LRUCache({ max: cacheSize });
     this.#ttl = ttl;
   }
 

@@ -47,6 +47,8 @@ export interface InboundOptions {
   flows: ReadonlyMap<string, AnyFlow>;
   texts: Texts;
   defaultCountry: CountryCode | undefined;
+  /** How many actors stay in memory; addresses are small, so that some more of them do. */
+  cacheSize: number;
   /** Enrols an unknown sender, or answers null. */
   autoEnroll: ((message: InboundMessage, address: string) => Promise<Address | null>) | undefined;
 }
@@ -62,12 +64,15 @@ export class Inbound {
   /** Whose STOP or START is being committed. */
   readonly #obeying = new Map<string, Promise<void>>();
   /** Parsing a number costs more than the rest of the way in. */
-  readonly #senders = new LRUCache<string, string>({ max: 50_000 });
-  readonly #lastDefaultReply = new LRUCache<string, number>({ max: 10_000 });
+  readonly #senders: LRUCache<string, string>;
+  readonly #lastDefaultReply: LRUCache<string, number>;
 
   constructor(options: InboundOptions) {
     this.#options = options;
-    this.handlers = new Handlers(options.store, (flowType) => options.flows.get(flowType)?.handlerTtl ?? 0);
+    const { cacheSize } = options;
+    this.#senders = new LRUCache({ max: 5 * cacheSize });
+    this.#lastDefaultReply = new LRUCache({ max: cacheSize });
+    this.handlers = new Handlers(options.store, 5 * cacheSize, (flowType) => options.flows.get(flowType)?.handlerTtl ?? 0);
     options.engine.onActivity = (address, flowType, expiresAt) => this.handlers.touch(address, flowType, expiresAt);
   }
 

@@ -43,7 +43,7 @@ let template: Uint8Array;
 export async function prepareDatabases(): Promise<void> {
   sqlite = await initSqlJs();
   const database = new SimulatedDatabase(
-    { add: (_: string, run: () => void) => run() } as unknown as Scheduler,
+    { add: (_: unknown, run: () => void) => run() } as unknown as Scheduler,
     () => undefined,
   );
   await migrate(database.knex());
@@ -136,7 +136,8 @@ export class SimulatedDatabase {
   }
 
   request(operation: Operation): void {
-    this.#scheduler.add(`database: ${brief(operation.text)}`, () => this.#execute(operation));
+    if (operation.text.startsWith('PRAGMA')) return this.#execute(operation); // of no consequence
+    this.#scheduler.add(() => `database: ${brief(operation.text)}`, () => this.#execute(operation));
   }
 
   /** @internal */
@@ -185,7 +186,7 @@ export class SimulatedDatabase {
     if (mishap?.kind === 'crash') return this.crash();
     const answer = () => operation.done.call({ changes, lastID }, error, rows);
     if (text.startsWith('PRAGMA')) return answer();
-    const label = `answer: ${error ? error.message : brief(text)}`;
+    const label = () => `answer: ${error ? error.message : brief(text)}`;
     if (mishap?.kind === 'slow') this.#scheduler.after(mishap.ms, label, answer);
     else this.#scheduler.add(label, answer);
   }

@@ -29,6 +29,7 @@ interface Context extends MachineContext {
   count: number;
   calls: number;
   hires: number;
+  tells: number;
   luck: number;
 }
 
@@ -106,13 +107,14 @@ const base = setup({
     later: raise({ type: 'later' }, { delay: 95_000, id: 'later' }),
     forget: cancel('later'),
     // Two that tell each other would never be silent.
-    tell: enqueueActions(({ context, event, enqueue }) => {
-      const { hops = 0 } = event as { hops?: number };
+    tell: enqueueActions(({ context, enqueue }) => {
+      if (context.tells === 5) return;
+      enqueue.assign({ tells: context.tells + 1 });
       const to = { flowType: GENERATED, participantId: context.peer };
-      if (hops < 3)
-        enqueue.emit(sendToActor(to, { type: 'a', serial: `${context.id}:${context.count}`, hops: hops + 1 }));
+      enqueue.emit(sendToActor(to, { type: 'a', serial: `${context.id}:${context.tells}` }));
     }),
     hire: enqueueActions(({ context, enqueue }) => {
+      if (context.hires === 3) return;
       const hires = context.hires + 1;
       enqueue.assign({ hires });
       enqueue.spawnChild('child', {
@@ -208,6 +210,7 @@ function draw(chance: Chance) {
       count: 0,
       calls: 0,
       hires: 0,
+      tells: 0,
       luck: 0.5,
     }),
     initial: name(0),

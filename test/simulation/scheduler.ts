@@ -11,8 +11,9 @@ import type { Chance } from './chance.ts';
 
 export const OUTSIDE = 0;
 
-interface Step {
-  label: string;
+export interface Step {
+  /** For the trace. */
+  label: string | (() => string);
   life: number;
   run: () => void;
 }
@@ -60,12 +61,12 @@ export class Scheduler {
     };
   }
 
-  add(label: string, run: () => void, life = this.life): void {
+  add(label: Step['label'], run: () => void, life = this.life): void {
     this.#ready.push({ label, run, life });
   }
 
   /** Makes a step ready once so many ms have passed. */
-  after(ms: number, label: string, run: () => void, life = this.life): unknown {
+  after(ms: number, label: Step['label'], run: () => void, life = this.life): unknown {
     const at = this.elapsed + Math.max(0, Math.ceil(ms));
     const timer = { label, run, life, at, sequence: this.#sequence++, cancelled: false };
     this.#timers.push(timer);

@@ -115,7 +115,8 @@ export class World implements Outside, Doings {
     const { chance, faults } = this.#options;
     if (chance.happens(faults.crashAtStatement) && this.#crashes < 4)
       return { kind: 'crash', when: chance.pick(['before', 'after']) };
-    if (chance.happens(faults.refused))
+    // A start has many statements, and would hardly ever succeed.
+    if (chance.happens(this.#up ? faults.refused : faults.refused / 10))
       return {
         kind: 'refused',
         code: chance.pick(writes ? ['SQLITE_BUSY', 'SQLITE_FULL', 'SQLITE_IOERR'] : ['SQLITE_BUSY', 'SQLITE_IOERR']),
@@ -146,7 +147,7 @@ export class World implements Outside, Doings {
       recovery: {
         mode: chance.pick(['lazy', 'verify']),
         rate: chance.pick([1, 1_000, Number.POSITIVE_INFINITY]),
-        sweepEvery: chance.pick(['5m', '1d', '1d']),
+        sweepEvery: chance.pick(['10m', '1d', '1d']),
       },
     });
     runtime.on('fault', ({ during, error }) => tell(`fault: ${during}: ${(error as Error)?.message ?? error}`));
@@ -396,7 +397,7 @@ export class World implements Outside, Doings {
     if (out && !payload['essential']) this.#broken('STOP', `${key} was sent to ${to}, who opted out`);
     const promise = (settle: (resolve: () => void, reject: (error: Error) => void) => void) =>
       new Promise<void>(settle);
-    const delay = chance.pick([0, 0, 10, SECOND, 20 * SECOND]);
+    const delay = chance.pick(this.#calm ? [0, 10] : [0, 0, 10, SECOND, 20 * SECOND]);
     if (!this.#calm) {
       if (chance.happens(faults.sendFails)) {
         const error = chance.happens(0.1) ? new PermanentSendError('no such number') : new Error('the carrier is down');
