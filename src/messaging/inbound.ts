@@ -14,7 +14,7 @@ import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts
 import type { Commit } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { normalizeAddress } from './address.ts';
-import { Handlers } from './handlers.ts';
+import { Handlers, upTo } from './handlers.ts';
 import { type Keyword, keywordOf, type Texts } from './keywords.ts';
 
 /**
@@ -58,8 +58,8 @@ export class Inbound {
   readonly handlers: Handlers;
   readonly #optedOut = new Set<string>();
   /** Parsing a number costs more than the rest of the way in. */
-  readonly #senders = new LRUCache<string, string>({ max: 50_000 });
-  readonly #lastDefaultReply = new LRUCache<string, number>({ max: 10_000 });
+  readonly #senders = new LRUCache<string, string>(upTo(50_000));
+  readonly #lastDefaultReply = new LRUCache<string, number>(upTo(10_000));
 
   constructor(options: InboundOptions) {
     this.#options = options;

@@ -24,7 +24,9 @@ const TABLE = 'perdure_migrations';
  * @throws {NewerDatabaseError} the database has migrations that this version does not know
  */
 export async function migrate(knex: Knex): Promise<void> {
-  if (await applied(knex)) {
+  const names = await applied(knex);
+  if (names?.length === Object.keys(MIGRATIONS).length) return;
+  if (names) {
     // This process holds the file's lock, so a migration lock in the table is left over from a process that died.
     await knex.migrate.forceFreeMigrationsLock({ tableName: TABLE, migrationSource: source });
   }
