@@ -94,6 +94,13 @@ export class Stubs {
     for (const order of this.#orders.values()) order.answer = undefined;
   }
 
+  /** Forgets what was asked for and answered; the stubs stay. */
+  reset(): void {
+    this.down();
+    this.#orders.clear();
+    for (const rule of this.#rules) rule.calls.length = 0;
+  }
+
   /** Stubs an invocation; a later stub of the same name takes the place of a former one. */
   add(name: string, answer: unknown, flows: readonly AnyFlow[]): Stub {
     assertNamed(name, flows);
@@ -120,14 +127,21 @@ export class Stubs {
     };
   }
 
+  /** Orders without an outcome. Those that the runtime that is up has asked for come first. */
   waiting(name?: string, flowType?: string): Order[] {
-    return this.orders.filter(
+    const all = this.orders.filter(
       (order) =>
         (name === undefined || order.name === name) &&
         (flowType === undefined || order.flowType === flowType) &&
         !order.dropped &&
         order.outcomes.length < order.attempts,
     );
+    return [...all.filter((order) => this.isAttended(order)), ...all.filter((order) => !this.isAttended(order))];
+  }
+
+  /** Somebody waits for it who is not dead. */
+  isAttended(order: Order): boolean {
+    return order.life === this.#life && !order.dropped;
   }
 
   /** Gives an outcome to the order of that name that has waited for longest. */
