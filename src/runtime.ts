@@ -74,7 +74,7 @@ export interface RuntimeOptions {
   journal?: boolean;
   /** For phone numbers in national form. Default: none, numbers need their country code. */
   defaultCountry?: CountryCode;
-  /** How long inbound messages are kept, and redeliveries recognised. Default: `'90d'`. */
+  /** How long inbound messages are kept, and redeliveries recognised; Infinity: for ever. Default: `'90d'`. */
   inboxRetention?: Duration;
   /** Replaces what the messaging edge itself says. */
   texts?: Partial<Texts>;
@@ -553,7 +553,9 @@ export class Runtime {
 
   #prune(): void {
     const { store, clock } = this.#running!;
-    const retention = milliseconds(this.#options.inboxRetention ?? '90d');
+    const { inboxRetention = '90d' } = this.#options;
+    if (inboxRetention === Number.POSITIVE_INFINITY) return;
+    const retention = milliseconds(inboxRetention);
     const again = (ms: number) => {
       if (this.#running) this.#pruning = clock.setTimeout(prune, ms);
     };

@@ -30,7 +30,7 @@ import {
   SnapshotIncompatibleError,
   TurnFailedError,
 } from '../errors.ts';
-import { type Ambient, withAmbient } from '../machine/ambient.ts';
+import { type Ambient, inTurn, withAmbient } from '../machine/ambient.ts';
 import { decodeState, encodeState, isPlain } from './codec.ts';
 import { inlineSpawn, kindOf } from './logic.ts';
 import { asProcess, hasProcesses, type Processes } from './processes.ts';
@@ -184,6 +184,8 @@ export class LiveActor {
       placeRefs?.(actor.#root);
       actor.#root.start();
       actor.#timers = (stored.timers ?? []).flatMap((timer) => actor.#revive(timer));
+      // Those that were given out meanwhile were replaced by the stored ones. What comes is named as without a restart.
+      actor.#births = stored.births;
     } catch (cause) {
       if (cause instanceof SnapshotIncompatibleError) throw cause;
       throw incompatible(host.address, (cause as Error).message, cause);
@@ -340,12 +342,23 @@ export class LiveActor {
     const execute = scope.actionExecutor;
     scope.actionExecutor = (action) => {
       if (action.type.startsWith('xstate.') && action.type !== 'xstate.log') execute(action);
-      else if (action.exec) this.#turn?.actions.push(() => action.exec?.(action.info, action.params));
+      else if (action.exec) {
+        this.#turn?.actions.push(() => {
+          this.#tellOfAction(ref, action);
+          return action.exec?.(action.info, action.params);
+        });
+      }
     };
     scope.emit = (event: AnyEventObject) => {
       if (this.#turn) this.#turn.emitted.push(event);
       else this.#host.post({ kind: 'emit', event });
     };
+  }
+
+  /** Inspectors hear of a custom action when it runs, as in XState. */
+  #tellOfAction(ref: Internals, { type, params }: ExecutableAction): void {
+    const told = { type: '@xstate.action', actorRef: ref, rootId: this.#root.sessionId, action: { type, params } };
+    this.#inspect?.(told as InspectionEvent);
   }
 
   #takeHoldOfSystem(root: Internals): void {
@@ -442,7 +455,7 @@ export class LiveActor {
     this.#turn = turn;
     this.#at = ambient.now();
     try {
-      withAmbient(ambient, body);
+      inTurn(ambient, body);
     } finally {
       this.#turn = undefined;
     }

@@ -161,7 +161,8 @@ export function hasProcesses(root: AnyActorRef): boolean {
   return false;
 }
 
-function wantedProcesses(ref: AnyActorRef, found: Wanted[] = []): Wanted[] {
+/** What ought to run, as the snapshots of `ref` and its children say. */
+export function wantedProcesses(ref: AnyActorRef, found: Wanted[] = []): Wanted[] {
   const snapshot = ref.getSnapshot();
   if (!isMachineSnapshot(snapshot)) return found;
   for (const id in snapshot.children) {

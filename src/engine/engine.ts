@@ -11,7 +11,6 @@
  *
  * A turn whose commit did not succeed leaves the in-memory actor ahead of its row, so the actor is dropped and read again.
  */
-import { createHash } from 'node:crypto';
 import type { AnyEventObject, InspectionEvent } from 'xstate';
 import { LiveActor, type Stimulus, type StoredTimer, type Turn } from '../actor/live-actor.ts';
 import { Processes } from '../actor/processes.ts';
@@ -37,6 +36,7 @@ import type { Store } from '../store/store.ts';
 import { Alarms } from './alarms.ts';
 import { Backlog, type Pace } from './backlog.ts';
 import { Cell, type Done, type Item, type Row, type Work } from './cell.ts';
+import { chanceOf } from './chance.ts';
 import { Committer } from './committer.ts';
 import { Composer, eventOf, LEASE, type Undone } from './composer.ts';
 import { Loader } from './loader.ts';
@@ -990,19 +990,8 @@ export class Engine {
   /** The instant and the chance of one turn: done again, it sees the same numbers. */
   #ambient(address: Address, version: number): Ambient {
     const at = this.#clock.now();
-    return { now: () => at, random: this.#options.random ?? seededChance(this.#options.seed, address, version) };
+    return { now: () => at, random: this.#options.random ?? chanceOf(this.#options.seed, address, version) };
   }
-}
-
-/** What `random()` gives in the turn that makes this version of the actor: numbers in [0, 1), the same each time. */
-export function seededChance(seed: string, address: Address, version: number): () => number {
-  let drawn = 0;
-  return () => {
-    const hash = createHash('sha256')
-      .update(`${seed}|${formatAddress(address)}|${version}|${drawn++}`)
-      .digest();
-    return hash.readUIntBE(0, 6) / 2 ** 48;
-  };
 }
 
 /** What a stimulus from within the actor brought, and for whom. */

@@ -21,6 +21,9 @@ export interface Binding {
   ttl: number;
 }
 
+/** Bounds a cache by its number of entries, without making room for all of them at once: that took some ms of each start. */
+export const upTo = (entries: number) => ({ maxSize: entries, sizeCalculation: () => 1 });
+
 export class Handlers {
   readonly #store: Store;
   readonly #ttl: (flowType: string) => number;
@@ -32,7 +35,7 @@ export class Handlers {
    */
   constructor(store: Store, cacheSize: number, ttl: (flowType: string) => number) {
     this.#store = store;
-    this.#cache = new LRUCache({ max: cacheSize });
+    this.#cache = new LRUCache(upTo(cacheSize));
     this.#ttl = ttl;
   }
 

@@ -14,7 +14,7 @@ import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts
 import type { Commit } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { normalizeAddress } from './address.ts';
-import { Handlers } from './handlers.ts';
+import { Handlers, upTo } from './handlers.ts';
 import { type Keyword, keywordOf, type Texts } from './keywords.ts';
 
 /**
@@ -70,8 +70,8 @@ export class Inbound {
   constructor(options: InboundOptions) {
     this.#options = options;
     const { cacheSize } = options;
-    this.#senders = new LRUCache({ max: 5 * cacheSize });
-    this.#lastDefaultReply = new LRUCache({ max: cacheSize });
+    this.#senders = new LRUCache(upTo(5 * cacheSize));
+    this.#lastDefaultReply = new LRUCache(upTo(cacheSize));
     this.handlers = new Handlers(options.store, 5 * cacheSize, (flowType) => options.flows.get(flowType)?.handlerTtl ?? 0);
     options.engine.onActivity = (address, flowType, expiresAt) => this.handlers.touch(address, flowType, expiresAt);
   }

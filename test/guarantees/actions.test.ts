@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { log, setup } from 'xstate';
+import { type InspectionEvent, log, setup } from 'xstate';
 import { defineFlow } from '../../src/index.ts';
 import { createTestRuntime } from '../../src/testing/index.ts';
 
@@ -90,6 +90,26 @@ describe('actions: after the commit, at most once, harmless if they throw', () =
     await test.settle();
     expect((await actor.getSnapshot()).value).toBe('c');
     expect(await test.journal('p_1')).toMatchObject([{ to: 'a' }, { from: 'a', to: 'b' }, { from: 'b', to: 'c' }]);
+    await test.stop();
+  });
+
+  it('are told to who inspects when they run, as in XState', async () => {
+    const flow = defineFlow({
+      type: 'inspected',
+      version: 1,
+      logic: setup({
+        types: { events: {} as { type: 'act' } },
+        actions: { note: (_, params: { of: string }) => void told.push(`runs ${params.of}`) },
+      }).createMachine({ on: { act: { actions: { type: 'note', params: { of: 'it' } } } } }),
+    });
+    const told: unknown[] = [];
+    const inspect = (event: InspectionEvent) => {
+      if (event.type === '@xstate.action') told.push(event.action, event.actorRef.sessionId);
+    };
+    const test = await createTestRuntime({ flows: [flow], inspect });
+    const actor = await test.spawn(flow, 'p_1');
+    await actor.send({ type: 'act' });
+    expect(told).toEqual([{ type: 'note', params: { of: 'it' } }, 'x:0', 'runs it']);
     await test.stop();
   });
 });

@@ -5,7 +5,7 @@
  */
 import type { AnyEventObject } from 'xstate';
 import { decodeState, parse } from '../../src/actor/codec.ts';
-import { seededChance } from '../../src/engine/engine.ts';
+import { chanceOf } from '../../src/engine/chance.ts';
 import { formatAddress } from '../../src/errors.ts';
 import { type AnyFlow, eventFor, type InboundMessage } from '../../src/flow.ts';
 import { keywordOf } from '../../src/messaging/keywords.ts';
@@ -101,7 +101,7 @@ export class Ledger {
       throw new Violation('G3', `version ${row.version} of ${address} has no line in the journal.`);
     const flow = this.#flow(row.flow_type, row.flow_version);
     const { participant_id: participantId, flow_type: flowType } = row;
-    const ambient = { now: () => line.at, random: seededChance(this.#seed, { participantId, flowType }, row.version) };
+    const ambient = { now: () => line.at, random: chanceOf(this.#seed, { participantId, flowType }, row.version) };
     let actor = known;
     if (!actor) {
       if (line.event_type !== 'xstate.init') throw new Violation('G2', `${address} begins with '${line.event_type}'.`);

@@ -1,0 +1,103 @@
+/** What the tools say where they are used wrongly, and what the explorer reports. */
+import { describe, expect, it } from 'vitest';
+import { fromPromise, setup } from 'xstate';
+import { defineFlow } from '../../src/index.ts';
+import { crashEverywhere, explore } from '../../src/testing/index.ts';
+
+const machine = setup({
+  types: {} as { events: { type: 'ring' } | { type: 'hangUp' } | { type: 'never' } },
+  actors: { connect: fromPromise<string>(async () => 'Ada') },
+  delays: { patience: 60_000 },
+}).createMachine({
+  id: 'phone',
+  initial: 'idle',
+  states: {
+    idle: { on: { ring: 'ringing', never: 'unreachable' } },
+    ringing: { invoke: { src: 'connect', onDone: 'talking', onError: 'idle' }, after: { patience: 'idle' } },
+    talking: { on: { hangUp: 'idle' } },
+    unreachable: {},
+  },
+});
+const phone = defineFlow({ type: 'phone', version: 1, logic: machine });
+
+describe('the explorer', () => {
+  it('reports what it covered, and what it did not', async () => {
+    const report = await explore(phone, { events: () => [{ type: 'ring' }, { type: 'hangUp' }] });
+    expect(report.states).toEqual({ covered: ['(root)', 'idle', 'ringing', 'talking'], missed: ['unreachable'] });
+    expect(report.transitions).toEqual({
+      covered: [
+        'idle: ring → ringing',
+        'ringing: done connect → talking',
+        'ringing: error connect → idle',
+        'ringing: after patience → idle',
+        'talking: hangUp → idle',
+      ],
+      missed: ['idle: never → unreachable'],
+    });
+    expect(report.outcomes).toEqual({ covered: ['connect resolves', 'connect fails'], missed: [] });
+    expect(report.scripts).toEqual([
+      [{ send: { type: 'ring' } }, { resolve: 'connect' }, { send: { type: 'hangUp' } }],
+      [{ send: { type: 'ring' } }, { advance: '1m' }],
+      [{ send: { type: 'ring' } }, { reject: 'connect', with: 'connect failed' }],
+    ]);
+    expect(report.truncated).toBe(false);
+    expect(String(report)).toContain('transitions: 5 of 6 (83 %), not\n  - idle: never → unreachable');
+  });
+
+  it('fails where too little is covered', async () => {
+    const exploring = explore(phone, { events: [{ type: 'ring' }], check: 'none', coverage: { states: 0.9 } });
+    await expect(exploring).rejects.toMatchObject({
+      code: 'COVERAGE',
+      coverage: { states: { missed: ['unreachable'] } },
+    });
+    await expect(exploring).rejects.toThrow(
+      "Too little of 'phone' was explored.\n\nstates: 4 of 5 (80 %), at least 90 % are asked for, not\n  - unreachable",
+    );
+  });
+
+  it('says where its bounds were too narrow', async () => {
+    const shallow = await explore(phone, { events: [{ type: 'ring' }], depth: 1, check: 'none' });
+    expect(shallow).toMatchObject({ scripts: [[{ send: { type: 'ring' } }]], truncated: true });
+    const few = await explore(phone, { events: [{ type: 'ring' }], limit: 1, check: 'none' });
+    expect(few).toMatchObject({ scripts: [[{ send: { type: 'ring' } }]], truncated: true });
+    const one = await explore(phone, { events: [{ type: 'ring' }], scripts: 1, check: 'none' });
+    expect(one).toMatchObject({ runs: 1, truncated: true });
+  });
+
+  it('checks each script everywhere, if asked to', async () => {
+    const { crashes } = await explore(phone, { events: [{ type: 'ring' }], depth: 2, check: 'everywhere' });
+    expect(crashes).toBeGreaterThan(100);
+  });
+
+  it('knows what is invoked', async () => {
+    await expect(explore(phone, { events: [], outcomes: { conect: {} } })).rejects.toThrow(
+      "explore: there are outcomes for 'conect', which 'phone' does not invoke. It invokes: connect.",
+    );
+  });
+});
+
+describe('a script', () => {
+  it('is made of steps', async () => {
+    await expect(crashEverywhere(phone, [{ sned: { type: 'ring' } } as never])).rejects.toThrow(
+      "Step 1 of the script, { sned: { type: 'ring' } }, is none. A step has one of these: send, receive, advance, advanceTo, resolve, reject.",
+    );
+    await expect(crashEverywhere(phone, [{ advance: '1 day' as never }])).rejects.toThrow('"1 day" is not a duration');
+    await expect(crashEverywhere(phone, [{ advanceTo: 'tomorrow' }])).rejects.toThrow('tomorrow is no instant');
+  });
+
+  it('answers only what was asked', async () => {
+    await expect(crashEverywhere(phone, [{ resolve: 'connect' }])).rejects.toThrow(
+      "No invocation of 'connect' waits for an answer. None waits at all.",
+    );
+  });
+
+  it('may let services answer of themselves', async () => {
+    const { runs } = await crashEverywhere(phone, [{ send: { type: 'ring' } }, { send: { type: 'hangUp' } }], {
+      stubs: { connect: () => 'Bob' },
+    });
+    expect(runs).toBeGreaterThan(10);
+    await expect(crashEverywhere(phone, [], { stubs: { conect: 1 } })).rejects.toThrow(
+      "These can be stubbed: 'connect'.",
+    );
+  });
+});

@@ -1,0 +1,62 @@
+/** Machines of many shapes, each lived through with a death at every point, and explored. */
+import { describe, expect, it } from 'vitest';
+import { crashEverywhere, createTestRuntime, explore } from '../../src/testing/index.ts';
+import { promiseNames } from '../../src/testing/stubs.ts';
+import { approval } from './machines/approval.ts';
+import { auction } from './machines/auction.ts';
+import { booking } from './machines/booking.ts';
+import { cart } from './machines/cart.ts';
+import { creditCheck } from './machines/credit-check.ts';
+import { order } from './machines/order.ts';
+import { poll } from './machines/poll.ts';
+import { rateLimiter } from './machines/rate-limiter.ts';
+import { reminder } from './machines/reminder.ts';
+import { stopwatch } from './machines/stopwatch.ts';
+import { subscription } from './machines/subscription.ts';
+import { trafficLight } from './machines/traffic-light.ts';
+
+const subjects = {
+  approval,
+  auction,
+  booking,
+  cart,
+  creditCheck,
+  order,
+  poll,
+  rateLimiter,
+  reminder,
+  stopwatch,
+  subscription,
+  trafficLight,
+};
+
+describe.each(Object.entries(subjects))('%s', (_, { flow, script, options, explore: exploration, ends }) => {
+  it('does the same wherever it crashes', async () => {
+    const { crashes } = await crashEverywhere(flow, script, options);
+    expect(crashes).toBeGreaterThan(100);
+  });
+
+  it('lives through the whole of its script', async () => {
+    const test = await createTestRuntime({ flows: [flow] });
+    const { input, phoneNumber } = options;
+    const services = new Map([...promiseNames(flow.logic)].map((name) => [name, test.stub(name)]));
+    const actor = await test.spawn(flow, 'p_1', { input, ...(phoneNumber && { phoneNumber }) });
+    for (const [i, step] of script.entries()) {
+      if ('send' in step) await actor.send(step.send);
+      if ('receive' in step) await test.receive({ channel: 'sms', id: `${i}`, from: phoneNumber!, text: step.receive });
+      if ('advance' in step) await test.advance(step.advance);
+      if ('advanceTo' in step) await test.advanceTo(new Date(step.advanceTo));
+      if ('resolve' in step) await services.get(step.resolve)!.resolve(step.with);
+      if ('reject' in step) await services.get(step.reject)!.reject(step.with);
+      await test.settle();
+    }
+    expect((await actor.describe()).state).toBe(ends);
+    await test.stop();
+  });
+
+  it('is explored', async () => {
+    const report = await explore(flow, exploration);
+    expect(report.scripts.length).toBeGreaterThan(0);
+    expect(report.crashes).toBeGreaterThan(20);
+  });
+});
