@@ -65,6 +65,8 @@ export interface RuntimeOptions {
   random?: () => number;
   /** Seeds `random()` in turns. Default: a seed that is made once and kept in the database. */
   seed?: string;
+  /** @internal What jitter is drawn from. Default: `random`, or `Math.random`. */
+  chance?: () => number;
   sqlite?: SqliteOptions;
   /** How long to wait for another process to let go of the SQLite file. Default: not at all. */
   lock?: { wait: Duration };
@@ -278,7 +280,7 @@ export class Runtime {
         await close();
       },
       release: async () => {
-        this.#running?.engine.abandon();
+        await this.#running?.engine.abandon();
         await close();
       },
     };
@@ -348,11 +350,12 @@ export class Runtime {
   async abandon(): Promise<void> {
     const drop = () => {
       this.#running?.clock.clearTimeout(this.#pruning);
-      this.#running?.engine.abandon();
+      return this.#running?.engine.abandon();
     };
-    drop();
+    const dropped = drop();
     await this.#supervisor.abandon();
-    drop(); // what a start that was under way has made since
+    await dropped;
+    await drop(); // what a start that was under way has made since
     const database = this.#database;
     this.#database = undefined;
     this.#running = undefined;
@@ -516,7 +519,12 @@ export class Runtime {
     await this.#up().store.saveSetting(SERVER_SETTING, { pid: process.pid, url } satisfies Server);
   }
 
-  /** Nothing is under way but invocations that have not ended, and waits. */
+  /** @internal for `perdure/testing` */
+  get engine(): Engine {
+    return this.#up().engine;
+  }
+
+  /** Nothing is under way but invocations and hand-overs to the transport that have not ended, and waits. */
   get idle(): boolean {
     return !this.#isPruning && (this.#running?.engine.idle ?? true);
   }
@@ -727,11 +735,12 @@ function committed<F extends AnyFlow>({ snapshot, handled }: Done): Committed<F>
 }
 
 /** @throws {InvalidArgumentError} a pace that cannot be */
-function paceOf({ recovery: { rate = 1_000, jitter = 0.2 } = {}, random = Math.random }: RuntimeOptions): Pace {
+function paceOf(options: RuntimeOptions): Pace {
+  const { recovery: { rate = 1_000, jitter = 0.2 } = {}, random = Math.random, chance = random } = options;
   if (!(rate > 0)) throw new InvalidArgumentError(`recovery.rate must be a number above 0; it is ${rate}.`);
   if (!(jitter >= 0 && jitter <= 1))
     throw new InvalidArgumentError(`recovery.jitter must be a number from 0 to 1; it is ${jitter}.`);
-  return { rate, jitter, chance: random };
+  return { rate, jitter, chance };
 }
 
 async function clockOf(store: Store, timeScale: number | undefined): Promise<Clock> {

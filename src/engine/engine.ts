@@ -204,17 +204,27 @@ export class Engine {
     this.#state = 'stopped';
   }
 
-  /** Forgets everything at once, without goodbye: what is in memory is lost, as in a crash. */
-  abandon(): void {
+  /**
+   * Forgets everything at once, without goodbye: what is in memory is lost, as in a crash. Resolves once the transaction
+   * under way has ended; who waits for a turn is told that its outcome is not known.
+   */
+  async abandon(): Promise<void> {
     this.#state = 'stopped';
+    const lost = new NotRunningError('The runtime went down while this was under way. Whether it was committed is not known.');
+    const written = this.#committer.abandon(lost);
     this.#alarms.stop();
     this.#orphans.stop();
     this.#clock.clearTimeout(this.#sweepTimer);
     this.#endPauses();
-    for (const cell of this.#cells.values()) cell.processes.stopAll();
+    for (const cell of this.#cells.values()) {
+      cell.processes.hold();
+      cell.processes.stopAll();
+      for (const { reject } of cell.queue.splice(0)) reject(lost);
+    }
     this.#cells.clear();
     this.#observers.clear();
     this.outbox.abandon();
+    await written;
   }
 
   /** Nothing is under way but invocations that have not ended. */
@@ -780,6 +790,7 @@ export class Engine {
 
   /** Whether the turn was written is not known for sure: a sweep will find what it may have left. */
   #commitFailed(error: Error): void {
+    if (this.#state === 'stopped') return;
     this.#events.emit('commitFailed', { turns: 1, error });
     this.#suspect();
   }
@@ -946,7 +957,7 @@ export class Engine {
   }
 
   /** For what needs no replay, such as jitter. */
-  readonly #chance = () => (this.#options.random ?? Math.random)();
+  readonly #chance = () => this.#options.pace.chance();
 
   /** The instant and the chance of one turn: done again, it sees the same numbers. */
   #ambient(address: Address, version: number): Ambient {

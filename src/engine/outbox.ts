@@ -76,14 +76,16 @@ export class Outbox {
   /** Rows that were found unsent, and that nobody here knew of. */
   #unknown = new Set<number>();
   #waiting = 0;
+  /** How many messages the transport has not answered yet. */
+  #handedOver = 0;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
   }
 
-  /** Nothing is being sent; messages that wait for another attempt do not count. */
+  /** Nothing is to be done here; messages that wait for another attempt, or for the transport's answer, do not count. */
   get idle(): boolean {
-    return this.#queues.size === this.#waiting;
+    return this.#queues.size === this.#waiting + this.#handedOver;
   }
 
   /** Takes up what a former process left unsent. */
@@ -198,7 +200,7 @@ export class Outbox {
         await this.#options.deliver(payload['to'] as Address, payload['event'], row.idempotency_key);
       else {
         if (row.status !== 'sending' || pending.maybeSent) await this.#mark(row, { status: 'sending' });
-        await this.#options.transport!.send(outgoing(pending, payload));
+        await this.#handOver(outgoing(pending, payload));
       }
     } catch (cause) {
       return this.#failed(pending, cause as Error);
@@ -206,6 +208,15 @@ export class Outbox {
     await this.#mark(row, { status: 'sent', next_attempt_at: null, last_error: null });
     this.#options.events.emit('sent', { recipient: row.recipient, id: row.id, attempts: row.attempts });
     return true;
+  }
+
+  async #handOver(message: OutgoingMessage): Promise<void> {
+    this.#handedOver++;
+    try {
+      await this.#options.transport!.send(message);
+    } finally {
+      this.#handedOver--;
+    }
   }
 
   async #failed(pending: Pending, error: Error): Promise<boolean> {
