@@ -8,6 +8,7 @@ import { type Duration, milliseconds } from '../duration.ts';
 import type { OutgoingMessage, Transport } from '../engine/outbox.ts';
 import type { AnyFlow, InboundMessage } from '../flow.ts';
 import { type ActorHandle, createRuntime, type Runtime, type RuntimeOptions, type SpawnOptions } from '../runtime.ts';
+import { type Stub, type StubAnswer, type StubOptions, Stubs } from './stubs.ts';
 
 export interface TestRuntimeOptions extends Omit<RuntimeOptions, 'database' | 'clock' | 'timeScale'> {
   /** Default: a database in memory of its own. */
@@ -32,11 +33,14 @@ export class TestRuntime {
   readonly #options: TestRuntimeOptions;
   readonly #database: RuntimeOptions['database'];
   readonly #memory: Knex | undefined;
+  readonly #stubs = new Stubs(async () => this.#runtime && this.settle());
+  readonly #flows: readonly AnyFlow[];
   #runtime: Runtime | undefined;
 
   /** @internal use {@link createTestRuntime} */
   constructor(options: TestRuntimeOptions) {
     this.#options = options;
+    this.#flows = options.flows.map((flow) => this.#stubs.apply(flow));
     this.clock = new SimulatedClock(options.start);
     if (!options.database) {
       this.#memory = createKnex({
@@ -69,6 +73,25 @@ export class TestRuntime {
 
   receive(message: InboundMessage) {
     return this.runtime.receive(message);
+  }
+
+  /**
+   * Takes the place of an invoked promise, by its name in `setup({ actors })`. Like the world outside, the stub and what it
+   * has answered outlive a crash; an invocation that is run again has the same key and gets the same answer.
+   * @param answer a function of each call, or its result; without one, the test answers: `stub.resolve(x)`, `stub.reject(e)`
+   * @throws {InvalidArgumentError} no flow invokes a promise of that name
+   * @example
+   * const booking = test.stub('bookRoom');
+   * await actor.send({ type: 'book' });
+   * expect(booking.calls[0].input).toEqual({ nights: 2 });
+   * await booking.resolve({ room: 12 });
+   */
+  stub<TInput = any, TOutput = any>(
+    name: string,
+    answer?: StubAnswer<TInput, TOutput> | TOutput,
+    { flow }: StubOptions = {},
+  ): Stub<TInput, TOutput> {
+    return this.#stubs.add(name, answer, flow ? [flow] : this.#options.flows);
   }
 
   /**
@@ -128,6 +151,7 @@ export class TestRuntime {
   async crash(): Promise<void> {
     const runtime = this.runtime;
     this.#runtime = undefined;
+    this.#stubs.down();
     await runtime.abandon();
   }
 
@@ -137,6 +161,7 @@ export class TestRuntime {
     const runtime = createRuntime({
       seed: 'test',
       ...this.#options,
+      flows: this.#flows,
       // Rarely, so that weeks go by quickly.
       recovery: { sweepEvery: '1d', ...this.#options.recovery },
       transport,
@@ -151,6 +176,7 @@ export class TestRuntime {
   async stop(): Promise<void> {
     const runtime = this.#runtime;
     this.#runtime = undefined;
+    this.#stubs.down();
     await runtime?.stop();
     await this.#memory?.destroy();
   }
