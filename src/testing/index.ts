@@ -1,2 +1,18 @@
+/** `perdure/testing`: the real runtime on a simulated clock, for any test framework. See docs/testing.md. */
+export { ActorView, formatSnapshot, type ViewOptions } from './actor-view.ts';
+export { assertThat } from './assert-that.ts';
+export { type ExpectedMessage, type MatcherResult, matchers, type PerdureMatchers } from './matchers.ts';
+export { RunawayError } from './runaway.ts';
+export type { SentMessage } from './sent-message.ts';
+export { serializer } from './serializer.ts';
 export type { Stub, StubAnswer, StubCall, StubOptions } from './stubs.ts';
-export { createTestRuntime, TestRuntime, type TestRuntimeOptions } from './test-runtime.ts';
+export { TestActor } from './test-actor.ts';
+export {
+  createTestRuntime,
+  type Instant,
+  type TestMessage,
+  TestRuntime,
+  type TestRuntimeOptions,
+} from './test-runtime.ts';
+export type { TestTimer, When } from './test-timer.ts';
+export type { Who } from './who.ts';
