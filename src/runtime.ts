@@ -150,7 +150,9 @@ export type SaidMessage =
       options: Option[] | undefined;
     };
 
-const PRUNE_EVERY = 3_600_000;
+/** In ms. What is kept for months needs no look every hour. */
+const PRUNE_AT_LEAST_EVERY = 86_400_000;
+const PRUNE_AT_MOST_EVERY = 3_600_000;
 
 /** What there is from the start to the stop. */
 interface Running {
@@ -560,6 +562,7 @@ export class Runtime {
   #prune(): void {
     const { store, clock } = this.#running!;
     const retention = milliseconds(this.#options.inboxRetention ?? '90d');
+    const every = Math.min(Math.max(retention / 24, PRUNE_AT_MOST_EVERY), PRUNE_AT_LEAST_EVERY);
     const again = (ms: number) => {
       if (this.#running) this.#pruning = clock.setTimeout(prune, ms);
     };
@@ -570,9 +573,9 @@ export class Runtime {
         return 0;
       });
       this.#isPruning = false;
-      again(pruned > 0 ? 1_000 : PRUNE_EVERY);
+      again(pruned > 0 ? 1_000 : every);
     };
-    again(PRUNE_EVERY);
+    again(every);
   }
 }
 

@@ -210,7 +210,9 @@ export class Engine {
    */
   async abandon(): Promise<void> {
     this.#state = 'stopped';
-    const lost = new NotRunningError('The runtime went down while this was under way. Whether it was committed is not known.');
+    const lost = new NotRunningError(
+      'The runtime went down while this was under way. Whether it was committed is not known.',
+    );
     const written = this.#committer.abandon(lost);
     this.#alarms.stop();
     this.#orphans.stop();

@@ -2,7 +2,7 @@
 import type { AnyActorRef } from 'xstate';
 import { type Address, formatAddress } from '../errors.ts';
 import type { ActorStatus } from '../store/rows.ts';
-import { entry, indent, type Printed, print } from './print.ts';
+import { entry, idOf, indent, type Printed, print } from './print.ts';
 import type { TestTimer } from './test-timer.ts';
 
 export interface ViewOptions {
@@ -45,7 +45,8 @@ export class ActorView {
     const lines = [`${formatAddress(address)} (${status})`];
     if (lastError !== null && status !== 'active') lines.push(`reason: ${JSON.stringify(lastError)}`);
     lines.push(...linesOf(snapshot));
-    if (timers.length > 0) lines.push(...entry('deadlines', timers.map((timer) => deadline(timer, options))));
+    if (timers.length > 0)
+      lines.push(...entry('deadlines', { lines: timers.map((timer) => deadline(timer, options)) }));
     return lines.join('\n');
   }
 }
@@ -61,7 +62,9 @@ function linesOf({ value, context, output, error, children }: any): string[] {
     ...named('context', context),
     ...(output === undefined ? [] : named('output', output, true)),
     ...(error === undefined ? [] : named('error', error, true)),
-    ...(Object.keys(children ?? {}).length === 0 ? [] : entry('children', Object.entries(children).flatMap(child))),
+    ...(Object.keys(children ?? {}).length === 0
+      ? []
+      : entry('children', { lines: Object.entries(children).map(child).sort().flat() })),
   ];
 }
 
@@ -75,23 +78,24 @@ function named(name: string, value: unknown, always = false): string[] {
 function tree(value: unknown): Printed {
   if (typeof value === 'string') return value;
   const regions = Object.entries(value as object).sort(([a], [b]) => (a < b ? -1 : 1));
-  return regions.flatMap(([name, inner]) =>
+  const lines = regions.flatMap(([name, inner]) =>
     typeof inner === 'object' && Object.keys(inner).length === 0 ? [name] : entry(name, tree(inner)),
   );
+  return { lines };
 }
 
-function child([key, ref]: [string, unknown], at: number): string[] {
-  const { src, sessionId, id } = ref as AnyActorRef & { src: unknown };
+function child([key, ref]: [string, unknown]): string[] {
+  const { src, sessionId } = ref as AnyActorRef & { src: unknown };
   const snapshot = (ref as AnyActorRef).getSnapshot() as any;
-  // One that has no name of its own goes by the id of its session.
-  const name = key === sessionId || key === 'undefined' || id === sessionId ? `#${at + 1}` : key;
+  // XState keeps a child that an action spawns without an id under 'undefined'.
+  const name = idOf(key === 'undefined' ? sessionId : key);
   const title = `${name}${typeof src === 'string' && src !== key ? ` (${src})` : ''}: ${snapshot.status}`;
   return [title, ...linesOf(snapshot).map(indent)];
 }
 
 function deadline({ name, in: wait, event, target, dueAt }: TestTimer, { instants }: ViewOptions): string {
   const { type: _, ...data } = event;
-  const whose = target ? `${target.join('/')}/` : '';
+  const whose = target ? `${target.map(idOf).join('/')}/` : '';
   const what = Object.keys(data).length > 0 ? ` ${JSON.stringify(data)}` : '';
   return `${whose}${name}${what} in ${wait}${instants ? ` (${new Date(dueAt).toISOString()})` : ''}`;
 }

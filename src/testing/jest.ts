@@ -13,6 +13,7 @@ declare module 'expect' {
 declare global {
   // For those who use the globals with @types/jest.
   namespace jest {
+    // biome-ignore lint/complexity/noBannedTypes: declared so there
     interface Matchers<R, T = {}> extends PerdureMatchers<T> {}
   }
 }

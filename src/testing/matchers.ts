@@ -25,6 +25,7 @@ export interface MatcherResult {
 export type ExpectedMessage = string | RegExp | { [K in keyof SentMessage]?: unknown };
 
 /** What a matcher gives: a promise for what has to be read first. */
+// biome-ignore lint/suspicious/noConfusingVoidType: it is a return type
 export type Answer<T> = T extends TestActor<any> | TestRuntime ? Promise<void> : void;
 
 /** The matchers, as they stand after `expect(received)`. */
@@ -155,7 +156,8 @@ function withMessages(received: unknown, look: (seen: { messages: SentMessage[];
   if (received instanceof TestActor) {
     return received.outbox().then((messages) => look({ messages, who: formatAddress(received.address) }));
   }
-  if (received instanceof TestRuntime) return received.outbox().then((messages) => look({ messages, who: 'the runtime' }));
+  if (received instanceof TestRuntime)
+    return received.outbox().then((messages) => look({ messages, who: 'the runtime' }));
   if (isListOf<SentMessage>(received, 'text')) return look({ messages: received, who: 'the outbox' });
   throw unfit('toHaveSent', 'an actor of a test runtime, a test runtime, or what test.outbox() gave', received);
 }

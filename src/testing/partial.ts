@@ -4,6 +4,7 @@ import { inspect, isDeepStrictEqual } from 'node:util';
 /** What Vitest's and Jest's `expect.any(…)`, `expect.stringContaining(…)` and so on are. */
 interface Asymmetric {
   asymmetricMatch(value: unknown): boolean;
+  toAsymmetricMatcher?(): string;
 }
 
 /**
@@ -26,8 +27,17 @@ export function differences(expected: unknown, actual: unknown, path = ''): stri
   return isDeepStrictEqual(expected, actual) ? [] : at(`is ${show(actual)}, not ${show(expected)}`);
 }
 
+/** A value in one line, for messages. */
 export const show = (value: unknown) =>
-  inspect(value, { depth: 6, breakLength: 100, compact: true, sorted: true }).replaceAll('\n', ' ');
+  inspect(named(value), { depth: 6, breakLength: Number.POSITIVE_INFINITY, compact: true, sorted: true });
+
+/** With `Any<Number>` in the place of what would be an object of the framework's. */
+function named(value: unknown): unknown {
+  if (isAsymmetric(value)) return { [inspect.custom]: () => value.toAsymmetricMatcher?.() ?? String(value) };
+  if (Array.isArray(value)) return value.map(named);
+  if (!isPlain(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, named(part)]));
+}
 
 const isAsymmetric = (value: unknown): value is Asymmetric =>
   typeof (value as Asymmetric | null | undefined)?.asymmetricMatch === 'function';

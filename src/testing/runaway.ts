@@ -30,7 +30,8 @@ interface Record {
   recent: string[];
 }
 
-const RECENT = 4;
+/** So many of the last turns are told of. */
+const RECENT = 8;
 
 export class RunawayWatch {
   readonly #limit: number;
@@ -69,12 +70,14 @@ export class RunawayWatch {
 
   hear({ address, event, at, lateness }: RuntimeEvents['turn']): void {
     const key = formatAddress(address);
-    let record = this.#records.get(key);
-    if (record?.at !== at) this.#records.set(key, (record = { at, fired: 0, restless: 0, recent: [] }));
+    const known = this.#records.get(key);
+    const record = known?.at === at ? known : { at, fired: 0, restless: 0, recent: [] };
+    if (record !== known) this.#records.set(key, record);
     record.fired = lateness === undefined ? 0 : record.fired + 1;
     record.restless = this.#resting > 0 && this.#asking === 0 ? record.restless + 1 : 0;
-    if (!record.recent.includes(event)) record.recent = [...record.recent, event].slice(-RECENT);
+    record.recent.push(event);
+    if (record.recent.length > RECENT) record.recent.shift();
     const turns = Math.max(record.fired, record.restless);
-    if (turns > this.#limit) this.#caught(new RunawayError(address, turns, record.recent));
+    if (turns > this.#limit) this.#caught(new RunawayError(address, turns, [...new Set(record.recent)]));
   }
 }

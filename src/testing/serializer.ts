@@ -16,7 +16,8 @@ export const serializer = {
       );
     }
     const text = value instanceof ActorView ? value.toString() : formatSnapshot(value);
-    return text.replaceAll('\n', `\n${indentation}`);
+    // Within another value, what belongs to it stands to the right of its name.
+    return text.replaceAll('\n', `\n${indentation && `${indentation}  `}`);
   },
 };
 

@@ -8,7 +8,7 @@ import { InvalidArgumentError } from '../errors.ts';
  */
 export function isInState(snapshot: { status: string; value?: unknown }, state: string | StateValue): boolean {
   if (snapshot.value === undefined) return snapshot.status === state;
-  const parts = typeof state === 'string' ? state.split(',').map((part) => valueOf(part.trim())) : [state];
+  const parts = typeof state === 'string' ? state.split(',').map((part) => valueAt(part.trim())) : [state];
   if (isMachineSnapshot(snapshot)) {
     const { machine } = snapshot as AnyMachineSnapshot;
     for (const part of parts) assertKnown(machine.root, part, machine.id);
@@ -16,7 +16,7 @@ export function isInState(snapshot: { status: string; value?: unknown }, state: 
   return parts.every((part) => matchesState(part, snapshot.value as StateValue));
 }
 
-const valueOf = (path: string): StateValue =>
+const valueAt = (path: string): StateValue =>
   path.split('.').reduceRight<StateValue>((inner, key) => (inner === '' ? key : { [key]: inner }), '');
 
 function assertKnown(node: AnyStateNode, state: StateValue, machine: string): void {

@@ -122,11 +122,7 @@ export class TestRuntime {
   }
 
   /** Creates an actor; resolves once its first turn has committed. See {@link Runtime.spawn}. */
-  async spawn<F extends AnyFlow>(
-    flow: F,
-    participantId: string,
-    options?: SpawnOptions<F>,
-  ): Promise<TestActor<F>> {
+  async spawn<F extends AnyFlow>(flow: F, participantId: string, options?: SpawnOptions<F>): Promise<TestActor<F>> {
     const { address } = await this.asked(() => this.runtime.spawn(flow, participantId, options));
     return new TestActor<F>(address, this);
   }

@@ -37,7 +37,8 @@ export interface When {
 /** @param name a name, an id, or the type of the event; a delay that has no name goes by its ms, as in the machine */
 export function isMeant(timer: TestTimer, name: string | undefined, { in: wait, at }: When): boolean {
   const { type } = timer.event;
-  const named = name === undefined || [timer.name, timer.id, type].includes(name) || type.startsWith(`${AFTER}${name}.`);
+  const named =
+    name === undefined || [timer.name, timer.id, type].includes(name) || type.startsWith(`${AFTER}${name}.`);
   return (
     named &&
     (wait === undefined || wait === timer.in || inText(wait as Duration) === timer.in) &&
