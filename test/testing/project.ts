@@ -25,11 +25,14 @@ export class Project {
       if (!name.startsWith('.')) symlinkSync(join(ROOT, 'node_modules', name), join(modules, name));
     }
     for (const part of ['package.json', 'dist']) cpSync(join(ROOT, part), join(perdure, part), { recursive: true });
-    for (const [path, text] of Object.entries({ 'package.json': '{ "type": "module" }', ...files })) {
-      const file = join(this.folder, path);
-      mkdirSync(dirname(file), { recursive: true });
-      writeFileSync(file, text);
-    }
+    for (const [path, text] of Object.entries({ 'package.json': '{ "type": "module" }', ...files }))
+      this.write(path, text);
+  }
+
+  write(path: string, text: string): void {
+    const file = join(this.folder, path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
   }
 
   /** Runs a script of an installed package, e.g. `vitest/vitest.mjs`, or one of the project. */
