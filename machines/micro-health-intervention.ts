@@ -337,8 +337,7 @@ export const microHealthInterventionMachine = setup({
 }).createMachine({
   id: 'micro_health_intervention',
   description:
-    'Once a day: a one-minute habit, worded as an action or as a reflection, and what became of it. ' +
-    'Every week: how often it was done.',
+    'Once a day: a one-minute habit, worded as an action or as a reflection, and what became of it. Every week: how often it was done.',
   context: ({ input }) => interventionContext(input),
   initial: 'PARTICIPATING',
   states: {
@@ -447,8 +446,7 @@ export const microHealthInterventionMachine = setup({
           states: {
             ORIENTATION: {
               description:
-                'Welcomes the participant, once in a lifetime, and waits for the first prompt: the next daily prompt ' +
-                'time in the participant’s zone, or "ready".',
+                'Welcomes the participant, once in a lifetime, and waits for the first prompt: the next daily prompt time in the participant’s zone, or "ready".',
               tags: 'resting',
               entry: 'welcome',
               after: {
@@ -807,8 +805,7 @@ export const microHealthInterventionMachine = setup({
             },
             END_OF_DAY: {
               description:
-                'The round is over. Waits for the next daily prompt time in the participant’s zone, on another local ' +
-                'date than the last round’s, or for "ready". Anything else is answered at most once a local day.',
+                'The round is over. Waits for the next daily prompt time in the participant’s zone, on another local date than the last round’s, or for "ready". Anything else is answered at most once a local day.',
               tags: 'resting',
               after: {
                 nextDailyPrompt: [

@@ -1,1 +1,3 @@
-export { toMermaid } from './mermaid.ts';
+export { checkMachine, type Finding } from './check.ts';
+export { EXPORT_FORMATS, type ExportFormat, type ExportOptions, exportMachine } from './export.ts';
+export { toMermaid } from './formats/mermaid.ts';
