@@ -476,8 +476,7 @@ export const microHealthInterventionMachine = setup({
             },
             COMMITMENT_PROMPT: {
               description:
-                'Begins a round: clears the answers of the last one and asks whether to try a quick habit today. ' +
-                'Waits for 12 hours.',
+                'Begins a round: clears the answers of the last one and asks whether to try a quick habit today. Waits for 12 hours.',
               tags: 'asking',
               entry: ['beginRound', { type: 'ask', params: { question: 'commitment' } }],
               after: {

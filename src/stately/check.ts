@@ -49,11 +49,13 @@ function look({ config }: AnyStateMachine, prefix: string): Finding[] {
     if (value === undefined || typeof value === 'string') return;
     if (typeof value !== 'function') return data((value as { params?: unknown }).params, `${path}.params`);
     const { guards, stateValue } = value as { guards?: unknown[]; stateValue?: unknown };
-    if (guards) guards.forEach((each, i) => guard(each, `${path}.${i}`));
+    if (guards) for (const [i, each] of guards.entries()) guard(each, `${path}.${i}`);
     else if (stateValue === undefined)
       found(path, `${inline('guard', (value as { name: string }).name)}. Name it in setup({ guards }).`);
   };
-  const actions = (value: unknown, path: string) => listed(value).forEach((each) => action(each, path));
+  const actions = (value: unknown, path: string) => {
+    for (const each of listed(value)) action(each, path);
+  };
   const transitions = (value: unknown, path: string) => {
     const all = listed(value);
     all.forEach((each, i) => {
@@ -96,18 +98,38 @@ function look({ config }: AnyStateMachine, prefix: string): Finding[] {
   return findings;
 }
 
-const inline = (what: string, name: string) =>
-  name ? `the function ${name} in place of ${what === 'action' ? 'an action' : `a ${what}`}'s name` : `an inline ${what}`;
+/** JavaScript names a function after the key that it was written under. */
+const KEYS = ['', 'entry', 'exit', 'actions', 'guard'];
+
+function inline(what: 'action' | 'guard', name: string): string {
+  const a = what === 'action' ? 'an action' : 'a guard';
+  return KEYS.includes(name) ? `an inline ${what}` : `the function ${name} where ${a} is to be named`;
+}
 
 /** What a built-in action was made of. */
 export const argumentsOf = (action: Record<string, unknown>): unknown[] =>
-  ['assignment', 'event', 'delay', 'id', 'to', 'sendId', 'actorRef', 'src', 'input', 'systemId', 'value', 'label', 'collect']
+  [
+    'assignment',
+    'event',
+    'delay',
+    'id',
+    'to',
+    'sendId',
+    'actorRef',
+    'src',
+    'input',
+    'systemId',
+    'value',
+    'label',
+    'collect',
+  ]
     .map((key) => action[key])
     .filter((value) => value !== undefined);
 
 /** The first thing in a value that JSON cannot hold. */
 function strange(value: unknown, path: string): { path: string; what: string } | undefined {
-  if (value === null || value === undefined || typeof value === 'string' || typeof value === 'boolean') return undefined;
+  if (value === null || value === undefined || typeof value === 'string' || typeof value === 'boolean')
+    return undefined;
   if (typeof value === 'number') return Number.isFinite(value) ? undefined : { path, what: `the number ${value}` };
   if (typeof value !== 'object') return { path, what: `a ${typeof value}` };
   const prototype = Object.getPrototypeOf(value);

@@ -30,7 +30,20 @@ export interface BuiltIn {
 export const isBuiltIn = (value: unknown): value is BuiltIn =>
   typeof (value as BuiltIn)?.type === 'string' && (value as BuiltIn).type.startsWith('xstate.');
 
-const PARAMS = ['event', 'delay', 'id', 'to', 'sendId', 'actorRef', 'src', 'input', 'systemId', 'value', 'label', 'assignment'];
+const PARAMS = [
+  'event',
+  'delay',
+  'id',
+  'to',
+  'sendId',
+  'actorRef',
+  'src',
+  'input',
+  'systemId',
+  'value',
+  'label',
+  'assignment',
+];
 
 function builtIn(value: Record<string, unknown> & { name: string }): BuiltIn | undefined {
   const { type, guards, stateValue, name } = value;

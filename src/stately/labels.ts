@@ -61,10 +61,19 @@ export function eventText(node: AnyStateNode, transition: Transition): string {
     return delay === String(ms) ? `after ${duration(ms)}` : `after ${delay} (${duration(ms)})`;
   }
   const [, what, of, id] = /^xstate\.(done|error)\.(actor|state)\.(.*)$/s.exec(eventType) ?? [];
-  if (what) return of === 'actor' && node.invoke.length > 1 ? `${what} ${id}` : what;
+  if (what) return of === 'actor' && node.invoke.length > 1 ? `${what} ${actorName(node, id!)}` : what;
   if (eventType.startsWith('xstate.snapshot.')) return 'snapshot';
   return eventType === '*' ? 'any event' : eventType;
 }
+
+/** The id that the author gave an invocation, or else the actor's name. */
+function actorName(node: AnyStateNode, id: string): string {
+  const invoked = node.invoke.find((each) => each.id === id);
+  return invoked && !isOwnId(invoked) ? actorText(invoked.src) : id;
+}
+
+/** The author gave the invocation an id, and another one than the actor's name. */
+export const isOwnId = ({ id, src }: { id: string; src: unknown }) => id !== src && !/^(\d+\.|xstate\.)/.test(id);
 
 /** A guard by its name, with the values that it is given: `chose question gotChance`, `and(brave, not(tired))`. */
 export function guardText(guard: unknown): string {

@@ -56,7 +56,7 @@ class Sheet {
   #inside(node: AnyStateNode, indent: string): string[] {
     const lines: string[] = [];
     Object.values(node.states).forEach((child, i) => {
-      if (node.type === 'parallel' && i > 0) lines.push(`${indent}--`);
+      if (node.type === 'parallel' && i > 0 && child.type !== 'history') lines.push(`${indent}--`);
       lines.push(...this.#state(child, indent));
     });
     for (const target of node.type === 'compound' ? (node.initial?.target ?? []) : []) {

@@ -19,13 +19,16 @@ export async function toPng(svg: string): Promise<Uint8Array> {
 }
 
 /** Letters that Arimo does not have: it has Latin, Greek and Cyrillic. */
-const needsMore = (svg: string) => /[^\u0000-\u052f\u1e00-\u206f\u20a0-\u20bf\u2100-\u21ff]/.test(svg);
+const needsMore = (svg: string) => /[^\s!-\u052f\u1e00-\u206f\u20a0-\u20bf\u2100-\u21ff]/.test(svg);
 
 async function painter() {
   try {
     const { Resvg } = await import('@resvg/resvg-js');
     const { resolve } = createRequire(import.meta.url);
-    const fonts = ['400Regular', '700Bold'].map((cut) => resolve(`@expo-google-fonts/arimo/${cut}/Arimo_${cut}.ttf`));
+    const fonts = [
+      resolve('@expo-google-fonts/arimo/400Regular/Arimo_400Regular.ttf'),
+      resolve('@expo-google-fonts/arimo/700Bold/Arimo_700Bold.ttf'),
+    ];
     return { Resvg, fonts };
   } catch (cause) {
     throw new InvalidArgumentError(

@@ -13,7 +13,7 @@
 import type { AnyActorLogic, AnyStateMachine, AnyStateNode } from 'xstate';
 import { kindOf } from '../../actor/logic.ts';
 import { isMachine } from '../children.ts';
-import { delayInMs, delayOf, deedsOf, historyTargets, listed, type Transition, transitionsOf } from '../labels.ts';
+import { deedsOf, delayInMs, delayOf, historyTargets, listed, type Transition, transitionsOf } from '../labels.ts';
 
 export function toScxml(machine: AnyStateMachine): string {
   return `<?xml version="1.0" encoding="UTF-8"?>\n${new Document(machine).text('')}`;
@@ -50,17 +50,27 @@ class Document {
     if (node.type === 'history') {
       const targets = historyTargets(node);
       const parent = node.parent!;
-      const goes = targets.length > 0 ? targets : parent.type === 'compound' ? (parent.initial.target ?? []) : Object.values(parent.states).filter((each) => each.type !== 'history');
+      const goes =
+        targets.length > 0
+          ? targets
+          : parent.type === 'compound'
+            ? (parent.initial.target ?? [])
+            : Object.values(parent.states).filter((each) => each.type !== 'history');
       const transition = element('transition', { target: goes.map((each) => this.#id(each)).join(' ') });
       return element('history', { id, type: node.history || 'shallow' }, [...comment, transition]);
     }
-    const simple = node.type === 'compound' && listed(node.initial.actions).length === 0;
     const tag = node.type === 'parallel' ? 'parallel' : node.type === 'final' ? 'final' : 'state';
-    return element(tag, { id, ...(simple && { initial: this.#targets(node.initial.target) }) }, [
+    return element(tag, { id }, [
       ...comment,
-      ...(node.type === 'compound' && !simple ? [this.#initial(node)] : []),
-      ...handler('onentry', [...deedsOf(node, 'entry').flatMap((each) => deed(each)), ...this.#deadlines(node, 'send')]),
-      ...handler('onexit', [...deedsOf(node, 'exit').flatMap((each) => deed(each)), ...this.#deadlines(node, 'cancel')]),
+      ...(node.type === 'compound' ? [this.#initial(node)] : []),
+      ...handler('onentry', [
+        ...deedsOf(node, 'entry').flatMap((each) => deed(each)),
+        ...this.#deadlines(node, 'send'),
+      ]),
+      ...handler('onexit', [
+        ...deedsOf(node, 'exit').flatMap((each) => deed(each)),
+        ...this.#deadlines(node, 'cancel'),
+      ]),
       ...node.invoke.map((each) => this.#invoke(each)),
       ...transitionsOf(node).map((each) => this.#transition(node, each)),
       ...Object.values(node.states).map((child) => this.#state(child)),
@@ -73,7 +83,11 @@ class Document {
   #initial(node: AnyStateNode): Element {
     const { target, actions } = node.initial;
     return element('initial', {}, [
-      element('transition', { target: this.#targets(target) }, listed(actions).flatMap((each) => deed(each))),
+      element(
+        'transition',
+        { target: this.#targets(target) },
+        listed(actions).flatMap((each) => deed(each)),
+      ),
     ]);
   }
 
@@ -152,7 +166,11 @@ interface Element {
   parts: Part[];
 }
 
-const element = (tag: string, attributes: Record<string, string>, parts: Part[] = []): Element => ({ tag, attributes, parts });
+const element = (tag: string, attributes: Record<string, string>, parts: Part[] = []): Element => ({
+  tag,
+  attributes,
+  parts,
+});
 const handler = (tag: string, parts: Part[]): Element[] => (parts.length > 0 ? [element(tag, {}, parts)] : []);
 
 function print({ tag, attributes, parts }: Element, indent: string): string {
@@ -177,7 +195,7 @@ function deed(action: unknown): Part[] {
     return [element('script', {}, [call(type, params)])];
   }
   const built = action as unknown as Record<string, any>;
-  const { type, event, id, delay, sendId, to, value, label, assignment, src, actorRef } = built;
+  const { type, event, id, delay, sendId, to, value, label, assignment, src, input, systemId, actorRef } = built;
   const timing = {
     ...(id !== undefined && { id: xmlName(String(id)) }),
     ...(typeof delay === 'number' ? { delay: `${delay}ms` } : delay !== undefined && { delayexpr: String(delay) }),
@@ -196,8 +214,10 @@ function deed(action: unknown): Part[] {
       return Object.entries(assignment).map(([location, each]) =>
         element('assign', { location, expr: JSON.stringify(each) ?? 'undefined' }),
       );
+    case 'xstate.spawnChild':
+      return [element('script', {}, [call('spawnChild', src, { id, systemId, input })])];
     default:
-      return [element('script', {}, [call(type.slice('xstate.'.length), event ?? src ?? actorRef)])];
+      return [element('script', {}, [call(type.slice('xstate.'.length), event ?? actorRef)])];
   }
 }
 
@@ -217,7 +237,11 @@ function condition(guard: unknown, idOf: (id: string) => string): string {
     const { type, params } = guard as { type: string; params?: unknown };
     return call(type, params);
   }
-  const { guards = [], stateValue, name } = guard as unknown as { guards?: unknown[]; stateValue?: unknown; name: string };
+  const {
+    guards = [],
+    stateValue,
+    name,
+  } = guard as unknown as { guards?: unknown[]; stateValue?: unknown; name: string };
   if (typeof stateValue === 'string' && stateValue.startsWith('#')) return `In('${idOf(stateValue)}')`;
   if (stateValue !== undefined) return call('stateIn', stateValue);
   const parts = guards.map((each) => condition(each, idOf));
@@ -225,10 +249,11 @@ function condition(guard: unknown, idOf: (id: string) => string): string {
   return `(${parts.join(name === 'or' ? ' || ' : ' && ')})`;
 }
 
-const call = (name: string, params?: unknown) => {
-  const argument = params === undefined || typeof params === 'function' ? '' : JSON.stringify(params);
-  return /^[A-Za-z_$][\w$.]*$/.test(name) ? `${name}(${argument})` : `this[${JSON.stringify(name)}](${argument})`;
-};
+function call(name: string, ...params: unknown[]): string {
+  const known = params.map((each) => JSON.stringify(each)).filter((each) => each !== undefined && each !== '{}');
+  const callee = /^[A-Za-z_$][\w$.]*$/.test(name) ? name : `this[${JSON.stringify(name)}]`;
+  return `${callee}(${known.join(', ')})`;
+}
 
 /** An event as SCXML names it. */
 function eventOf(type: string): string {

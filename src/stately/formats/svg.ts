@@ -14,6 +14,7 @@ import {
   eventText,
   guardText,
   historyTargets,
+  isOwnId,
   nameOf,
   nodesOf,
   type Transition,
@@ -27,7 +28,8 @@ export async function toSvg(machine: AnyStateMachine, children: readonly ChildMa
   const svg = (await Graphviz.load()).dot(toDot(machine, children, titles));
   return svg
     .slice(svg.indexOf('<svg'))
-    .replace(/<!--[^]*?-->\n?/g, '')
+    .replace('<svg ', `<svg role="img" aria-label="${escaped(`The machine ${machine.id}`)}" `)
+    .replace(/<!--.*?-->\n?/gs, '')
     .replace(/<title>(.*)<\/title>\n/g, (_, name: string) => {
       const title = titles.get(name.replaceAll('&#45;', '-').replaceAll('&gt;', '>'));
       return title === undefined ? '' : `<title>${escaped(title)}</title>\n`;
@@ -139,7 +141,7 @@ class Sheet {
       const ends = [
         Object.keys(from.states).length > 0 && !isInside(to, from) && `ltail="cluster_${tail}"`,
         Object.keys(to.states).length > 0 && !isInside(from, to) && `lhead="cluster_${head}"`,
-        `label=${markup(transitions.map((transition) => transitionLines(from, transition)).flat())}`,
+        `label=${markup(transitions.flatMap((transition) => transitionLines(from, transition)))}`,
       ];
       const purposes = transitions.flatMap(({ description }) => description ?? []);
       this.#titles.set(`${tail}->${head}`, purposes.join('\n') || `${from.id} → ${to.id}`);
@@ -182,7 +184,7 @@ function doings(node: AnyStateNode, columns = COLUMNS): string[] {
   return [
     ...all(
       'invoke',
-      node.invoke.map(({ id, src }) => (isOwnName(id, src) ? `${actorText(src)} (as ${id})` : actorText(src))),
+      node.invoke.map((each) => `${actorText(each.src)}${isOwnId(each) ? ` (as ${each.id})` : ''}`),
     ),
     ...all('entry', deedsOf(node, 'entry').map(actionText)),
     ...all('exit', deedsOf(node, 'exit').map(actionText)),
@@ -192,9 +194,6 @@ function doings(node: AnyStateNode, columns = COLUMNS): string[] {
   ];
 }
 
-/** The author gave the invocation a name of its own. */
-const isOwnName = (id: string, src: unknown) => id !== src && !/^(\d+\.|xstate\.)/.test(id);
-
 /** Event and guard, then what is done, each as long as it needs. */
 function transitionLines(from: AnyStateNode, transition: Transition, columns = COLUMNS): string[] {
   const { guard, actions, target } = transition;
@@ -203,7 +202,10 @@ function transitionLines(from: AnyStateNode, transition: Transition, columns = C
   const when = `${eventText(from, transition)}${guard === undefined ? '' : ` [${guardText(guard)}]`}${where.join()}`;
   const deeds = actions.map(nameOf).join(', ');
   if (deeds && when.length + deeds.length < columns) return [`${escaped(when)}&#160; ${quietly(`/ ${deeds}`)}`];
-  return [...indented(when, '', columns).map(escaped), ...(deeds ? indented(`/ ${deeds}`, '  ', columns).map(quietly) : [])];
+  return [
+    ...indented(when, '', columns).map(escaped),
+    ...(deeds ? indented(`/ ${deeds}`, '  ', columns).map(quietly) : []),
+  ];
 }
 
 const row = (content: string, align = 'LEFT') => `<TR><TD ALIGN="${align}">${content}</TD></TR>`;
@@ -213,7 +215,12 @@ const markup = (lines: string[]) =>
     ? '""'
     : `<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1" BGCOLOR="#ffffffcc">${lines.map((line) => row(`&#160;${line}&#160;`)).join('')}</TABLE>>`;
 const escaped = (value: string) =>
-  value.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;').replace(/^ +/, (spaces) => '&#160;'.repeat(spaces.length));
+  value
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;')
+    .replace(/^ +/, (spaces) => '&#160;'.repeat(spaces.length));
 const bold = (value: string) => `<B>${escaped(value)}</B>`;
 const quiet = (value: string) => `<FONT COLOR="${QUIET}" POINT-SIZE="10">${escaped(value)}</FONT>`;
 const quietly = (value: string) => `<FONT COLOR="${QUIET}">${escaped(value)}</FONT>`;

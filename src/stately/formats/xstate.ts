@@ -93,7 +93,8 @@ class Module {
   #call({ type, params }: BuiltIn, indent: string): string {
     const name = type.slice('xstate.'.length);
     this.#imports.add(name);
-    const { event, delay, id, to, sendId, actorRef, src, guards, stateValue, value, label, assignment, ...rest } = params;
+    const { event, delay, id, to, sendId, actorRef, src, guards, stateValue, value, label, assignment, ...rest } =
+      params;
     const options = { ...defined({ id, delay }), ...rest };
     const args = {
       sendTo: [to, event, options],
@@ -114,6 +115,7 @@ const defined = (object: Record<string, unknown>) =>
   Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
 const mapped = <T>(object: Record<string, T>, text: (value: T) => string): Record<string, string> =>
   Object.fromEntries(Object.entries(object).map(([name, value]) => [name, text(value)]));
-const key = (name: string) => (/^([A-Za-z_$][\w$]*|[1-9]\d{0,14}|0)$/.test(name) && name !== '__proto__' ? name : quoted(name));
+const key = (name: string) =>
+  /^([A-Za-z_$][\w$]*|[1-9]\d{0,14}|0)$/.test(name) && name !== '__proto__' ? name : quoted(name);
 const quoted = (text: string) =>
   `'${JSON.stringify(text).slice(1, -1).replaceAll('\\"', '"').replaceAll("'", "\\'").replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029')}'`;
