@@ -49,6 +49,8 @@ program
   )
   .option('--wait <duration>', 'wait for another process to let go of the file and the port, e.g. 10s', duration, '0ms')
   .option('--system-prompt <file>', "the conversation's system prompt")
+  .option('--inspect [port]', 'show live actors in Stately’s inspector, on this machine, data masked (8080)', port)
+  .option('--inspect-unmasked', 'show them with participants’ data', false)
   .addOption(
     new Option('--log-level <level>', 'how much to log')
       .choices(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
