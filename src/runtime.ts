@@ -1,7 +1,7 @@
 /** The runtime: what an application creates, starts, talks to and stops. */
 import type { CountryCode } from 'libphonenumber-js';
 import type { Logger } from 'pino';
-import type { AnyEventObject, InspectionEvent } from 'xstate';
+import type { AnyEventObject } from 'xstate';
 import type { Purpose } from '../machines/supervisor.ts';
 import { parse, stringify } from './actor/codec.ts';
 import type { StoredTimer } from './actor/live-actor.ts';
@@ -10,6 +10,12 @@ import { type Duration, milliseconds } from './duration.ts';
 import type { Pace } from './engine/backlog.ts';
 import type { Done } from './engine/cell.ts';
 import { Engine } from './engine/engine.ts';
+import {
+  Inspection,
+  type InspectionObserver,
+  type InspectOptions,
+  type StatelyInspector,
+} from './engine/inspection.ts';
 import type { Transport } from './engine/outbox.ts';
 import {
   type Address,
@@ -83,8 +89,6 @@ export interface RuntimeOptions {
   /** Enrols an unknown sender and names the actor, or answers null. */
   autoEnroll?: (message: InboundMessage, address: string) => Promise<Address | null>;
   recovery?: RecoveryOptions;
-  /** Hears XState's inspection events of all live actors. */
-  inspect?: (event: InspectionEvent) => void;
 }
 
 /** How the runtime takes up at its start what was left. */
@@ -181,6 +185,7 @@ export class Runtime {
   readonly recovery: RecoveryManager;
   /** What runs, in figures, as a store: read it, or subscribe to it. */
   readonly registry: RuntimeRegistry;
+  readonly #inspection = new Inspection((error) => this.events.emit('fault', { during: 'an inspector', error }));
   readonly #supervisor: Supervisor;
   #database: OpenDatabase | undefined;
   #running: Running | undefined;
@@ -294,6 +299,8 @@ export class Runtime {
     const flows = this.#flows;
     const store = await Store.open(database.knex);
     const clock = options.clock ?? (await clockOf(store, reading ? undefined : options.timeScale));
+    const seed = reading ? '' : await seedOf(store);
+    this.#inspection.key = seed;
     const engine = new Engine({
       store,
       clock,
@@ -302,11 +309,11 @@ export class Runtime {
       random: options.random,
       pace: this.#pace,
       sweepEvery: milliseconds(options.recovery?.sweepEvery ?? '5m'),
-      seed: options.seed ?? (reading ? '' : await seedOf(store)),
+      seed: options.seed ?? seed,
       cacheSize: options.cacheSize ?? 10_000,
       journal: options.journal ?? true,
       transport: options.transport,
-      inspect: options.inspect,
+      inspection: this.#inspection,
     });
     const inbound = new Inbound({
       engine,
@@ -448,6 +455,25 @@ export class Runtime {
   /** Hears what happens in the runtime; call the result to stop. */
   on<K extends keyof RuntimeEvents>(type: K, listener: (event: RuntimeEvents[K]) => void): () => void {
     return this.events.on(type, listener);
+  }
+
+  /**
+   * Shows live actors to an observer, or to an inspector of `@statelyai/inspect`: each one with its present state when it
+   * becomes live, spawned or restored, and then what each committed turn brought. Participants' data and ids are masked
+   * unless asked for. It outlasts a stop and a start of this runtime; call the result to end it.
+   * @throws {InvalidArgumentError} there is no such flow
+   */
+  inspect(observer: InspectionObserver, options?: InspectOptions): () => void;
+  inspect(inspector: StatelyInspector, options?: InspectOptions): () => void;
+  inspect(observer: InspectionObserver | StatelyInspector, options: InspectOptions = {}): () => void {
+    const { flow, participantId } = options;
+    const address = flow && this.#address(flow as AnyFlow | string, participantId ?? '*');
+    const end = this.#inspection.add(observer, options);
+    const engine = this.#supervisor.open ? this.#running?.engine : undefined;
+    engine?.introduce();
+    // One that is asked for by its name is read, if there is one.
+    if (address && participantId !== undefined) engine?.read(address).catch(() => {});
+    return end;
   }
 
   /** Where the runtime's life stands, and whether anything is known to be wrong. */

@@ -12,7 +12,7 @@
  * A turn whose commit did not succeed leaves the in-memory actor ahead of its row, so the actor is dropped and read again.
  */
 import { createHash } from 'node:crypto';
-import type { AnyEventObject, InspectionEvent } from 'xstate';
+import type { AnyEventObject } from 'xstate';
 import { LiveActor, type Stimulus, type StoredTimer, type Turn } from '../actor/live-actor.ts';
 import { Processes } from '../actor/processes.ts';
 import type { Clock } from '../clock.ts';
@@ -39,6 +39,7 @@ import { Backlog, type Pace } from './backlog.ts';
 import { Cell, type Done, type Item, type Row, type Work } from './cell.ts';
 import { Committer } from './committer.ts';
 import { Composer, eventOf, LEASE, type Undone } from './composer.ts';
+import type { Inspection } from './inspection.ts';
 import { Loader } from './loader.ts';
 import { migrateState } from './migration.ts';
 import { Outbox, type Transport } from './outbox.ts';
@@ -61,7 +62,7 @@ export interface EngineOptions {
   /** Whether each turn leaves a line in the journal. */
   journal: boolean;
   transport: Transport | undefined;
-  inspect: ((event: InspectionEvent) => void) | undefined;
+  inspection: Inspection;
 }
 
 /** So many cells are looked at to find one that may leave memory. */
@@ -455,6 +456,11 @@ export class Engine {
     };
   }
 
+  /** Introduces the actors that are in memory to those who have begun to look. */
+  introduce(): void {
+    for (const cell of this.#cells.values()) if (!cell.busy) this.#options.inspection.introduce(cell);
+  }
+
   /** Writes what belongs to no actor, e.g. an inbound message from an unknown sender. */
   async write(commit: Commit): Promise<Outcome> {
     const outcome = await this.#committer.add(commit);
@@ -566,6 +572,7 @@ export class Engine {
       }
     }
     cell.busy = false;
+    this.#options.inspection.introduce(cell);
     cell.onPause.length = 0;
     this.#working--;
     // Where a process goes on, its result comes back to this cell.
@@ -645,12 +652,7 @@ export class Engine {
     const { state_data, ...rest } = row;
     if (row.status !== 'quarantined') {
       try {
-        cell.live = LiveActor.restore(
-          cell.flow.logic,
-          migrateState(cell.flow, row),
-          this.#host(cell),
-          this.#options.inspect,
-        );
+        cell.live = this.#restore(cell, row);
       } catch (error) {
         // One that has ended takes no events anyway.
         if (!(error instanceof SnapshotIncompatibleError) || row.status !== 'active') throw error;
@@ -668,6 +670,7 @@ export class Engine {
       }
     }
     cell.row = rest;
+    this.#options.inspection.introduce(cell);
   }
 
   /**
@@ -735,7 +738,7 @@ export class Engine {
       throw new NotRunningError('The runtime is not running: await runtime.start().', { address });
     const ambient = this.#ambient(address, 1);
     const at = ambient.now();
-    const { actor, turn } = LiveActor.spawn(flow.logic, input, this.#host(cell), ambient, this.#options.inspect);
+    const { actor, turn } = LiveActor.spawn(flow.logic, input, this.#host(cell), ambient);
     cell.live = actor;
     const now = new Date(at).toISOString();
     cell.row = {
@@ -830,6 +833,7 @@ export class Engine {
       at,
       ...(turn.firedDueAt !== undefined && { lateness: at - turn.firedDueAt }),
     });
+    this.#options.inspection.committed(cell, turn);
     for (const observer of this.#observers.get(cell.key) ?? []) {
       try {
         observer(cell.committed, turn.emitted);
@@ -949,8 +953,12 @@ export class Engine {
 
   #host(cell: Cell) {
     const { address } = cell;
+    const { inspection } = this.#options;
     return {
       address,
+      get watched() {
+        return !inspection.idle;
+      },
       processes: cell.processes,
       post: (stimulus: Stimulus) => this.#push(cell, stimulus),
       log: (...args: unknown[]) => this.#events.emit('log', { address, args }),
