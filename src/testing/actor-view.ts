@@ -1,4 +1,5 @@
 /** How an actor stands, as a person reads it: the same text in every run. */
+import { inspect } from 'node:util';
 import type { AnyActorRef } from 'xstate';
 import { type Address, formatAddress } from '../errors.ts';
 import type { ActorStatus } from '../store/rows.ts';
@@ -38,6 +39,11 @@ export class ActorView {
     this.snapshot = snapshot;
     this.timers = timers;
     this.now = now;
+  }
+
+  /** For `console.log`. */
+  [inspect.custom](): string {
+    return this.toString();
   }
 
   toString(options: ViewOptions = {}): string {

@@ -8,6 +8,7 @@ import { blocksOf, ROOT } from './blocks.ts';
 const GUIDE = 'docs/testing.md';
 
 describe("the testing guide's walk from nothing to a tested flow", () => {
+  const guide = readFileSync(join(ROOT, GUIDE), 'utf8');
   const files = blocksOf(GUIDE).filter(({ kind }) => kind === 'file');
   const project = new Project(Object.fromEntries(files.map(({ file, code }) => [file, code])));
   afterAll(() => project.remove());
@@ -36,8 +37,19 @@ describe("the testing guide's walk from nothing to a tested flow", () => {
     }
   });
 
+  it('has its picture', async () => {
+    const [, command] = /^NODE_OPTIONS='--import tsx' npx perdure (.*)$/m.exec(guide)!;
+    const perdure = (...args: string[]) => project.run('perdure/dist/src/cli/perdure.js', args, ['--import', 'tsx']);
+    const { output } = await perdure(...command!.split(' '));
+    expect(output).toMatch(/^stateDiagram-v2\n/);
+    expect(output).toContain('asking --> over : after patience');
+    const [, options] = /`(--format svg --out appointment\.svg)`/.exec(guide)!;
+    await perdure(...command!.split(' '), ...options!.split(' '));
+    expect(readFileSync(join(project.folder, 'appointment.svg'), 'utf8')).toMatch(/^<svg .*>booking</s);
+  });
+
   it('shows the view that it prints', async () => {
-    const [, shown] = /\n```\n(appointment\/ada.*?)```/s.exec(readFileSync(join(ROOT, GUIDE), 'utf8'))!;
+    const [, shown] = /\n```\n(appointment\/ada.*?)```/s.exec(guide)!;
     project.write(
       'view.js',
       `import { createTestRuntime } from 'perdure/testing';

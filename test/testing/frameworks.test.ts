@@ -130,6 +130,31 @@ describe('the testing kit', () => {
     expect(snapshots).toContain(`\`\n${VIEW}\n\`;`);
   });
 
+  it('is typed, with each', async () => {
+    const use = (framework: string, setup: string) => `
+import { expect } from '${framework}';
+import '${setup}';
+import type { TestActor } from 'perdure/testing';
+declare const actor: TestActor;
+const later: Promise<void>[] = [
+  expect(actor).toBeInState('asking'),
+  expect(actor).not.toHaveSent({ text: /sorry/ }),
+  expect(actor).toHaveTimer('reminder', { in: '15m' }),
+];
+// @ts-expect-error a time that is none
+expect(actor).toHaveTimer('reminder', { after: '15m' });
+expect({}).toEqual(later);
+`;
+    const project = projectOf({
+      'vitest.ts': use('vitest', 'perdure/testing/vitest'),
+      'jest.ts': use('@jest/globals', 'perdure/testing/jest'),
+    });
+    const options = ['--noEmit', '--strict', '--skipLibCheck', '--target', 'es2022', '--module', 'nodenext'];
+    const { output, code } = await project.run('typescript/bin/tsc', [...options, 'vitest.ts', 'jest.ts']);
+    expect(output).toBe('');
+    expect(code).toBe(0);
+  });
+
   it('works with node:test, and needs neither of the two', async () => {
     const imports = `import { strict as assert } from 'node:assert';\nimport { afterEach, describe, it } from 'node:test';`;
     const project = projectOf({
