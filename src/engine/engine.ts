@@ -622,9 +622,9 @@ export class Engine {
     }
     if (stimulus.kind === 'timer' || overdue) this.#alarms.set(cell.address, activeDueAt(cell), cell.key);
     if (overdue) return undefined;
-    // One stimulus fires one deadline; the next one may have passed as well.
-    if (stimulus.kind === 'timer' && commit && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= this.#clock.now())
-      return undefined;
+    // One stimulus fires one deadline; the next one may have passed as well, and can wait for the next process.
+    const goesOn = stimulus.kind === 'timer' && commit && this.#state === 'running';
+    if (goesOn && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= this.#clock.now()) return undefined;
     return { snapshot: cell.committed ?? before, handled: turn.handled, duplicate: false };
   }
 

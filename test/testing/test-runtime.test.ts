@@ -323,6 +323,15 @@ describe('coming to rest', () => {
     await test.stop();
   });
 
+  it('is no condition for the end of a process, either', async () => {
+    const flow = flowOf('restless', restless);
+    test = await createTestRuntime({ flows: [flow], runawayAfter: Number.POSITIVE_INFINITY });
+    await (await test.spawn(flow, 'ada')).send({ type: 'go' });
+    test.clock.moveTo(test.clock.now());
+    await test.runtime.stop();
+    expect(test.runtime.health().status).toBe('stopped');
+  });
+
   it('is not to be expected of one that asks again whatever is answered', async () => {
     const flow = flowOf(
       'asking',
