@@ -227,8 +227,7 @@ class Looker {
   }
 
   #actor(address: Address, ref: AnyActorRef): InspectedActor {
-    const participantId = this.#part(address.participantId, 'participantId', address) as string;
-    const shown = { flowType: address.flowType, participantId };
+    const shown = this.#shownAddress(address);
     const parent = ref._parent && this.#actor(address, ref._parent);
     const root = formatAddress(shown);
     const { src } = ref as { src?: unknown };
@@ -265,7 +264,7 @@ class Looker {
         children: Object.fromEntries(
           Object.entries<any>(children).map(([key, child]) => [
             this.#name(key, address),
-            { id: `${formatAddress(this.#actorAddress(address))}/${child?.sessionId}` },
+            { id: `${formatAddress(this.#shownAddress(address))}/${child?.sessionId}` },
           ]),
         ),
       }),
@@ -280,9 +279,9 @@ class Looker {
     };
   }
 
-  #actorAddress({ flowType, participantId }: Address): Address {
-    const address = { flowType, participantId };
-    return { flowType, participantId: this.#part(participantId, 'participantId', address) as string };
+  #shownAddress(address: Address): Address {
+    const { flowType, participantId } = address;
+    return { flowType, participantId: String(this.#part(participantId, 'participantId', address)) };
   }
 
   #shownEvent(address: Address, event: AnyEventObject): AnyEventObject {
