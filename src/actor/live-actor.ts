@@ -434,7 +434,8 @@ export class LiveActor {
   }
 
   #inTurn(ambient: Ambient, event: AnyEventObject, body: () => void): Turn {
-    const turn: Turn = { ...nothing(), event, ...(this.#host.watched && { heard: [] }) };
+    const turn: Turn = { ...nothing(), event };
+    if (this.#host.watched) turn.heard = [];
     this.#turn = turn;
     this.#at = ambient.now();
     try {

@@ -6,8 +6,9 @@
  * that is undone is never heard of. An actor that is in the middle of a turn when somebody begins to look is introduced
  * after it.
  */
-import { type AnyActorRef, type AnyEventObject, isMachineSnapshot } from 'xstate';
+import type { AnyActorRef, AnyEventObject } from 'xstate';
 import type { LiveActor, Turn } from '../actor/live-actor.ts';
+import { machineConfigOf } from '../actor/logic.ts';
 import { type Address, formatAddress } from '../errors.ts';
 import type { Cell } from './cell.ts';
 import { Mask, plain } from './mask.ts';
@@ -103,12 +104,12 @@ export class Inspection {
 
   /** The actor stands where its last commit left it: those who do not know it yet are told. */
   introduce({ address, live }: Cell): void {
-    if (live) this.#tell((looker) => looker.introduce(address, live));
+    if (live && !this.idle) this.#tell((looker) => looker.introduce(address, live));
   }
 
   /** A turn has committed. */
   committed({ address, live }: Cell, turn: Turn): void {
-    if (live) this.#tell((looker) => looker.committed(address, live, turn));
+    if (live && !this.idle) this.#tell((looker) => looker.committed(address, live, turn));
   }
 
   #tell(tell: (looker: Looker) => void): void {
@@ -226,15 +227,13 @@ class Looker {
   }
 
   #actor(address: Address, ref: AnyActorRef): InspectedActor {
-    const participantId = this.#part(address.participantId, 'participantId', address) as string;
-    const shown = { flowType: address.flowType, participantId };
+    const shown = this.#shownAddress(address);
     const parent = ref._parent && this.#actor(address, ref._parent);
     const root = formatAddress(shown);
     const { src } = ref as { src?: unknown };
     const id = parent ? this.#name(ref.id, address) : root;
     const name = parent ? `${root}/${id}` : root;
-    const { config } = (ref as unknown as { logic: { config?: unknown } }).logic;
-    const machine = isMachineSnapshot(ref.getSnapshot()) ? (config as object) : { id: name };
+    const machine = machineConfigOf(ref as { logic?: unknown }) ?? { id: name };
     return {
       address: shown,
       sessionId: parent ? `${root}/${ref.sessionId}` : root,
@@ -265,7 +264,7 @@ class Looker {
         children: Object.fromEntries(
           Object.entries<any>(children).map(([key, child]) => [
             this.#name(key, address),
-            { id: `${formatAddress(this.#actorAddress(address))}/${child?.sessionId}` },
+            { id: `${formatAddress(this.#shownAddress(address))}/${child?.sessionId}` },
           ]),
         ),
       }),
@@ -280,9 +279,9 @@ class Looker {
     };
   }
 
-  #actorAddress({ flowType, participantId }: Address): Address {
-    const address = { flowType, participantId };
-    return { flowType, participantId: this.#part(participantId, 'participantId', address) as string };
+  #shownAddress(address: Address): Address {
+    const { flowType, participantId } = address;
+    return { flowType, participantId: String(this.#part(participantId, 'participantId', address)) };
   }
 
   #shownEvent(address: Address, event: AnyEventObject): AnyEventObject {

@@ -92,6 +92,32 @@ describe.each(machines)('%s', (name, machine) => {
   });
 });
 
+it('compiles as XState source, strictly', async () => {
+  const sources = new Map<string, string>();
+  for (const [name, machine] of machines) {
+    const file = new URL(`./exported-${name}.ts`, import.meta.url).pathname;
+    sources.set(file, await exportMachine(machine, { format: 'xstate' }));
+  }
+  const options: ts.CompilerOptions = {
+    strict: true,
+    noEmit: true,
+    skipLibCheck: true,
+    target: ts.ScriptTarget.ES2022,
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    types: [],
+  };
+  const host = ts.createCompilerHost(options);
+  const { getSourceFile, fileExists } = host;
+  host.fileExists = (file) => sources.has(file) || fileExists(file);
+  host.getSourceFile = (file, ...rest) => {
+    const text = sources.get(file);
+    return text === undefined ? getSourceFile(file, ...rest) : ts.createSourceFile(file, text, ts.ScriptTarget.ES2022);
+  };
+  const diagnostics = ts.getPreEmitDiagnostics(ts.createProgram([...sources.keys()], options, host));
+  expect(diagnostics.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'))).toEqual([]);
+});
+
 interface Outline {
   id: string;
   type: string;

@@ -182,7 +182,7 @@ function print({ tag, attributes, parts }: Element, indent: string): string {
   const inner = parts.map((part) => {
     if (typeof part !== 'string') return print(part, `${indent}  `);
     if (tag === 'content') return part.replaceAll(/^(?=.)/gm, `${indent}  `);
-    return `${indent}  <!-- ${part.replaceAll(/-(?=-|$)/g, '\u2010')} -->\n`;
+    return `${indent}  <!-- ${part.replaceAll(/-(?=-|$)/g, '\u2010').replaceAll(/\p{Cc}/gu, ' ')} -->\n`;
   });
   return `${open}>\n${inner.join('')}${indent}</${tag}>\n`;
 }
@@ -272,7 +272,8 @@ const escaped = (text: string) =>
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;')
     .replaceAll('"', '&quot;')
-    .replaceAll('\n', '&#10;');
+    .replaceAll('\n', '&#10;')
+    .replaceAll(/\p{Cc}/gu, ' ');
 
 function isInside(node: AnyStateNode, frame: AnyStateNode): boolean {
   return node.parent !== undefined && (node.parent === frame || isInside(node.parent, frame));

@@ -216,12 +216,13 @@ const markup = (lines: string[]) =>
     : `<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1" BGCOLOR="#ffffffcc">${lines.map((line) => row(`&#160;${line}&#160;`)).join('')}</TABLE>>`;
 const escaped = (value: string) =>
   value
+    .replaceAll(/\p{Cc}/gu, ' ')
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;')
     .replaceAll('"', '&quot;')
     .replace(/^ +/, (spaces) => '&#160;'.repeat(spaces.length));
-const bold = (value: string) => `<B>${escaped(value)}</B>`;
+const bold = (value: string) => `<B>${escaped(value || ' ')}</B>`;
 const quiet = (value: string) => `<FONT COLOR="${QUIET}" POINT-SIZE="10">${escaped(value)}</FONT>`;
 const quietly = (value: string) => `<FONT COLOR="${QUIET}">${escaped(value)}</FONT>`;
 
