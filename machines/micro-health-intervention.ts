@@ -337,8 +337,7 @@ export const microHealthInterventionMachine = setup({
 }).createMachine({
   id: 'micro_health_intervention',
   description:
-    'Once a day: a one-minute habit, worded as an action or as a reflection, and what became of it. ' +
-    'Every week: how often it was done.',
+    'Once a day: a one-minute habit, worded as an action or as a reflection, and what became of it. Every week: how often it was done.',
   context: ({ input }) => interventionContext(input),
   initial: 'PARTICIPATING',
   states: {
@@ -447,8 +446,7 @@ export const microHealthInterventionMachine = setup({
           states: {
             ORIENTATION: {
               description:
-                'Welcomes the participant, once in a lifetime, and waits for the first prompt: the next daily prompt ' +
-                'time in the participant’s zone, or "ready".',
+                'Welcomes the participant, once in a lifetime, and waits for the first prompt: the next daily prompt time in the participant’s zone, or "ready".',
               tags: 'resting',
               entry: 'welcome',
               after: {
@@ -478,8 +476,7 @@ export const microHealthInterventionMachine = setup({
             },
             COMMITMENT_PROMPT: {
               description:
-                'Begins a round: clears the answers of the last one and asks whether to try a quick habit today. ' +
-                'Waits for 12 hours.',
+                'Begins a round: clears the answers of the last one and asks whether to try a quick habit today. Waits for 12 hours.',
               tags: 'asking',
               entry: ['beginRound', { type: 'ask', params: { question: 'commitment' } }],
               after: {
@@ -807,8 +804,7 @@ export const microHealthInterventionMachine = setup({
             },
             END_OF_DAY: {
               description:
-                'The round is over. Waits for the next daily prompt time in the participant’s zone, on another local ' +
-                'date than the last round’s, or for "ready". Anything else is answered at most once a local day.',
+                'The round is over. Waits for the next daily prompt time in the participant’s zone, on another local date than the last round’s, or for "ready". Anything else is answered at most once a local day.',
               tags: 'resting',
               after: {
                 nextDailyPrompt: [

@@ -1,3 +1,5 @@
+import TinyQueue from 'tinyqueue';
+
 /**
  * The one source of time of a runtime. Deadlines are instants of this clock; `setTimeout` only wakes the runtime up, so
  * it may fire early or late without harm.
@@ -52,11 +54,22 @@ export function scaledClock(anchor: ClockAnchor): Clock {
   };
 }
 
+interface Armed {
+  at: number;
+  sequence: number;
+  /** `undefined`: it was cleared, or has fired. */
+  fn: (() => void) | undefined;
+}
+
+/** So many cleared timers may be left in the heap before it is looked at whether they are most of it. */
+const FEW = 64;
+
 /** A clock that moves only when told to. What is due fires in order of deadline, at its own instant. */
 export class SimulatedClock implements Clock {
   #now: number;
   #sequence = 0;
-  #pending: { at: number; sequence: number; fn: () => void }[] = [];
+  #armed = new TinyQueue<Armed>([], inOrder);
+  #cleared = 0;
 
   /** @param start first instant, in ms since the epoch. Default: 2026-01-01T00:00:00Z. */
   constructor(start: number = Date.UTC(2026, 0, 1)) {
@@ -68,34 +81,49 @@ export class SimulatedClock implements Clock {
   }
 
   setTimeout(fn: () => void, ms: number): unknown {
-    const entry = { at: this.#now + Math.max(0, ms), sequence: this.#sequence++, fn };
-    this.#pending.push(entry);
-    return entry;
+    const timer: Armed = { at: this.#now + Math.max(0, ms), sequence: this.#sequence++, fn };
+    this.#armed.push(timer);
+    return timer;
   }
 
   clearTimeout(handle: unknown): void {
-    const index = this.#pending.indexOf(handle as never);
-    if (index >= 0) this.#pending.splice(index, 1);
+    const timer = handle as Armed | undefined;
+    if (!timer?.fn) return;
+    timer.fn = undefined;
+    this.#cleared++;
+    if (this.#cleared > FEW && this.#cleared * 2 > this.#armed.length) {
+      this.#armed = new TinyQueue(
+        this.#armed.data.filter(({ fn }) => fn),
+        inOrder,
+      );
+      this.#cleared = 0;
+    }
   }
 
   /** The instant of the next timer, or `undefined` when none is armed. */
   nextTimer(): number | undefined {
-    return this.#pending.reduce<number | undefined>(
-      (min, { at }) => (min === undefined || at < min ? at : min),
-      undefined,
-    );
+    return this.#next()?.at;
   }
 
   /** Moves to `instant` (which may lie before now: clocks do jump) and fires what is due by then. */
   moveTo(instant: number): void {
     this.#now = instant;
-    for (;;) {
-      const due = this.#pending
-        .filter(({ at }) => at <= instant)
-        .sort((a, b) => a.at - b.at || a.sequence - b.sequence)[0];
-      if (!due) return;
-      this.clearTimeout(due);
-      due.fn();
+    for (let next = this.#next(); next && next.at <= instant; next = this.#next()) {
+      this.#armed.pop();
+      const { fn } = next;
+      next.fn = undefined;
+      fn!();
     }
   }
+
+  #next(): Armed | undefined {
+    for (let next = this.#armed.peek(); next; next = this.#armed.peek()) {
+      if (next.fn) return next;
+      this.#armed.pop();
+      this.#cleared--;
+    }
+    return undefined;
+  }
 }
+
+const inOrder = (a: Armed, b: Armed) => a.at - b.at || a.sequence - b.sequence;

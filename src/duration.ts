@@ -20,6 +20,20 @@ export function milliseconds(duration: Duration): number {
   return value;
 }
 
+/** A length of time for people: `'15m'`, `'1d2h'`, `'-5s'`. @param ms a number of milliseconds */
+export function formatDuration(ms: number): string {
+  if (!Number.isFinite(ms)) return String(ms);
+  if (ms < 0) return `-${formatDuration(-ms)}`;
+  let left = ms;
+  let text = '';
+  for (const unit of ['d', 'h', 'm', 's', 'ms'] as const) {
+    const count = unit === 'ms' ? left : Math.floor(left / UNITS[unit]);
+    if (count > 0) text += `${count}${unit}`;
+    left -= count * UNITS[unit];
+  }
+  return text || '0ms';
+}
+
 /** Waits that double with every failure. Default: from `'1s'` to `'1m'`. */
 export interface BackoffOptions {
   initial?: Duration;

@@ -149,6 +149,18 @@ export class DatabaseInUseError extends PerdureError {
   }
 }
 
+/** A machine that no file can hold as a whole; `findings` says where and why. */
+export class MachineNotExportableError extends PerdureError {
+  readonly code = 'MACHINE_NOT_EXPORTABLE';
+  readonly findings: readonly { path: string; problem: string }[];
+  constructor(id: string, findings: readonly { path: string; problem: string }[]) {
+    super(
+      `The machine '${id}' cannot be exported whole:\n${findings.map(({ path, problem }) => `- ${path}: ${problem}`).join('\n')}`,
+    );
+    this.findings = findings;
+  }
+}
+
 /** The runtime is not running: it was not started yet, or is stopping. */
 export class NotRunningError extends PerdureError {
   readonly code = 'NOT_RUNNING';

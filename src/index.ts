@@ -2,6 +2,14 @@ export type { InvocationPolicy } from './actor/invocations.ts';
 export type { StoredTimer } from './actor/live-actor.ts';
 export { type Clock, SimulatedClock, scaledClock, systemClock } from './clock.ts';
 export type { Duration } from './duration.ts';
+export type {
+  Inspected,
+  InspectedActor,
+  InspectedSnapshot,
+  InspectionObserver,
+  InspectOptions,
+  StatelyInspector,
+} from './engine/inspection.ts';
 export { type OutgoingMessage, PermanentSendError, type Transport } from './engine/outbox.ts';
 export * from './errors.ts';
 export type { Life, RuntimeEvents } from './events.ts';

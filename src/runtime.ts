@@ -10,6 +10,12 @@ import { type Duration, milliseconds } from './duration.ts';
 import type { Pace } from './engine/backlog.ts';
 import type { Done } from './engine/cell.ts';
 import { Engine } from './engine/engine.ts';
+import {
+  Inspection,
+  type InspectionObserver,
+  type InspectOptions,
+  type StatelyInspector,
+} from './engine/inspection.ts';
 import type { Transport } from './engine/outbox.ts';
 import {
   type Address,
@@ -65,6 +71,10 @@ export interface RuntimeOptions {
   random?: () => number;
   /** Seeds `random()` in turns. Default: a seed that is made once and kept in the database. */
   seed?: string;
+  /** @internal What jitter is drawn from. Default: `random`, or `Math.random`. */
+  chance?: () => number;
+  /** @internal Hears XState's own inspection events as they come; what an application may see is {@link Runtime.inspect}. */
+  inspect?: (event: InspectionEvent) => void;
   sqlite?: SqliteOptions;
   /** How long to wait for another process to let go of the SQLite file. Default: not at all. */
   lock?: { wait: Duration };
@@ -81,8 +91,6 @@ export interface RuntimeOptions {
   /** Enrols an unknown sender and names the actor, or answers null. */
   autoEnroll?: (message: InboundMessage, address: string) => Promise<Address | null>;
   recovery?: RecoveryOptions;
-  /** Hears XState's inspection events of all live actors. */
-  inspect?: (event: InspectionEvent) => void;
 }
 
 /** How the runtime takes up at its start what was left. */
@@ -148,7 +156,9 @@ export type SaidMessage =
       options: Option[] | undefined;
     };
 
-const PRUNE_EVERY = 3_600_000;
+/** In ms. What is kept for months needs no look every hour. */
+const PRUNE_AT_LEAST_EVERY = 86_400_000;
+const PRUNE_AT_MOST_EVERY = 3_600_000;
 
 /** What there is from the start to the stop. */
 interface Running {
@@ -177,6 +187,7 @@ export class Runtime {
   readonly recovery: RecoveryManager;
   /** What runs, in figures, as a store: read it, or subscribe to it. */
   readonly registry: RuntimeRegistry;
+  readonly #inspection = new Inspection((error) => this.events.emit('fault', { during: 'an inspector', error }));
   readonly #supervisor: Supervisor;
   #database: OpenDatabase | undefined;
   #running: Running | undefined;
@@ -278,7 +289,7 @@ export class Runtime {
         await close();
       },
       release: async () => {
-        this.#running?.engine.abandon();
+        await this.#running?.engine.abandon();
         await close();
       },
     };
@@ -291,6 +302,8 @@ export class Runtime {
     const store = await Store.open(database.knex);
     const clock = options.clock ?? (await clockOf(store, reading ? undefined : options.timeScale));
     const cacheSize = options.cacheSize ?? 10_000;
+    const seed = reading ? '' : await seedOf(store);
+    this.#inspection.key = seed;
     const engine = new Engine({
       store,
       clock,
@@ -299,10 +312,11 @@ export class Runtime {
       random: options.random,
       pace: this.#pace,
       sweepEvery: milliseconds(options.recovery?.sweepEvery ?? '5m'),
-      seed: options.seed ?? (reading ? '' : await seedOf(store)),
+      seed: options.seed ?? seed,
       cacheSize,
       journal: options.journal ?? true,
       transport: options.transport,
+      inspection: this.#inspection,
       inspect: options.inspect,
     });
     const inbound = new Inbound({
@@ -350,11 +364,12 @@ export class Runtime {
   async abandon(): Promise<void> {
     const drop = () => {
       this.#running?.clock.clearTimeout(this.#pruning);
-      this.#running?.engine.abandon();
+      return this.#running?.engine.abandon();
     };
-    drop();
+    const dropped = drop();
     await this.#supervisor.abandon();
-    drop(); // what a start that was under way has made since
+    await dropped;
+    await drop(); // what a start that was under way has made since
     const database = this.#database;
     this.#database = undefined;
     this.#running = undefined;
@@ -447,6 +462,25 @@ export class Runtime {
     return this.events.on(type, listener);
   }
 
+  /**
+   * Shows live actors to an observer, or to an inspector of `@statelyai/inspect`: each one with its present state when it
+   * becomes live, spawned or restored, and then what each committed turn brought. Participants' data and ids are masked
+   * unless asked for. It outlasts a stop and a start of this runtime; call the result to end it.
+   * @throws {InvalidArgumentError} there is no such flow
+   */
+  inspect(observer: InspectionObserver, options?: InspectOptions): () => void;
+  inspect(inspector: StatelyInspector, options?: InspectOptions): () => void;
+  inspect(observer: InspectionObserver | StatelyInspector, options: InspectOptions = {}): () => void {
+    const { flow, participantId } = options;
+    const address = flow && this.#address(flow as AnyFlow | string, participantId ?? '*');
+    const end = this.#inspection.add(observer, options);
+    const engine = this.#supervisor.open ? this.#running?.engine : undefined;
+    engine?.introduce();
+    // One that is asked for by its name is read, if there is one.
+    if (address && participantId !== undefined) engine?.read(address).catch(() => {});
+    return end;
+  }
+
   /** Where the runtime's life stands, and whether anything is known to be wrong. */
   health(): Health {
     return this.#supervisor.health;
@@ -518,7 +552,12 @@ export class Runtime {
     await this.#up().store.saveSetting(SERVER_SETTING, { pid: process.pid, url } satisfies Server);
   }
 
-  /** Nothing is under way but invocations that have not ended, and waits. */
+  /** @internal for `perdure/testing` */
+  get engine(): Engine {
+    return this.#up().engine;
+  }
+
+  /** Nothing is under way but invocations and hand-overs to the transport that have not ended, and waits. */
   get idle(): boolean {
     return !this.#isPruning && (this.#running?.engine.idle ?? true);
   }
@@ -556,6 +595,7 @@ export class Runtime {
     const { inboxRetention = '90d' } = this.#options;
     if (inboxRetention === Number.POSITIVE_INFINITY) return;
     const retention = milliseconds(inboxRetention);
+    const every = Math.min(Math.max(retention / 24, PRUNE_AT_MOST_EVERY), PRUNE_AT_LEAST_EVERY);
     const again = (ms: number) => {
       if (this.#running) this.#pruning = clock.setTimeout(prune, ms);
     };
@@ -566,9 +606,9 @@ export class Runtime {
         return 0;
       });
       this.#isPruning = false;
-      again(pruned > 0 ? 1_000 : PRUNE_EVERY);
+      again(pruned > 0 ? 1_000 : every);
     };
-    again(PRUNE_EVERY);
+    again(every);
   }
 }
 
@@ -731,11 +771,12 @@ function committed<F extends AnyFlow>({ snapshot, handled }: Done): Committed<F>
 }
 
 /** @throws {InvalidArgumentError} a pace that cannot be */
-function paceOf({ recovery: { rate = 1_000, jitter = 0.2 } = {}, random = Math.random }: RuntimeOptions): Pace {
+function paceOf(options: RuntimeOptions): Pace {
+  const { recovery: { rate = 1_000, jitter = 0.2 } = {}, random = Math.random, chance = random } = options;
   if (!(rate > 0)) throw new InvalidArgumentError(`recovery.rate must be a number above 0; it is ${rate}.`);
   if (!(jitter >= 0 && jitter <= 1))
     throw new InvalidArgumentError(`recovery.jitter must be a number from 0 to 1; it is ${jitter}.`);
-  return { rate, jitter, chance: random };
+  return { rate, jitter, chance };
 }
 
 async function clockOf(store: Store, timeScale: number | undefined): Promise<Clock> {

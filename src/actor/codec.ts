@@ -4,6 +4,7 @@
  * and for SQL, which may lose something, and beside it, under `lossless`, in devalue's encoding, from which it is read.
  * What cannot be kept is an error that names its path.
  */
+import { types } from 'node:util';
 import * as devalue from 'devalue';
 import { NotSerializableError } from '../errors.ts';
 
@@ -72,11 +73,11 @@ function readable(value: unknown, ancestors: unknown[]): unknown {
   if (ancestors.includes(value)) return '[circular]';
   const inner = (part: unknown) => readable(part, [...ancestors, value]);
   if (Array.isArray(value)) return value.map(inner);
-  if (value instanceof Map) return [...value].map((entry) => entry.map(inner));
-  if (value instanceof Set) return [...value].map(inner);
-  if (value instanceof Error) return { name: value.name, message: value.message };
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString();
-  if (value instanceof RegExp || value instanceof URL) return String(value);
+  if (isMap(value)) return [...value].map((entry) => entry.map(inner));
+  if (isSet(value)) return [...value].map(inner);
+  if (isError(value)) return { name: value.name, message: value.message };
+  if (isDate(value)) return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString();
+  if (isRegExp(value) || value instanceof URL) return String(value);
   if (ArrayBuffer.isView(value)) return [...(value as Uint8Array)];
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, inner(part)]));
 }
@@ -97,6 +98,10 @@ export function isPlain(value: unknown, depth = 0): boolean {
   for (const key in value) if (!isPlain((value as Record<string, unknown>)[key], depth + 1)) return false;
   return true;
 }
+
+// Not `instanceof`: where code runs in a context of its own, as in Jest, what Node itself makes has other constructors.
+const { isMap, isSet, isDate, isRegExp } = types;
+const isError = (value: unknown): value is Error => types.isNativeError(value) || value instanceof Error;
 
 type Kind = 'plain' | 'rich';
 
@@ -135,29 +140,29 @@ function inspectObject(object: object, path: string, ancestors: unknown[]): Kind
     return kind;
   }
   const prototype = Object.getPrototypeOf(object);
-  if (prototype === Object.prototype || prototype === null) {
+  if (prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null) {
     if (Object.getOwnPropertySymbols(object).length > 0)
       throw new NotSerializableError(path, 'an object with symbol keys');
     for (const key in object) visit((object as Record<string, unknown>)[key], `${path}.${key}`);
     return kind;
   }
-  if (object instanceof Map) {
+  if (isMap(object)) {
     for (const [key, value] of object) {
       visit(key, `${path}.key(${String(key)})`);
       visit(value, `${path}.get(${String(key)})`);
     }
     return 'rich';
   }
-  if (object instanceof Set) {
+  if (isSet(object)) {
     for (const value of object) visit(value, `${path}.value(${String(value)})`);
     return 'rich';
   }
-  if (object instanceof Error) {
+  if (isError(object)) {
     if (object.cause !== undefined) visit(object.cause, `${path}.cause`);
     for (const key of Object.keys(object)) visit((object as unknown as Record<string, unknown>)[key], `${path}.${key}`);
     return 'rich';
   }
-  if (object instanceof Date || object instanceof RegExp || object instanceof URL) return 'rich';
+  if (isDate(object) || isRegExp(object) || object instanceof URL) return 'rich';
   if (TYPED_ARRAYS.has(prototype)) return 'rich';
   throw new NotSerializableError(path, `an instance of ${object.constructor?.name || 'a class'}`);
 }
@@ -186,11 +191,17 @@ const ERRORS: Record<string, ErrorConstructor> = {
   URIError,
 };
 
+/** The built-in class that an error is of; of one that extends such a class, `Error`. */
+function typeOf(error: Error): string {
+  const { name } = Object.getPrototypeOf(error)?.constructor ?? Error;
+  return types.isNativeError(error) && Object.hasOwn(ERRORS, name) ? name : 'Error';
+}
+
 // devalue leaves errors to its users: here with class, name, message, stack, cause and own properties.
 const REDUCERS = {
   Error: (value: unknown) =>
-    value instanceof Error && {
-      type: Object.keys(ERRORS).find((name) => Object.getPrototypeOf(value) === ERRORS[name]?.prototype) ?? 'Error',
+    isError(value) && {
+      type: typeOf(value),
       name: value.name,
       message: value.message,
       stack: value.stack,

@@ -84,7 +84,14 @@ export interface Turn {
   emitted: AnyEventObject[];
   actions: (() => unknown)[];
   deliveries: { sessionId: string; event: AnyEventObject }[];
+  /** The events and states that it was made of, where somebody looks. */
+  heard?: Heard[];
 }
+
+/** A step within a turn: an event that an actor got, or the state that it led to. */
+export type Heard =
+  | { kind: 'event'; ref: AnyActorRef; source: AnyActorRef | undefined; event: AnyEventObject }
+  | { kind: 'snapshot'; ref: AnyActorRef; snapshot: object; event: AnyEventObject };
 
 /** Where a live actor turns to for what happens outside of its turns. */
 export interface Host {
@@ -95,6 +102,10 @@ export interface Host {
   /** A custom action, after its commit, threw. */
   actionFailed(error: unknown): void;
   readonly processes: Processes;
+  /** Somebody looks at what turns are made of. */
+  readonly watched?: boolean;
+  /** Told of all that XState tells inspectors, at once, whether or not the turn will commit. */
+  readonly inspect?: ((event: InspectionEvent) => void) | undefined;
 }
 
 interface StoredActor {
@@ -128,7 +139,6 @@ const STOP = 'xstate.stop';
 
 export class LiveActor {
   readonly #host: Host;
-  readonly #inspect: ((event: InspectionEvent) => void) | undefined;
   #root!: Internals;
   #turn: Turn | undefined;
   #at = 0;
@@ -139,20 +149,13 @@ export class LiveActor {
   /** Of stored children, by their snapshots: XState would give them new ones. */
   #identities = new WeakMap<object, Identity>();
 
-  private constructor(host: Host, inspect: ((event: InspectionEvent) => void) | undefined) {
+  private constructor(host: Host) {
     this.#host = host;
-    this.#inspect = inspect;
   }
 
   /** The first turn of a new actor. */
-  static spawn(
-    logic: AnyActorLogic,
-    input: unknown,
-    host: Host,
-    ambient: Ambient,
-    inspect?: (event: InspectionEvent) => void,
-  ): { actor: LiveActor; turn: Turn } {
-    const actor = new LiveActor(host, inspect);
+  static spawn(logic: AnyActorLogic, input: unknown, host: Host, ambient: Ambient): { actor: LiveActor; turn: Turn } {
+    const actor = new LiveActor(host);
     const turn = actor.#inTurn(ambient, { type: 'xstate.init', input }, () => {
       actor.#create(logic, { input });
       actor.#root.start();
@@ -166,13 +169,8 @@ export class LiveActor {
    * @param text what {@link encode} gave
    * @throws {SnapshotIncompatibleError} when it is not readable or does not fit the logic
    */
-  static restore(
-    logic: AnyActorLogic,
-    text: string,
-    host: Host,
-    inspect?: (event: InspectionEvent) => void,
-  ): LiveActor {
-    const actor = new LiveActor(host, inspect);
+  static restore(logic: AnyActorLogic, text: string, host: Host): LiveActor {
+    const actor = new LiveActor(host);
     const stored = readStored(text, host.address);
     actor.#births = stored.births;
     rememberIdentities(stored.snapshot, actor.#identities);
@@ -323,7 +321,8 @@ export class LiveActor {
         (t) => t.target !== undefined || t.actions.length > 0 || t.reenter,
       );
     }
-    this.#inspect?.(event);
+    if (this.#turn?.heard) hear(this.#turn.heard, event);
+    this.#host.inspect?.(event);
   }
 
   #takeHold(ref: Internals): void {
@@ -358,14 +357,14 @@ export class LiveActor {
   /** Inspectors hear of a custom action when it runs, as in XState. */
   #tellOfAction(ref: Internals, { type, params }: ExecutableAction): void {
     const told = { type: '@xstate.action', actorRef: ref, rootId: this.#root.sessionId, action: { type, params } };
-    this.#inspect?.(told as InspectionEvent);
+    this.#host.inspect?.(told as InspectionEvent);
   }
 
   #takeHoldOfSystem(root: Internals): void {
     const system = root.system as unknown as SystemInternals;
     const relay = system._relay;
-    // Only who inspects from outside pays for XState's own way, which copies every event.
-    if (!this.#inspect) system._sendInspectionEvent = (event) => this.#observe(event);
+    // Only who is told of everything pays for XState's own way, which copies every event.
+    if (!this.#host.inspect) system._sendInspectionEvent = (event) => this.#observe(event);
     system._bookId = () => `x:${++this.#births}`;
     system._relay = (source, target, event) => {
       if (this.#restoring) return;
@@ -452,6 +451,7 @@ export class LiveActor {
 
   #inTurn(ambient: Ambient, event: AnyEventObject, body: () => void): Turn {
     const turn: Turn = { ...nothing(), event };
+    if (this.#host.watched) turn.heard = [];
     this.#turn = turn;
     this.#at = ambient.now();
     try {
@@ -499,6 +499,15 @@ export class LiveActor {
       if (found) return found;
     }
     return undefined;
+  }
+}
+
+function hear(heard: Heard[], event: InspectionEvent): void {
+  const ref = event.actorRef as AnyActorRef;
+  if (event.type === '@xstate.event') {
+    heard.push({ kind: 'event', ref, source: event.sourceRef as AnyActorRef | undefined, event: event.event });
+  } else if (event.type === '@xstate.snapshot') {
+    heard.push({ kind: 'snapshot', ref, snapshot: event.snapshot, event: event.event });
   }
 }
 

@@ -48,6 +48,10 @@ function answers(logic: AnyActorLogic, event: { type: string; data?: unknown }):
   }
 }
 
+/** The config of the machine that an actor runs; `undefined`: it runs something else. */
+export const machineConfigOf = ({ logic }: { logic?: unknown }): object | undefined =>
+  isMachine(logic) ? logic.config : undefined;
+
 /**
  * Checks that a flow's logic can be durable, as far as that can be seen before it runs.
  * @throws {UnsupportedLogicError} or {@link InvalidArgumentError}, saying what to write instead

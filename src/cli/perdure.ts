@@ -4,7 +4,7 @@ import { type Duration, milliseconds } from '../duration.ts';
 import { PerdureError } from '../errors.ts';
 import { chat } from './chat.ts';
 import { registerDeadLetters } from './dead-letters.ts';
-import { exportMachine } from './machine.ts';
+import { registerMachine } from './machine.ts';
 import { registerQuarantine } from './quarantine.ts';
 import { recover } from './recover.ts';
 import { start } from './start.ts';
@@ -49,6 +49,8 @@ program
   )
   .option('--wait <duration>', 'wait for another process to let go of the file and the port, e.g. 10s', duration, '0ms')
   .option('--system-prompt <file>', "the conversation's system prompt")
+  .option('--inspect [port]', 'show live actors in Stately’s inspector, on this machine, data masked (8080)', port)
+  .option('--inspect-unmasked', 'show them with participants’ data', false)
   .addOption(
     new Option('--log-level <level>', 'how much to log')
       .choices(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
@@ -81,14 +83,7 @@ program
   .option('--flow <flow>', 'where to enrol a number that is not known: intervention or conversation', 'intervention')
   .action(chat);
 
-program
-  .command('machine')
-  .description('the machines behind the flows, and behind the runtime')
-  .command('export')
-  .description('print a machine as a Mermaid diagram')
-  .argument('<machine>', 'micro_health_intervention, conversation or supervisor')
-  .action(exportMachine);
-
+registerMachine(program);
 registerQuarantine(program);
 registerDeadLetters(program);
 

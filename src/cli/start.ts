@@ -6,6 +6,8 @@ import pretty from 'pino-pretty';
 import { type Duration, milliseconds } from '../duration.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import { createHttpService } from '../http/index.ts';
+import type { Runtime } from '../runtime.ts';
+import { type InspectorServer, serveInspector } from '../stately/index.ts';
 import { createService } from './service.ts';
 
 export interface StartOptions {
@@ -16,6 +18,9 @@ export interface StartOptions {
   wait: Duration;
   systemPrompt?: string;
   logLevel: string;
+  /** A port; true: the usual one. */
+  inspect?: number | true;
+  inspectUnmasked: boolean;
 }
 
 /** `perdure start`: listens, recovers, and takes traffic; SIGTERM and SIGINT drain and exit 0, a second one exits at once. */
@@ -27,6 +32,7 @@ export async function start(options: StartOptions): Promise<void> {
   const { runtime } = service;
   const app = await createHttpService(service);
 
+  let inspector: InspectorServer | undefined;
   let stopping = false;
   const stop = async (signal: string) => {
     if (stopping) process.exit(1);
@@ -36,6 +42,7 @@ export async function start(options: StartOptions): Promise<void> {
     const sweep = setInterval(() => app.server.closeIdleConnections(), 100);
     await app.close();
     clearInterval(sweep);
+    await inspector?.close();
     await runtime.stop();
     process.exit(0);
   };
@@ -45,15 +52,29 @@ export async function start(options: StartOptions): Promise<void> {
   // A port that is taken shows before anything is recovered; while recovery lasts, /health tells of it.
   await listen(app, options);
   try {
+    inspector = await inspectorOf(runtime, options);
     await runtime.start();
   } catch (error) {
     if (stopping) return; // the signal's handler ends the process
+    await inspector?.close();
     await app.close();
     throw error;
   }
   const url = urlOf(options.host, (app.server.address() as AddressInfo).port);
   await runtime.announce(url);
+  if (inspector) {
+    const data = options.inspectUnmasked ? 'with participants’ data' : 'with participants’ data masked';
+    console.log(`Live actors are shown at ${inspector.url}, ${data}`);
+  }
   console.log(`Perdure is ready at ${url}`);
+}
+
+async function inspectorOf(
+  runtime: Runtime,
+  { inspect, inspectUnmasked: unmasked }: StartOptions,
+): Promise<InspectorServer | undefined> {
+  if (inspect === undefined && !unmasked) return undefined;
+  return serveInspector(runtime, { unmasked, ...(typeof inspect === 'number' && { port: inspect }) });
 }
 
 /** A former process that is about to end holds the port as it holds the file: `--wait` is for both. */

@@ -106,7 +106,7 @@ export class Alarms {
 
   /** Nothing is being fired, and nothing that is due waits for it. */
   get idle(): boolean {
-    const next = this.#next();
+    const next = this.#stopped ? undefined : this.#next();
     return (
       this.#firing.size === 0 && this.#backlog.idle && !this.#looking && !(next && next.dueAt <= this.#clock.now())
     );

@@ -24,6 +24,7 @@ export class Committer {
   readonly #open = new Set<Commit>();
   #busy = false;
   #running: Promise<void> = Promise.resolve();
+  #abandoned: Error | undefined;
 
   constructor(store: Store) {
     this.#store = store;
@@ -31,6 +32,7 @@ export class Committer {
 
   /** Resolves once the commit has been written, or not. Never rejects. */
   add(commit: Commit): Promise<Outcome> {
+    if (this.#abandoned) return Promise.resolve({ result: 'failed', error: this.#abandoned });
     return new Promise((resolve) => {
       const done = (outcome: Outcome) => {
         this.#open.delete(commit);
@@ -58,6 +60,16 @@ export class Committer {
     return !this.#busy;
   }
 
+  /**
+   * From now on nothing is written, and nobody hears of what was. Resolves once the transaction under way has ended: as in
+   * a crash, it may have been committed.
+   */
+  async abandon(error: Error): Promise<void> {
+    this.#abandoned = error;
+    for (const { done } of this.#waiting.splice(0)) done({ result: 'failed', error });
+    await this.rest();
+  }
+
   async #run(): Promise<void> {
     let rest = () => {};
     for (;;) {
@@ -70,7 +82,8 @@ export class Committer {
       if (writing) {
         const outcomes = await writing;
         const tell = (from: number, to: number) => {
-          for (let i = from; i < to; i++) group[i]!.done(outcomes[i]!);
+          const lost: Outcome | undefined = this.#abandoned && { result: 'failed', error: this.#abandoned };
+          for (let i = from; i < to; i++) group[i]!.done(lost ?? outcomes[i]!);
         };
         const first = Math.max(0, Math.ceil((group.length - this.#waiting.length) / 2));
         tell(0, first);

@@ -39,6 +39,7 @@ import { Cell, type Done, type Item, type Row, type Work } from './cell.ts';
 import { chanceOf } from './chance.ts';
 import { Committer } from './committer.ts';
 import { Composer, eventOf, LEASE, type Undone } from './composer.ts';
+import type { Inspection } from './inspection.ts';
 import { Loader } from './loader.ts';
 import { migrateState } from './migration.ts';
 import { Outbox, type Transport } from './outbox.ts';
@@ -61,6 +62,8 @@ export interface EngineOptions {
   /** Whether each turn leaves a line in the journal. */
   journal: boolean;
   transport: Transport | undefined;
+  inspection: Inspection;
+  /** Told of all that XState tells inspectors, also of turns that are undone. */
   inspect: ((event: InspectionEvent) => void) | undefined;
 }
 
@@ -205,17 +208,29 @@ export class Engine {
     this.#state = 'stopped';
   }
 
-  /** Forgets everything at once, without goodbye: what is in memory is lost, as in a crash. */
-  abandon(): void {
+  /**
+   * Forgets everything at once, without goodbye: what is in memory is lost, as in a crash. Resolves once the transaction
+   * under way has ended; who waits for a turn is told that its outcome is not known.
+   */
+  async abandon(): Promise<void> {
     this.#state = 'stopped';
-    this.#alarms.stop();
-    this.#orphans.stop();
+    const lost = new NotRunningError(
+      'The runtime went down while this was under way. Whether it was committed is not known.',
+    );
+    const written = this.#committer.abandon(lost);
+    void this.#alarms.stop();
+    void this.#orphans.stop();
     this.#clock.clearTimeout(this.#sweepTimer);
     this.#endPauses();
-    for (const cell of this.#cells.values()) cell.processes.stopAll();
+    for (const cell of this.#cells.values()) {
+      cell.processes.hold();
+      cell.processes.stopAll();
+      for (const { reject } of cell.queue.splice(0)) reject(lost);
+    }
     this.#cells.clear();
     this.#observers.clear();
     this.outbox.abandon();
+    await written;
   }
 
   get running(): boolean {
@@ -459,6 +474,11 @@ export class Engine {
     };
   }
 
+  /** Introduces the actors that are in memory to those who have begun to look. */
+  introduce(): void {
+    for (const cell of this.#cells.values()) if (!cell.busy) this.#options.inspection.introduce(cell);
+  }
+
   /** Writes what belongs to no actor, e.g. an inbound message from an unknown sender. */
   async write(commit: Commit): Promise<Outcome> {
     const outcome = await this.#committer.add(commit);
@@ -575,6 +595,7 @@ export class Engine {
       }
     }
     cell.busy = false;
+    this.#options.inspection.introduce(cell);
     cell.onPause.length = 0;
     // Where a process goes on, its result comes back to this cell.
     if (!cell.row && cell.processes.size === 0) this.#cells.delete(cell.key);
@@ -623,9 +644,9 @@ export class Engine {
     }
     if (stimulus.kind === 'timer' || overdue) this.#alarms.set(cell.address, activeDueAt(cell), cell.key);
     if (overdue) return undefined;
-    // One stimulus fires one deadline; the next one may have passed as well.
-    if (stimulus.kind === 'timer' && commit && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= this.#clock.now())
-      return undefined;
+    // One stimulus fires one deadline; the next one may have passed as well, and can wait for the next process.
+    const goesOn = stimulus.kind === 'timer' && commit && this.#state === 'running';
+    if (goesOn && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= this.#clock.now()) return undefined;
     return { snapshot: cell.committed ?? before, handled: turn.handled, duplicate: false };
   }
 
@@ -653,12 +674,7 @@ export class Engine {
     const { state_data, ...rest } = row;
     if (row.status !== 'quarantined') {
       try {
-        cell.live = LiveActor.restore(
-          cell.flow.logic,
-          migrateState(cell.flow, row),
-          this.#host(cell),
-          this.#options.inspect,
-        );
+        cell.live = this.#restore(cell, row);
       } catch (error) {
         // One that has ended takes no events anyway.
         if (!(error instanceof SnapshotIncompatibleError) || row.status !== 'active') throw error;
@@ -676,6 +692,7 @@ export class Engine {
       }
     }
     cell.row = rest;
+    this.#options.inspection.introduce(cell);
   }
 
   /**
@@ -743,7 +760,7 @@ export class Engine {
       throw new NotRunningError('The runtime is not running: await runtime.start().', { address });
     const ambient = this.#ambient(address, 1);
     const at = ambient.now();
-    const { actor, turn } = LiveActor.spawn(flow.logic, input, this.#host(cell), ambient, this.#options.inspect);
+    const { actor, turn } = LiveActor.spawn(flow.logic, input, this.#host(cell), ambient);
     cell.live = actor;
     const now = new Date(at).toISOString();
     cell.row = {
@@ -812,6 +829,7 @@ export class Engine {
    * @param committed where it is tried again: how that ends
    */
   #commitFailed({ outbox }: Commit, error: Error, committed = Promise.resolve(false)): void {
+    if (this.#state === 'stopped') return;
     if (outbox) this.outbox.doubt(outbox, committed);
     this.#events.emit('commitFailed', { turns: 1, error });
     this.#suspect();
@@ -850,6 +868,7 @@ export class Engine {
       at,
       ...(turn.firedDueAt !== undefined && { lateness: at - turn.firedDueAt }),
     });
+    this.#options.inspection.committed(cell, turn);
     for (const observer of this.#observers.get(cell.key) ?? []) {
       try {
         observer(cell.committed, turn.emitted);
@@ -975,8 +994,13 @@ export class Engine {
 
   #host(cell: Cell) {
     const { address } = cell;
+    const { inspection } = this.#options;
     return {
       address,
+      get watched() {
+        return !inspection.idle;
+      },
+      inspect: this.#options.inspect,
       processes: cell.processes,
       post: (stimulus: Stimulus) => this.#push(cell, stimulus),
       log: (...args: unknown[]) => this.#events.emit('log', { address, args }),
@@ -985,7 +1009,7 @@ export class Engine {
   }
 
   /** For what needs no replay, such as jitter. */
-  readonly #chance = () => (this.#options.random ?? Math.random)();
+  readonly #chance = () => this.#options.pace.chance();
 
   /** The instant and the chance of one turn: done again, it sees the same numbers. */
   #ambient(address: Address, version: number): Ambient {

@@ -93,14 +93,16 @@ export class Outbox {
   /** Until what a former process left is known, nothing goes out: the older messages to a person go first. */
   #held = true;
   #waiting = 0;
+  /** How many messages the transport has not answered yet. */
+  #handedOver = 0;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
   }
 
-  /** Nothing is being sent; messages that wait for another attempt do not count. */
+  /** Nothing is to be done here; messages that wait for another attempt, or for the transport's answer, do not count. */
   get idle(): boolean {
-    return this.#queues.size === this.#waiting;
+    return this.#queues.size === this.#waiting + this.#handedOver;
   }
 
   /** Takes up what a former process left unsent. */
@@ -252,7 +254,7 @@ export class Outbox {
           return true;
         }
         if (this.#stopped) return false;
-        await this.#send(outgoing(pending, payload));
+        await this.#handOver(outgoing(pending, payload));
       }
     } catch (cause) {
       return this.#failed(pending, cause as Error);
@@ -262,7 +264,7 @@ export class Outbox {
     return true;
   }
 
-  async #send(message: OutgoingMessage): Promise<void> {
+  async #handOver(message: OutgoingMessage): Promise<void> {
     const { clock, transport } = this.#options;
     const sent = transport!.send(message);
     if (!sent) return;
@@ -272,9 +274,11 @@ export class Outbox {
         reject(new TimeoutError(`The transport did not answer within ${SEND_TIMEOUT / 1_000} s.`)),
       );
     });
+    this.#handedOver++;
     try {
       await Promise.race([sent, timeout]);
     } finally {
+      this.#handedOver--;
       stopWaiting();
     }
   }

@@ -1,1 +1,4 @@
-export { toMermaid } from './mermaid.ts';
+export { checkMachine, type Finding } from './check.ts';
+export { EXPORT_FORMATS, type ExportFormat, type ExportOptions, exportMachine } from './export.ts';
+export { toMermaid } from './formats/mermaid.ts';
+export { type InspectorOptions, type InspectorServer, serveInspector } from './inspector.ts';

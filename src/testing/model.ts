@@ -5,10 +5,11 @@
 
 import type { ActorLogic, AnyEventObject, InspectionEvent, Snapshot } from 'xstate';
 import { getAdjacencyMap } from 'xstate/graph';
-import { LiveActor, type Stimulus } from '../actor/live-actor.ts';
+import { type Host, LiveActor, type Stimulus } from '../actor/live-actor.ts';
 import { Processes, wantedProcesses } from '../actor/processes.ts';
 import { milliseconds } from '../duration.ts';
 import { chanceOf } from '../engine/chance.ts';
+import type { Address } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
 import type { Catalog } from './catalog.ts';
@@ -112,20 +113,15 @@ class Model {
   begin(): Configuration {
     const { start, input } = this.#options;
     return this.#make([], { now: start, version: 0 }, start, (inspect, version) => {
-      const { actor } = LiveActor.spawn(
-        this.#flow.logic,
-        input,
-        this.#host(),
-        this.#ambient(start, version + 1),
-        inspect,
-      );
+      const ambient = this.#ambient(start, version + 1);
+      const { actor } = LiveActor.spawn(this.#flow.logic, input, this.#host(inspect), ambient);
       return { live: actor, version: version + 1 };
     });
   }
 
   step(from: Configuration, step: ScriptStep): Configuration {
     return this.#make([...from.script, step], from, targetOf(step, from.now), (inspect, version) => {
-      const live = LiveActor.restore(this.#flow.logic, from.text!, this.#host(), inspect);
+      const live = LiveActor.restore(this.#flow.logic, from.text!, this.#host(inspect));
       const stimulus = stimulusOf(step, live);
       if (!stimulus) return { live, version };
       return { live, version: version + this.#turn(live, stimulus, from.now, version) };
@@ -194,13 +190,17 @@ class Model {
 
   /** As the engine has it. */
   #ambient(at: number, version: number): Ambient {
-    return { now: () => at, random: chanceOf(SEED, this.#host().address, version) };
+    return { now: () => at, random: chanceOf(SEED, this.#address, version) };
   }
 
-  #host() {
-    const { participantId } = this.#options;
+  get #address(): Address {
+    return { flowType: this.#flow.type, participantId: this.#options.participantId };
+  }
+
+  #host(inspect: (event: InspectionEvent) => void): Host {
     return {
-      address: { flowType: this.#flow.type, participantId },
+      address: this.#address,
+      inspect,
       processes: Processes.held(),
       post: () => {},
       log: () => {},

@@ -2,28 +2,76 @@
  * The real runtime for tests: on a database in memory that outlives a crash, on a clock that moves only when told to, with
  * seeded chance and a transport that remembers.
  */
+import { createHash, randomUUID } from 'node:crypto';
 import createKnex, { type Knex } from 'knex';
+import type { AnyEventObject } from 'xstate';
 import { SimulatedClock } from '../clock.ts';
 import { type Duration, milliseconds } from '../duration.ts';
 import type { OutgoingMessage, Transport } from '../engine/outbox.ts';
-import type { AnyFlow, InboundMessage } from '../flow.ts';
-import { type ActorHandle, createRuntime, type Runtime, type RuntimeOptions, type SpawnOptions } from '../runtime.ts';
+import { type Address, InvalidArgumentError, NotRunningError } from '../errors.ts';
+import type { AnyFlow, EventOf, InboundMessage } from '../flow.ts';
+import type { Receipt } from '../messaging/inbound.ts';
+import {
+  type ActorHandle,
+  type Committed,
+  createRuntime,
+  type JournalLine,
+  type Runtime,
+  type RuntimeOptions,
+  type SendOptions,
+  type SpawnOptions,
+} from '../runtime.ts';
+import { ActorView } from './actor-view.ts';
+import { RunawayWatch } from './runaway.ts';
+import { type SentMessage, sentMessages } from './sent-message.ts';
 import { type Stub, type StubAnswer, type StubOptions, Stubs } from './stubs.ts';
+import { TestActor } from './test-actor.ts';
+import { type TestTimer, testTimer } from './test-timer.ts';
+import { actorOf, actorsOf, means, type Who } from './who.ts';
 
 export interface TestRuntimeOptions extends Omit<RuntimeOptions, 'database' | 'clock' | 'timeScale'> {
+  /** Seeds all chance: `random()` in turns, and the jitter of waits. Default: `'test'`. */
+  seed?: string;
   /** Default: a database in memory of its own. */
   database?: RuntimeOptions['database'];
   /** Told of each new runtime before it starts, e.g. to register what it recovers. */
   prepare?: (runtime: Runtime) => void;
-  /** Where the clock starts, in ms since the epoch. Default: 2026-01-01T00:00:00Z. */
-  start?: number;
+  /** Where the clock starts: ms since the epoch, a Date, or an ISO text. Default: 2026-01-01T00:00:00Z. */
+  start?: Instant;
+  /** An actor that takes more turns of itself than this at one instant is taken to run away. Default: 1,000. */
+  runawayAfter?: number;
 }
 
-/** Creates and starts a {@link TestRuntime}. End it with `stop()`. */
+/** Ms since the epoch, a Date, or an ISO text like `'2026-03-29T01:00:00Z'`. */
+export type Instant = number | Date | string;
+
+/** A message from a person, in a test. */
+export type TestMessage = Pick<InboundMessage, 'from' | 'text'> & Partial<InboundMessage>;
+
+/**
+ * Creates and starts a {@link TestRuntime}. End it with `stop()`, or let `await using` do so.
+ * @example
+ * const test = await createTestRuntime({ flows: [flow] });
+ * const actor = await test.spawn(flow, 'ada', { phoneNumber: '+15551234567' });
+ * await test.advance('15m');
+ */
 export async function createTestRuntime(options: TestRuntimeOptions): Promise<TestRuntime> {
   const runtime = new TestRuntime(options);
-  await runtime.restart();
+  try {
+    await runtime.restart();
+  } catch (error) {
+    await runtime.stop();
+    throw error;
+  }
   return runtime;
+}
+
+/** The time from a start to the next crash or stop. */
+interface Life {
+  runtime: Runtime;
+  /** Rejects when it is over. */
+  over: Promise<never>;
+  end(why: Error): void;
 }
 
 export class TestRuntime {
@@ -33,15 +81,20 @@ export class TestRuntime {
   readonly #options: TestRuntimeOptions;
   readonly #database: RuntimeOptions['database'];
   readonly #memory: Knex | undefined;
-  readonly #stubs = new Stubs(async () => this.#runtime && this.settle());
+  readonly #chance: () => number;
+  readonly #stubs = new Stubs(async () => this.#life && this.settle());
   readonly #flows: readonly AnyFlow[];
-  #runtime: Runtime | undefined;
+  #watch!: RunawayWatch;
+  #life: Life | undefined;
+  #down: Error = new NotRunningError('The test runtime has not started. Call and await restart() first.');
+  #received = 0;
 
   /** @internal use {@link createTestRuntime} */
   constructor(options: TestRuntimeOptions) {
-    this.#options = options;
+    this.#options = { seed: 'test', ...options };
     this.#flows = options.flows.map((flow) => this.#stubs.apply(flow));
-    this.clock = new SimulatedClock(options.start);
+    this.#chance = options.random ?? chanceOf(this.#options.seed!);
+    this.clock = new SimulatedClock(options.start === undefined ? undefined : instantOf(options.start));
     if (!options.database) {
       this.#memory = createKnex({
         client: 'sqlite3',
@@ -53,26 +106,52 @@ export class TestRuntime {
     this.#database = options.database ?? this.#memory!;
   }
 
-  /** The runtime under test. */
+  /**
+   * The runtime under test; another one after each restart.
+   * @throws {NotRunningError} it is down
+   * @throws {RunawayError} an actor did not come to rest, so that it was taken down
+   */
   get runtime(): Runtime {
-    if (!this.#runtime) throw new Error('The test runtime is down: it crashed or was stopped. Call restart() first.');
-    return this.#runtime;
+    if (!this.#life) throw this.#down;
+    return this.#life.runtime;
   }
 
+  /** The database; one in memory can also be read and changed while the runtime is down. */
   get knex(): Knex {
-    return this.runtime.knex;
+    return this.#memory ?? this.runtime.knex;
   }
 
-  spawn<F extends AnyFlow>(flow: F, participantId: string, options?: SpawnOptions<F>): Promise<ActorHandle<F>> {
-    return this.runtime.spawn(flow, participantId, options);
+  /** Creates an actor; resolves once its first turn has committed. See {@link Runtime.spawn}. */
+  async spawn<F extends AnyFlow>(flow: F, participantId: string, options?: SpawnOptions<F>): Promise<TestActor<F>> {
+    const { address } = await this.asked(() => this.runtime.spawn(flow, participantId, options));
+    return new TestActor<F>(address, this);
   }
 
-  actor<F extends AnyFlow>(flow: F, participantId: string): ActorHandle<F> {
-    return this.runtime.actor(flow, participantId);
+  /** A handle on an actor, which stays good over crashes. */
+  actor<F extends AnyFlow>(flow: F | string, participantId: string): TestActor<F> {
+    return new TestActor<F>(this.runtime.actor(flow, participantId).address, this);
   }
 
-  receive(message: InboundMessage) {
-    return this.runtime.receive(message);
+  /**
+   * Sends an event; resolves with the snapshot once the turn has committed.
+   * @param actor a handle, an address, or the id of a participant who has one actor
+   * @throws {InvalidArgumentError} there is no such actor
+   */
+  send<F extends AnyFlow>(actor: ActorHandle<F>, event: EventOf<F>, options?: SendOptions): Promise<Committed<F>>;
+  send(actor: Address | string, event: AnyEventObject, options?: SendOptions): Promise<Committed<AnyFlow>>;
+  async send(who: Who, event: AnyEventObject, options?: SendOptions): Promise<Committed<AnyFlow>> {
+    const { flowType, participantId } = await actorOf(this.runtime.knex, who);
+    return this.actor(flowType, participantId).send(event, options);
+  }
+
+  /**
+   * A message from a person comes in; resolves once it is committed. See {@link Runtime.receive}.
+   * @param message `channel` is `'test'` and `id` a new one, where they are left out
+   */
+  receive(message: TestMessage): Promise<Receipt> {
+    // On a database that outlives the test, a count would come again.
+    const id = this.#memory ? String(++this.#received) : randomUUID();
+    return this.asked(() => this.runtime.receive({ channel: 'test', id, ...message }));
   }
 
   /**
@@ -96,28 +175,43 @@ export class TestRuntime {
 
   /**
    * Waits until nothing is under way any more: mailboxes, commits, sends, what is due at this very instant, and promises
-   * that settle without the clock.
+   * that settle without the clock and without the world outside. A promise or a transport that has not answered by then is
+   * not waited for: where it needs real time, await it by `actor.waitFor`.
+   * @throws {RunawayError} an actor does not come to rest
    */
   async settle(): Promise<void> {
-    // Promises settle in microtasks and I/O callbacks, of which the engine knows only once they post their results.
-    for (let quiet = 0; quiet < 5; quiet++) {
-      await new Promise(setImmediate);
-      while (!this.runtime.idle || (this.clock.nextTimer() ?? Number.POSITIVE_INFINITY) <= this.clock.now()) {
-        quiet = 0;
-        this.clock.moveTo(this.clock.now());
+    await this.#watch.resting(async () => {
+      // Promises settle in microtasks and I/O callbacks, of which the engine knows only once they post their results.
+      for (let quiet = 0; quiet < 5; quiet++) {
         await new Promise(setImmediate);
+        while (!this.runtime.idle || (this.clock.nextTimer() ?? Number.POSITIVE_INFINITY) <= this.clock.now()) {
+          quiet = 0;
+          this.clock.moveTo(this.clock.now());
+          await new Promise(setImmediate);
+        }
       }
-    }
+    });
   }
 
-  /** Moves time forward, from deadline to deadline, each at its own instant. */
+  /**
+   * Moves time forward, from deadline to deadline, each at its own instant, and settles at each.
+   * @throws {InvalidArgumentError} it is no duration
+   */
   async advance(duration: Duration): Promise<void> {
     await this.advanceTo(this.clock.now() + milliseconds(duration));
   }
 
-  /** Moves time forward to an instant, from deadline to deadline. */
-  async advanceTo(instant: number | Date): Promise<void> {
-    const target = Number(instant);
+  /**
+   * Moves time forward to an instant, from deadline to deadline.
+   * @throws {InvalidArgumentError} it is no instant, or has passed. A wall clock that is set back is `clock.moveTo(instant)`.
+   */
+  async advanceTo(instant: Instant): Promise<void> {
+    const target = instantOf(instant);
+    if (target < this.clock.now()) {
+      throw new InvalidArgumentError(
+        `advanceTo(${iso(target)}): it is ${iso(this.clock.now())} already. To set the clock back, as may happen to a wall clock, call test.clock.moveTo().`,
+      );
+    }
     await this.settle();
     for (;;) {
       const next = this.clock.nextTimer();
@@ -129,55 +223,197 @@ export class TestRuntime {
     await this.settle();
   }
 
-  /** What was emitted to be sent, in order, and what became of it. */
-  async outbox(
-    participantId?: string,
-  ): Promise<{ id: number; to: string; text: string; status: string; payload: any; at: number }[]> {
+  /**
+   * What was emitted to be sent, in order, and what became of it.
+   * @param who an actor, a participant, or a phone number. Default: all
+   * @throws {InvalidArgumentError} nobody of that name is known
+   */
+  async outbox(who?: Who): Promise<SentMessage[]> {
     await this.settle();
-    const query = this.knex('outbox_messages').where({ kind: 'message' }).orderBy('id');
-    const rows = await (participantId === undefined ? query : query.where({ participant_id: participantId }));
-    return rows.map((row) => {
-      const payload = JSON.parse(row.payload);
-      return { id: row.id, to: row.recipient, text: payload.text, status: row.status, payload, at: row.created_at };
+    return sentMessages(this.runtime.knex, who);
+  }
+
+  /**
+   * Pending deadlines, in their order.
+   * @throws {InvalidArgumentError} there is no such actor
+   */
+  async timers(who: Who): Promise<TestTimer[]> {
+    await this.settle();
+    const { runtime, clock } = this;
+    const addresses = await this.#actors(who);
+    const timers = await Promise.all(
+      addresses.map(({ flowType, participantId }) => runtime.actor(flowType, participantId).timers()),
+    );
+    return timers
+      .flat()
+      .sort((a, b) => a.dueAt - b.dueAt)
+      .map((timer) => testTimer(timer, clock.now()));
+  }
+
+  /** The turns of an actor or of a participant, in order; those of one that was removed are gone. */
+  async journal(who: Who): Promise<JournalLine[]> {
+    await this.settle();
+    const [{ participantId }] = (await this.#actors(who)) as [Address];
+    const lines = await this.runtime.journal(participantId);
+    return lines.filter(({ flowType }) => means(who, { flowType, participantId }));
+  }
+
+  /**
+   * How an actor stands, to look at or to take a snapshot of: `expect(await test.view('ada')).toMatchSnapshot()`.
+   * @throws {InvalidArgumentError} there is no such actor, or the participant has several
+   */
+  async view(who: Who): Promise<ActorView> {
+    await this.settle();
+    const { flowType, participantId } = await actorOf(this.runtime.knex, who);
+    const actor = this.runtime.actor(flowType, participantId);
+    const [snapshot, timers, { status, lastError }] = [
+      await actor.getSnapshot(),
+      await actor.timers(),
+      await actor.describe(),
+    ];
+    const now = this.clock.now();
+    return new ActorView({
+      address: actor.address,
+      status,
+      lastError,
+      snapshot,
+      now,
+      timers: timers.map((timer) => testTimer(timer, now)),
     });
   }
 
-  /** A participant's turns, in order. */
-  journal(participantId: string) {
-    return this.runtime.journal(participantId);
-  }
-
-  /** Drops all that is in memory, without goodbye. The database stays. */
+  /**
+   * Drops all that is in memory, without goodbye, also in the midst of turns: a transaction that was at the database comes to
+   * its end, and nothing else does. Who waits for a turn is told that its outcome is not known. The database stays.
+   * @throws {NotRunningError} it is down already
+   */
   async crash(): Promise<void> {
-    const runtime = this.runtime;
-    this.#runtime = undefined;
-    this.#stubs.down();
+    const { runtime } = this;
+    this.#end(
+      'it crashed. Call and await restart() first',
+      new NotRunningError('The runtime crashed while this was under way. Whether it was committed is not known.'),
+    );
     await runtime.abandon();
   }
 
-  /** Starts the runtime, after a crash or for the first time. */
+  /** Starts a new runtime on the database: after a crash, or in the place of the one that runs, which is stopped first. */
   async restart(): Promise<void> {
-    const transport: Transport = this.#options.transport ?? { send: (message) => void this.delivered.push(message) };
+    if (this.#life) await this.#stop();
+    let runaway: Error | undefined;
+    const watch = new RunawayWatch(this.#options.runawayAfter ?? 1_000, (error) => {
+      if (runaway) return;
+      runaway = error;
+      if (this.#life?.runtime === runtime) {
+        this.#end('', error);
+        this.#down = error;
+      }
+      void runtime.abandon();
+    });
+    const { promise: over, reject: end } = withReject();
+    over.catch(() => {});
     const runtime = createRuntime({
-      seed: 'test',
       ...this.#options,
       flows: this.#flows,
+      chance: this.#chance,
       // Rarely, so that weeks go by quickly.
       recovery: { sweepEvery: '1d', ...this.#options.recovery },
-      transport,
+      transport: this.#transport(over),
       database: this.#database,
       clock: this.clock,
     });
+    runtime.on('turn', (turn) => watch.hear(turn));
+    this.#watch = watch;
     this.#options.prepare?.(runtime);
-    await runtime.start();
-    this.#runtime = runtime;
+    await runtime.start().catch((error) => {
+      throw runaway ?? error;
+    });
+    this.#life = { runtime, over, end };
   }
 
+  /** Ends the test: stops the runtime and lets go of its database in memory. */
   async stop(): Promise<void> {
-    const runtime = this.#runtime;
-    this.#runtime = undefined;
-    this.#stubs.down();
-    await runtime?.stop();
+    await this.#stop();
     await this.#memory?.destroy();
   }
+
+  /** {@link stop}, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /**
+   * Asks for turns from outside; rejects where the runtime goes down meanwhile.
+   * @internal
+   */
+  async asked<T>(work: () => Promise<T>): Promise<T> {
+    if (!this.#life) throw this.#down;
+    const { over } = this.#life;
+    return this.#watch.asking(() => Promise.race([work(), over]));
+  }
+
+  /**
+   * Waits for what actors do of themselves, likewise.
+   * @internal
+   */
+  async awaited<T>(work: () => Promise<T>): Promise<T> {
+    if (!this.#life) throw this.#down;
+    const { over } = this.#life;
+    return this.#watch.resting(() => Promise.race([work(), over]));
+  }
+
+  async #actors(who: Who): Promise<Address[]> {
+    return actorsOf(this.runtime.knex, who);
+  }
+
+  /** Where a test's own transport has not answered, the crash or the stop does. */
+  #transport(over: Promise<never>): Transport {
+    const { transport } = this.#options;
+    if (!transport) return { send: (message) => void this.delivered.push(message) };
+    return {
+      send: async (message) => {
+        await Promise.race([transport.send(message), over]);
+      },
+    };
+  }
+
+  async #stop(): Promise<void> {
+    const life = this.#life;
+    this.#end('it was stopped', new NotRunningError('The test runtime was stopped while this was under way.'));
+    await life?.runtime.stop();
+  }
+
+  #end(how: string, why: Error): void {
+    const life = this.#life;
+    this.#life = undefined;
+    this.#down = new NotRunningError(`The test runtime is down: ${how}.`);
+    this.#stubs.down();
+    life?.end(why);
+  }
 }
+
+function withReject() {
+  let reject!: (error: Error) => void;
+  const promise = new Promise<never>((_, no) => {
+    reject = no;
+  });
+  return { promise, reject };
+}
+
+/** Numbers in [0, 1) that follow from the seed. */
+function chanceOf(seed: string): () => number {
+  let drawn = 0;
+  return () => createHash('sha256').update(`${seed}|chance|${drawn++}`).digest().readUIntBE(0, 6) / 2 ** 48;
+}
+
+/** @throws {InvalidArgumentError} it is none */
+function instantOf(instant: Instant): number {
+  const ms = typeof instant === 'number' ? instant : new Date(instant).getTime();
+  if (!Number.isFinite(ms)) {
+    throw new InvalidArgumentError(
+      `${JSON.stringify(instant)} is no instant; write ms since the epoch, a Date, or text like '2026-03-29T01:00:00Z'.`,
+    );
+  }
+  return ms;
+}
+
+const iso = (ms: number) => new Date(ms).toISOString();

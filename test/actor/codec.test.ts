@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encode, parse, stringify } from '../../src/actor/codec.ts';
@@ -59,6 +60,27 @@ describe('lossless snapshots', () => {
     });
     expect(after.error.cause).toBeInstanceOf(Error);
     expect((after.error.cause as Error).cause).toBe('root');
+  });
+
+  it('keeps what was made in another context of the process, as Node does in Jest', () => {
+    const foreign = runInNewContext(`({
+      error: Object.assign(new TypeError('no', { cause: new Error('inner') }), { code: 'E1' }),
+      date: new Date(0), map: new Map([['a', { b: [1] }]]), set: new Set([1]), pattern: /a/g, plain: { c: [{}] },
+    })`);
+    const after = parse(stringify(foreign, 'value')) as typeof foreign;
+    expect(after.error).toBeInstanceOf(TypeError);
+    expect(after.error).toMatchObject({ message: 'no', code: 'E1' });
+    expect(after.error.cause).toBeInstanceOf(Error);
+    expect({ ...after, error: 0 }).toStrictEqual({
+      error: 0,
+      date: new Date(0),
+      map: new Map([['a', { b: [1] }]]),
+      set: new Set([1]),
+      pattern: /a/g,
+      plain: { c: [{}] },
+    });
+    expect(encode(foreign.plain, 'value')).toEqual({ json: { c: [{}] } });
+    expect(() => encode(runInNewContext('new (class Socket {})'), 'value')).toThrow('an instance of Socket');
   });
 
   it('keeps shared and circular references', () => {

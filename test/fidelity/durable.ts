@@ -1,5 +1,7 @@
 /** The subject under test: the durable runtime, whose memory is dropped and restored from the database after every step. */
-import type { AnyActorRef, EventObject, InspectionEvent } from 'xstate';
+import type { AnyActorRef, EventObject } from 'xstate';
+import { LiveActor } from '../../src/actor/live-actor.ts';
+import { Processes } from '../../src/actor/processes.ts';
 import { defineFlow } from '../../src/index.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 import {
@@ -36,11 +38,6 @@ class DurableSubject implements Subject {
       flows: [flow],
       start: START,
       random: () => RANDOM,
-      inspect: (event: InspectionEvent) => {
-        if (event.type !== '@xstate.actor') return;
-        const born = event.actorRef as AnyActorRef;
-        if (!born._parent) this.#root = born;
-      },
     });
     this.#listen();
     await this.#runtime.spawn(flow, 'a', { input });
@@ -82,6 +79,20 @@ class DurableSubject implements Subject {
     this.#listen();
     await this.#actor.getSnapshot();
     await this.#runtime.settle();
+    this.#root = await this.#read();
+  }
+
+  /** The actor that the row holds, since that is what lasts. */
+  async #read(): Promise<AnyActorRef> {
+    const row = await this.#runtime.knex('flow_states').first();
+    const host = {
+      address: { flowType: 'case', participantId: 'a' },
+      processes: Processes.held(),
+      post: () => {},
+      log: () => {},
+      actionFailed: () => {},
+    };
+    return LiveActor.restore(this.#flow.logic, row.state_data, host).root;
   }
 
   #listen(): void {

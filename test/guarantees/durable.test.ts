@@ -43,6 +43,7 @@ describe('G1 durable', () => {
     const snapshot = await actor.send({ type: 'inc' });
     expect(snapshot.context.count).toBe(1);
     expect(snapshot.handled).toBe(true);
+    await test.settle(); // it is on record, too, that the message was sent
     await test.crash();
     await test.restart();
     expect((await test.actor(flow, 'p_1').getSnapshot()).context.count).toBe(1);

@@ -1,0 +1,19 @@
+/** `import 'perdure/testing/jest'`: adds the matchers and the snapshot serializer to Jest's `expect`. */
+import { expect } from '@jest/globals';
+import { matchers, type PerdureMatchers } from './matchers.ts';
+import { serializer } from './serializer.ts';
+
+expect.extend(matchers);
+expect.addSnapshotSerializer(serializer);
+
+declare module 'expect' {
+  interface Matchers<R extends void | Promise<void>, T = unknown> extends PerdureMatchers<T> {}
+}
+
+declare global {
+  // For those who use the globals with @types/jest.
+  namespace jest {
+    // biome-ignore lint/complexity/noBannedTypes: declared so there
+    interface Matchers<R, T = {}> extends PerdureMatchers<T> {}
+  }
+}

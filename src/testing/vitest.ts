@@ -1,0 +1,11 @@
+/** `import 'perdure/testing/vitest'`: adds the matchers and the snapshot serializer to Vitest's `expect`. */
+import { expect } from 'vitest';
+import { matchers, type PerdureMatchers } from './matchers.ts';
+import { serializer } from './serializer.ts';
+
+expect.extend(matchers);
+expect.addSnapshotSerializer(serializer);
+
+declare module 'vitest' {
+  interface Assertion<T = any> extends PerdureMatchers<T> {}
+}

@@ -1,0 +1,87 @@
+import { createRequire } from 'node:module';
+import { inflateSync } from 'node:zlib';
+import { describe, expect, it, vi } from 'vitest';
+import { exportMachine } from '../../src/stately/index.ts';
+import { nodesOf } from '../../src/stately/labels.ts';
+import { machines } from './machines.ts';
+
+const { xml2js } = createRequire(new URL('./tools/package.json', import.meta.url))('xml-js');
+
+describe.each(machines)('the picture of %s', (_, machine) => {
+  it('is well-formed and names every state, guard and actor', async () => {
+    const svg = await exportMachine(machine, { format: 'svg' });
+    const texts: string[] = [];
+    const visit = (element: any) => {
+      if (element.type === 'text') texts.push(element.text);
+      for (const each of element.elements ?? []) visit(each);
+    };
+    visit(xml2js(svg));
+    const all = texts.join('\n');
+    for (const node of nodesOf(machine.root)) {
+      if (node.type !== 'history') expect(all).toContain(node.path.length > 0 ? node.key : machine.id);
+      for (const { src } of node.invoke) expect(all).toContain(`invoke / ${src}`);
+      for (const word of node.description?.split(/\s+/) ?? []) expect(all).toContain(word);
+    }
+    for (const guard of Object.keys(machine.implementations.guards)) expect(all).toMatch(new RegExp(`[[(]${guard}\\b`));
+  });
+});
+
+describe('a PNG', () => {
+  it('is twice the size of the picture, with letters, on a machine that has no fonts', async () => {
+    const machine = machines.find(([name]) => name === 'supervisor')![1];
+    const [svg, png] = [
+      await exportMachine(machine, { format: 'svg' }),
+      await exportMachine(machine, { format: 'png' }),
+    ];
+    const { width, height, pixels } = decode(Buffer.from(png));
+    const [, ...size] = /width="(\d+)pt" height="(\d+)pt"/.exec(svg)!;
+    // A point is 4/3 of a pixel.
+    expect([width, height]).toEqual(size.map((each) => expect.closeTo((Number(each) * 4 * 2) / 3, -1)));
+    // The same picture without its letters: what is dark there is lines.
+    const { toPng } = await import('../../src/stately/formats/png.ts');
+    const lines = decode(Buffer.from(await toPng(svg.replaceAll(/<text .*<\/text>\n/g, '')))).pixels;
+    const letters = pixels.filter((value, i) => value < 100 && lines[i]! >= 100).length;
+    expect(letters).toBeGreaterThan(20_000);
+  });
+
+  it('says what to install where its painter is missing', async () => {
+    vi.resetModules();
+    vi.doMock('@resvg/resvg-js', () => Promise.reject(new Error('Cannot find package')));
+    const { exportMachine: exportWithout } = await import('../../src/stately/index.ts');
+    await expect(exportWithout(machines[2]![1], { format: 'png' })).rejects.toThrow(
+      'npm install @resvg/resvg-js @expo-google-fonts/arimo',
+    );
+    vi.doUnmock('@resvg/resvg-js');
+  });
+});
+
+/** The size of a PNG, and its first channel, of those that are made here: 8 bits, RGBA, not interlaced. */
+function decode(png: Buffer): { width: number; height: number; pixels: Uint8Array } {
+  expect(png.subarray(0, 8).toString('hex')).toBe('89504e470d0a1a0a');
+  const parts: Buffer[] = [];
+  for (let at = 8; at < png.length; ) {
+    const length = png.readUInt32BE(at);
+    if (png.toString('latin1', at + 4, at + 8) === 'IDAT') parts.push(png.subarray(at + 8, at + 8 + length));
+    at += length + 12;
+  }
+  const [width, height] = [png.readUInt32BE(16), png.readUInt32BE(20)];
+  expect([...png.subarray(24, 29)]).toEqual([8, 6, 0, 0, 0]);
+  const data = inflateSync(Buffer.concat(parts));
+  const stride = width * 4;
+  const rows = Buffer.alloc(stride * height);
+  for (let y = 0; y < height; y++) {
+    const filter = data[y * (stride + 1)]!;
+    for (let x = 0; x < stride; x++) {
+      const raw = data[y * (stride + 1) + 1 + x]!;
+      const a = x >= 4 ? rows[y * stride + x - 4]! : 0;
+      const b = y > 0 ? rows[(y - 1) * stride + x]! : 0;
+      const c = x >= 4 && y > 0 ? rows[(y - 1) * stride + x - 4]! : 0;
+      const p = a + b - c;
+      const [pa, pb, pc] = [Math.abs(p - a), Math.abs(p - b), Math.abs(p - c)];
+      const paeth = pa <= pb && pa <= pc ? a : pb <= pc ? b : c;
+      rows[y * stride + x] = raw + [0, a, b, (a + b) >> 1, paeth][filter]!;
+    }
+  }
+  const pixels = Uint8Array.from({ length: width * height }, (_, i) => rows[i * 4]!);
+  return { width, height, pixels };
+}
