@@ -110,6 +110,11 @@ export class SnapshotIncompatibleError extends PerdureError {
   }
 }
 
+/** A golden snapshot does not go on under the present flow, is missing, or was changed by hand; the message names the file. */
+export class GoldenSnapshotError extends PerdureError {
+  readonly code = 'GOLDEN_SNAPSHOT';
+}
+
 /** Something in a stored actor that does not fit its flow. `reason` names no participant, so that like ones can be counted. */
 export interface Misfit {
   kind: 'unreadable' | 'state' | 'child' | 'invocation' | 'deadline' | 'context' | 'migration' | 'restore';

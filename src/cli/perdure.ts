@@ -4,6 +4,7 @@ import { type Duration, milliseconds } from '../duration.ts';
 import { PerdureError } from '../errors.ts';
 import { chat } from './chat.ts';
 import { registerDeadLetters } from './dead-letters.ts';
+import { registerEvolution } from './evolution.ts';
 import { exportMachine } from './machine.ts';
 import { registerQuarantine } from './quarantine.ts';
 import { recover } from './recover.ts';
@@ -89,6 +90,7 @@ program
   .argument('<machine>', 'micro_health_intervention, conversation or supervisor')
   .action(exportMachine);
 
+registerEvolution(program);
 registerQuarantine(program);
 registerDeadLetters(program);
 

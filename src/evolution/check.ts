@@ -27,14 +27,26 @@ export interface CheckOptions {
  * @throws {InvalidArgumentError} it is no database of Perdure's, or two flows are of one type and version
  * @throws {StoreError} it cannot be read
  */
-export async function checkDatabase({ database, flows, flowType, onProgress }: CheckOptions): Promise<CheckReport> {
+export function checkDatabase(options: CheckOptions): Promise<CheckReport> {
+  return checkFile(options, false);
+}
+
+/** Like {@link checkDatabase}, of those who are to be migrated alone: what `runtime.migrate({ dryRun: true })` tells. */
+export function migrateDryRun(options: CheckOptions): Promise<CheckReport> {
+  return checkFile(options, true);
+}
+
+async function checkFile(
+  { database, flows, flowType, onProgress }: CheckOptions,
+  older: boolean,
+): Promise<CheckReport> {
   const versions = versionsOf(flows);
   const open = await openDatabaseForReading(database, {});
   try {
     await open.migrate();
     const store = await Store.open(open.knex);
     await loadShapes(store, versions);
-    return await checkStore(store, versions, { flowType, onProgress });
+    return await checkStore(store, versions, { flowType, older, onProgress });
   } finally {
     await open.close();
   }

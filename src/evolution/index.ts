@@ -1,5 +1,17 @@
-export { type CheckOptions, checkDatabase } from './check.ts';
+export { type CheckOptions, checkDatabase, migrateDryRun } from './check.ts';
 export { loadShapes, recordShapes } from './fingerprint.ts';
+export {
+  checkGoldens,
+  folderOf,
+  type Golden,
+  type GoldenMachine,
+  goldensOf,
+  loadGoldenShapes,
+  MACHINE,
+  rowOf,
+  sealed,
+  versionsIn,
+} from './golden.ts';
 export { type MigrateOptions, type MigrationReport, migrateAll } from './migrate.ts';
 export {
   type CheckFinding,
@@ -8,4 +20,4 @@ export {
   formatCheck,
   type VersionCheck,
 } from './report.ts';
-export type { Fate } from './verdict.ts';
+export { type Fate, verdictOf } from './verdict.ts';
