@@ -41,12 +41,12 @@ export function registerEvolution(program: Command): void {
 }
 
 async function check(module: string | undefined, { database, golden, flow, json }: Options): Promise<void> {
+  const file = database !== undefined || golden === undefined ? present(database ?? DATABASE) : undefined;
   const flows = await flowsOf(module);
   const reports: { what: string; report: CheckReport }[] = [];
   if (golden !== undefined)
     reports.push({ what: 'golden snapshots', report: checkGoldens(golden, versionsOf(flows), flow) });
-  if (database !== undefined || golden === undefined) {
-    const file = present(database ?? DATABASE);
+  if (file !== undefined) {
     const report = await checkDatabase({ database: `sqlite:${file}`, flows, ...of(flow), ...progress('checked') });
     reports.push({ what: 'participants', report });
   }
@@ -57,9 +57,9 @@ async function migrate(
   module: string | undefined,
   { database, flow, json, dryRun }: Options & { database: string; dryRun: boolean },
 ): Promise<void> {
+  const target = `sqlite:${present(database)}`;
   const flows = await flowsOf(module);
   const options = { ...of(flow), ...progress(dryRun ? 'tried' : 'migrated') };
-  const target = `sqlite:${present(database)}` as const;
   if (dryRun) {
     const report = await migrateDryRun({ database: target, flows, ...options });
     return print(json, report, `${formatCheck(report)}\nNothing was changed.`);

@@ -18,7 +18,10 @@ export async function flowsOf(path: string | undefined): Promise<AnyFlow[]> {
   const file = resolve(path);
   if (!existsSync(file))
     throw new InvalidArgumentError(`There is no module ${path}. Give the file that exports your flows.`);
-  const exported = await load(file, path);
+  const loaded = await load(file, path);
+  // What a CommonJS module exports may be found under `default` alone.
+  const { default: inner } = loaded;
+  const exported = typeof inner === 'object' && inner !== null && !isFlow(inner) ? { ...inner, ...loaded } : loaded;
   const flows = [...new Set(Object.values(exported).flat())].filter(isFlow);
   if (flows.length > 0) return flows;
   const names = Object.keys(exported).join(', ') || 'nothing';
@@ -29,7 +32,7 @@ export async function flowsOf(path: string | undefined): Promise<AnyFlow[]> {
 
 async function load(file: string, path: string): Promise<Record<string, unknown>> {
   const tsx = /\.[cm]?tsx?$/.test(file) ? typeScriptOf(file) : undefined;
-  if (tsx) (await import(pathToFileURL(tsx).href)).register();
+  if (tsx) await import(pathToFileURL(tsx).href);
   try {
     return await import(pathToFileURL(file).href);
   } catch (cause) {
@@ -42,10 +45,10 @@ async function load(file: string, path: string): Promise<Record<string, unknown>
   }
 }
 
-/** The project's own tsx, which knows TypeScript where this Node does not. */
+/** The project's own tsx, which lets this process import TypeScript once it is imported, as with `node --import tsx`. */
 function typeScriptOf(file: string): string | undefined {
   try {
-    return createRequire(file).resolve('tsx/esm/api');
+    return createRequire(file).resolve('tsx');
   } catch {
     return undefined;
   }

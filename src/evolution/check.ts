@@ -9,7 +9,15 @@ import type { ActorRow } from '../store/rows.ts';
 import { Store } from '../store/store.ts';
 import { type FlowVersions, versionsOf } from '../versions.ts';
 import { loadShapes } from './fingerprint.ts';
-import { type CheckReport, type FlowCheck, isOk, note, type VersionCheck, versionCheck } from './report.ts';
+import {
+  type CheckReport,
+  type FlowCheck,
+  isOk,
+  note,
+  noteFlowless,
+  type VersionCheck,
+  versionCheck,
+} from './report.ts';
 import { verdictOf } from './verdict.ts';
 
 export interface CheckOptions {
@@ -103,17 +111,14 @@ export async function checkStore(
 }
 
 function judge(row: Row, of: FlowVersions | undefined, checks: Map<string, FlowCheck>, at: number): void {
-  const { flow_type, flow_version, participant_id, current_state: state } = row;
+  const { flow_type, flow_version, participant_id } = row;
   const flow = checks.get(flow_type) ?? flowCheck(flow_type, of, null);
   checks.set(flow_type, flow);
   const check = versionCheck(flow, flow_version, of?.from(flow_version).flow?.version ?? null);
   if (row.status === 'quarantined') check.quarantined++;
   else if (row.status !== 'active') check.ended++;
-  else if (!of) {
-    check.fates.stranded++;
-    const reason = `there is no flow '${flow_type}'`;
-    note(check, { fate: 'stranded', kind: 'flow', state, reason }, participant_id);
-  } else judgeRow(check, row, of, at);
+  else if (!of) noteFlowless(check, flow_type, participant_id);
+  else judgeRow(check, row, of, at);
 }
 
 /** Counts what becomes of one stored actor. */

@@ -12,7 +12,7 @@ import type { Shape } from '../actor/shape.ts';
 import { GoldenSnapshotError, InvalidArgumentError } from '../errors.ts';
 import type { FlowVersions } from '../versions.ts';
 import { judgeRow, notesOn } from './check.ts';
-import { type CheckReport, type FlowCheck, isOk, note, versionCheck } from './report.ts';
+import { type CheckReport, type FlowCheck, isOk, noteFlowless, versionCheck } from './report.ts';
 
 /** An actor in a file. */
 export interface Golden {
@@ -158,11 +158,7 @@ export function checkGoldens(folder: string, flows: ReadonlyMap<string, FlowVers
       for (const { file, golden } of goldensOf(folder, type, version)) {
         const row = rowOf(golden, file);
         if (versions) judgeRow(check, row, versions, at);
-        else {
-          check.fates.stranded++;
-          const reason = `there is no flow '${type}'`;
-          note(check, { fate: 'stranded', kind: 'flow', state: golden.state, reason }, file);
-        }
+        else noteFlowless(check, type, file);
       }
     }
   }

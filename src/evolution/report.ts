@@ -4,7 +4,7 @@ import type { Fate } from './verdict.ts';
 
 /** Participants of whom the same is to be said. */
 export interface CheckFinding {
-  fate: 'stranded' | 'impaired';
+  fate: 'stranded' | 'impaired' | 'flowless';
   kind: Misfit['kind'] | 'flow';
   /** Where they stand, as a dotted path. */
   state: string;
@@ -55,7 +55,7 @@ const MOST_NAMED = 5;
 export function versionCheck({ versions }: FlowCheck, version: number, to: number | null): VersionCheck {
   const known = versions.find((check) => check.version === version);
   if (known) return known;
-  const fates = { goesOn: 0, migrates: 0, finishes: 0, impaired: 0, stranded: 0 };
+  const fates = { goesOn: 0, migrates: 0, finishes: 0, impaired: 0, stranded: 0, flowless: 0 };
   const check = { version, to, fates, ended: 0, quarantined: 0, findings: [], unlisted: 0 };
   versions.push(check);
   return check;
@@ -85,6 +85,13 @@ export function note(
 
 export const isOk = (flows: readonly FlowCheck[]): boolean =>
   flows.every(({ versions }) => versions.every(({ findings }) => findings.length === 0));
+
+/** Counts a participant of a flow that was not given. */
+export function noteFlowless(check: VersionCheck, flowType: string, participant: string): void {
+  check.fates.flowless++;
+  const reason = `there is no flow '${flowType}'`;
+  note(check, { fate: 'flowless', kind: 'flow', state: '', reason }, participant);
+}
 
 /** The report as text. */
 export function formatCheck({ ok, flows, durationMs }: CheckReport, what = 'participants'): string {
@@ -116,6 +123,7 @@ function summary({ to, fates, ended, quarantined }: VersionCheck): string {
     ...some(fates.finishes, 'finish on it'),
     ...some(fates.impaired, 'are restored, but do not fit'),
     ...some(fates.stranded, 'would be quarantined'),
+    ...some(fates.flowless, 'go nowhere'),
     ...some(ended, 'have ended'),
     ...some(quarantined, 'in quarantine'),
   ];
@@ -124,6 +132,7 @@ function summary({ to, fates, ended, quarantined }: VersionCheck): string {
 
 function line({ state, reason, count, participants, fate }: CheckFinding): string {
   const named = participants.join(', ') + (count > participants.length ? ', …' : '');
+  if (fate === 'flowless') return `${number(count)}: ${reason} (${named})`;
   const what = fate === 'stranded' ? 'would be quarantined' : 'would not go on as meant';
   return `${number(count)} in '${state}' ${what}: ${reason} (${named})`;
 }

@@ -10,9 +10,9 @@ import type { FlowVersions } from '../versions.ts';
 /**
  * `goesOn`: in the newest version, as it is. `migrates`: through `migrate`. `finishes`: on its own, older version.
  * `impaired`: it is restored, but something does not fit, and it may wait for ever. `stranded`: it cannot be restored, and
- * would be quarantined at its next event.
+ * would be quarantined at its next event. `flowless`: no version of its flow was given; it would stay as it is.
  */
-export type Fate = 'goesOn' | 'migrates' | 'finishes' | 'impaired' | 'stranded';
+export type Fate = 'goesOn' | 'migrates' | 'finishes' | 'impaired' | 'stranded' | 'flowless';
 
 export interface Verdict {
   fate: Fate;
