@@ -12,7 +12,7 @@ import type { AnyActorLogic, AnyStateMachine, StateNode } from 'xstate';
 import type { Misfit } from '../errors.ts';
 import type { StoredTimer } from './live-actor.ts';
 import { isMachine, resolveActor } from './logic.ts';
-import { contextFields, deadlineOf, knowsEvent, pathOfNode, type Shape } from './shape.ts';
+import { contextFields, deadlineOf, knowsEvent, pathOfNode, type Shape, shapeOf } from './shape.ts';
 
 /** A validator of any library that follows Standard Schema (zod, valibot, arktype, …); https://standardschema.dev */
 export interface ContextSchema {
@@ -75,7 +75,10 @@ function misfitsOfMachine(
           'deadline',
           `its pending deadline '${deadline.delay}' of the state '${deadline.node}' does not exist any more`,
         );
-    } else if (!takes(machine, event.type) && !(formers.length > 0 && !had((shape) => knowsEvent(shape, event.type)))) {
+    } else if (
+      !knowsEvent(shapeOf(machine), event.type) &&
+      !(formers.length > 0 && !had((shape) => knowsEvent(shape, event.type)))
+    ) {
       add('deadline', `its pending deadline brings the event '${event.type}', which no state takes any more`);
     }
   }
@@ -156,10 +159,5 @@ interface Issue {
   message: string;
   path?: readonly (PropertyKey | { key: PropertyKey })[];
 }
-
-const takes = (machine: AnyStateMachine, type: string) =>
-  machine.events.some(
-    (it: string) => it === type || it === '*' || (it.endsWith('.*') && `${type}.`.startsWith(it.slice(0, -1))),
-  );
 
 const named = (node: StateNode) => (node.path.length === 0 ? 'the machine' : `the state '${pathOfNode(node)}'`);

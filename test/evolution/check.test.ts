@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createMachine } from 'xstate';
-import { type AnyFlow, checkDatabase, createRuntime, defineFlow, formatCheck } from '../../src/index.ts';
+import { type AnyFlow, checkDatabase, defineFlow, formatCheck } from '../../src/index.ts';
 import { createTestRuntime } from '../../src/testing/index.ts';
 import { bookingV1, bookingV2, machineV1, toV2 } from './booking.ts';
 import { START, Study } from './study.ts';
@@ -105,13 +105,12 @@ describe('a check of a database with people in it', () => {
   });
 
   it('reads beside a runtime that runs, and changes nothing', async () => {
-    const runtime = createRuntime({ database: study.database, flows: [bookingV1] });
-    await runtime.start();
+    const running = await createTestRuntime({ flows: [bookingV1], database: study.database, start: START });
     const all = () => study.read((knex) => knex('flow_states').orderBy('id'));
     const before = await all();
     expect((await check(bookingV2(toV2))).ok).toBe(true);
     expect(await all()).toEqual(before);
-    await runtime.stop();
+    await running.stop();
   });
 
   it('is written for people', async () => {
