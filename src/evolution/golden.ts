@@ -2,8 +2,8 @@
  * Golden snapshots: actors as a release stored them, one file for each state, kept for ever beside a test. Later releases
  * prove by them that whoever stands there goes on.
  *
- *   FOLDER/booking/v1/machine.json   the shape of the machine that wrote them
- *   FOLDER/booking/v1/asking.json    an actor in the state `asking`
+ *   FOLDER/booking/v1/_shape.json   the shape of the machine that wrote them
+ *   FOLDER/booking/v1/asking.json   an actor in the state `asking`
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -30,6 +30,7 @@ export interface Golden {
   checksum: string;
 }
 
+/** The machine of a version, in a file. */
 export interface GoldenMachine {
   flow: string;
   version: number;
@@ -38,7 +39,18 @@ export interface GoldenMachine {
   checksum: string;
 }
 
-export const MACHINE = 'machine.json';
+const SHAPE = '_shape.json';
+
+/** The file of a state. */
+export const fileOf = (folder: string, flowType: string, version: number, state: string) =>
+  join(folderOf(folder, flowType, version), `${state.replaceAll(UNFIT, encoded)}.json`);
+
+export const shapeFileOf = (folder: string, flowType: string, version: number) =>
+  join(folderOf(folder, flowType, version), SHAPE);
+
+/** What some file system does not take in a name. */
+const UNFIT = /[/\\:*?"<>|%]/g;
+const encoded = (character: string) => `%${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
 
 /** The text of a file, with its checksum. */
 export function sealed(content: Omit<Golden, 'checksum'> | Omit<GoldenMachine, 'checksum'>): string {
@@ -97,7 +109,7 @@ export function versionsIn(folder: string, flowType: string): number[] {
 /** The files of a version. */
 export function goldensOf(folder: string, flowType: string, version: number): { file: string; golden: Golden }[] {
   const parent = folderOf(folder, flowType, version);
-  const names = readdirSync(parent).filter((name) => name.endsWith('.json') && name !== MACHINE);
+  const names = readdirSync(parent).filter((name) => name.endsWith('.json') && name !== SHAPE);
   return names.sort().map((name) => {
     const file = join(parent, name);
     const golden = unsealed<Golden>(file);
@@ -112,7 +124,7 @@ export function goldensOf(folder: string, flowType: string, version: number): { 
 /** Reads which shape each version had when its files were written. */
 export function loadGoldenShapes(folder: string, flowType: string, versions: FlowVersions): void {
   for (const version of versionsIn(folder, flowType)) {
-    const file = join(folderOf(folder, flowType, version), MACHINE);
+    const file = shapeFileOf(folder, flowType, version);
     if (existsSync(file)) versions.recorded.set(version, [unsealed<GoldenMachine>(file).shape]);
   }
 }

@@ -2,14 +2,15 @@ export { type CheckOptions, checkDatabase, migrateDryRun } from './check.ts';
 export { loadShapes, recordShapes } from './fingerprint.ts';
 export {
   checkGoldens,
+  fileOf,
   folderOf,
   type Golden,
   type GoldenMachine,
   goldensOf,
   loadGoldenShapes,
-  MACHINE,
   rowOf,
   sealed,
+  shapeFileOf,
   versionsIn,
 } from './golden.ts';
 export { type MigrateOptions, type MigrationReport, migrateAll } from './migrate.ts';

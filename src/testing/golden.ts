@@ -1,16 +1,17 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fingerprintOf, shapeOf } from '../actor/shape.ts';
 import { GoldenSnapshotError, InvalidArgumentError } from '../errors.ts';
 import {
+  fileOf,
   folderOf,
   type Golden,
   goldensOf,
   loadGoldenShapes,
-  MACHINE,
   rowOf,
   sealed,
+  shapeFileOf,
   verdictOf,
   versionsIn,
 } from '../evolution/index.ts';
@@ -112,7 +113,7 @@ function complete(folder: string, flow: AnyFlow, options: GoldenOptions): string
   const { type, version, logic } = flow;
   const parent = folderOf(folder, type, version);
   const states = restingStates(logic).filter((state) => !options.unreached?.includes(state));
-  const missing = states.filter((state) => !existsSync(join(parent, `${state}.json`)));
+  const missing = states.filter((state) => !existsSync(fileOf(folder, type, version, state)));
   if (missing.length === 0) return [];
   const named = missing.map((state) => `'${state}'`).join(', ');
   if (process.env['CI'] && process.env['CI'] !== 'false') {
@@ -126,13 +127,13 @@ function complete(folder: string, flow: AnyFlow, options: GoldenOptions): string
   const shape = shapeOf(logic);
   const common = { flow: type, version, fingerprint: fingerprintOf(shape) };
   mkdirSync(parent, { recursive: true });
-  const machine = join(parent, MACHINE);
+  const machine = shapeFileOf(folder, type, version);
   if (!existsSync(machine)) writeFileSync(machine, sealed({ ...common, shape }));
   for (const [state, { text, at }] of found) {
     const golden = { ...common, state, at: new Date(at).toISOString(), stored: JSON.parse(text) };
-    writeFileSync(join(parent, `${state}.json`), sealed(golden));
+    writeFileSync(fileOf(folder, type, version, state), sealed(golden));
   }
-  return missing.map((state) => join(type, `v${version}`, `${state}.json`));
+  return missing.map((state) => relative(folder, fileOf(folder, type, version, state)));
 }
 
 function lost({ type }: AnyFlow, unreached: string[], thrown: Map<string, Error>): GoldenSnapshotError {

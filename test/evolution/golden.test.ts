@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createMachine, fromTransition } from 'xstate';
+import { checkGoldens } from '../../src/evolution/index.ts';
 import { createConversationFlow } from '../../src/flows/conversation.ts';
 import { offlineResponder } from '../../src/flows/generator.ts';
 import { microHealthInterventionFlow } from '../../src/flows/micro-health-intervention.ts';
 import { defineFlow } from '../../src/index.ts';
 import { goldenSnapshots } from '../../src/testing/index.ts';
+import { versionsOf } from '../../src/versions.ts';
 import { bookingV1, bookingV2, machineV1, machineV2, toV2 } from './booking.ts';
 
 describe('golden snapshots of the two flows', () => {
@@ -57,9 +59,14 @@ describe('golden snapshots', () => {
   it('are written for each state the first time, with deadlines and invocations, and proved from then on', async () => {
     const first = await goldenSnapshots(bookingV1, { folder, events });
     expect(first.written).toHaveLength(5);
-    expect(files()).toEqual(
-      ['asking.json', 'booked.json', 'confirming.json', 'lapsed.json', 'machine.json', 'reminded.json'].sort(),
-    );
+    expect(files()).toEqual([
+      '_shape.json',
+      'asking.json',
+      'booked.json',
+      'confirming.json',
+      'lapsed.json',
+      'reminded.json',
+    ]);
     expect(JSON.parse(readFileSync(file('confirming'), 'utf8'))).toMatchObject({
       flow: 'booking',
       version: 1,
@@ -130,7 +137,7 @@ describe('golden snapshots', () => {
       written: [],
     });
     expect(files(1)).toHaveLength(6);
-    expect(files(2)).toEqual(['asking.json', 'booked.json', 'confirming.json', 'lapsed.json', 'machine.json']);
+    expect(files(2)).toEqual(['_shape.json', 'asking.json', 'booked.json', 'confirming.json', 'lapsed.json']);
   });
 
   it('take a step further: what throws on an old context shows', async () => {
@@ -192,8 +199,30 @@ describe('golden snapshots', () => {
     });
     await goldenSnapshots(defineFlow({ type: 'booking', version: 1, logic }), { folder });
     expect(files()).toEqual(
-      ['alone', 'day.idle', 'day.resting', 'machine', 'week.counting', 'week.over'].map((name) => `${name}.json`),
+      ['_shape', 'alone', 'day.idle', 'day.resting', 'week.counting', 'week.over'].map((name) => `${name}.json`),
     );
+  });
+
+  it('have names that every file system takes', async () => {
+    const logic = createMachine({ id: 'a', initial: 'yes/no?', states: { 'yes/no?': {} } });
+    const flow = defineFlow({ type: 'booking', version: 1, logic });
+    await goldenSnapshots(flow, { folder });
+    expect(files()).toEqual(['_shape.json', 'yes%2fno%3f.json']);
+    expect(await goldenSnapshots(flow, { folder })).toMatchObject({ proved: 1, written: [] });
+  });
+
+  it('are checked without a test too', async () => {
+    await goldenSnapshots(bookingV1, { folder, events });
+    expect(checkGoldens(folder, versionsOf([bookingV2(toV2)]))).toMatchObject({
+      ok: true,
+      flows: [{ versions: [{ version: 1, to: 2, fates: { migrates: 5 } }] }],
+    });
+    const { ok, flows } = checkGoldens(folder, versionsOf([bookingV2()]));
+    expect(ok).toBe(false);
+    expect(flows[0]!.versions[0]!.findings).toContainEqual(
+      expect.objectContaining({ state: 'reminded', participants: [file('reminded')], kind: 'migration' }),
+    );
+    expect(() => checkGoldens(join(folder, 'nowhere'), versionsOf([bookingV1]))).toThrow('There are no golden files');
   });
 
   it('of a logic without states are one', async () => {
@@ -201,6 +230,6 @@ describe('golden snapshots', () => {
       n: 0,
     });
     await goldenSnapshots(defineFlow({ type: 'booking', version: 1, logic }), { folder });
-    expect(files()).toEqual(['active.json', 'machine.json']);
+    expect(files()).toEqual(['_shape.json', 'active.json']);
   });
 });
