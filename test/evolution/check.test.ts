@@ -65,6 +65,16 @@ describe('a check of a database with people in it', () => {
     );
   });
 
+  it('does not miss a deadline that was used up, also where the database does not know the shape yet', async () => {
+    await study.read(async (knex) => {
+      await knex('runtime_settings').where('key', 'like', 'shape:%').delete();
+      const asked = () => knex('flow_states').where({ participant_id: 'p_asked' });
+      const { timers: _, ...stored } = JSON.parse((await asked().first()).state_data);
+      await asked().update({ state_data: JSON.stringify(stored), next_due_at: null });
+    });
+    expect((await check(bookingV1)).ok).toBe(true);
+  });
+
   it('names whose context lacks a field', async () => {
     const { findings } = await only(changed((states) => states, { context: { slots: [], language: 'en' } }));
     expect(findings.map(({ kind, reason, state }) => [kind, reason, state])).toEqual(

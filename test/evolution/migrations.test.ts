@@ -81,13 +81,14 @@ describe('old versions that stay registered', () => {
     expect(await row('p_1')).toMatchObject({ flow_version: 2, current_state: 'confirming' });
   });
 
-  it('keep the supervision and invocation policy of the version', async () => {
+  it('take nothing from the new one: neither its receive nor its project', async () => {
     await fresh([bookingV1]);
-    await test.spawn(bookingV1, 'p_1');
+    await test.spawn(bookingV1, 'p_1', { phoneNumber: PHONE });
     const failing = () => {
-      throw new Error('no receive in version 2');
+      throw new Error('This is not for version 1.');
     };
     await deploy([bookingV2(undefined, { receive: failing, project: failing }), bookingV1]);
+    expect(await test.receive(message('monday'))).toMatchObject({ status: 'applied' });
     await test.actor(bookingV1, 'p_1').send({ type: 'cancel' });
     expect(await row('p_1')).toMatchObject({ status: 'done', flow_version: 1 });
   });
