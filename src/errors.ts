@@ -102,6 +102,23 @@ export class NotSerializableError extends PerdureError {
 /** A stored snapshot that is not readable, or does not fit the flow's machine. */
 export class SnapshotIncompatibleError extends PerdureError {
   readonly code = 'SNAPSHOT_INCOMPATIBLE';
+  /** What does not fit, apart from whose it is. */
+  readonly misfits: readonly Misfit[];
+  constructor(message: string, options: { address?: Address; cause?: unknown; misfits?: readonly Misfit[] } = {}) {
+    super(message, options);
+    this.misfits = options.misfits ?? [];
+  }
+}
+
+/** A golden snapshot does not go on under the present flow, is missing, or was changed by hand; the message names the file. */
+export class GoldenSnapshotError extends PerdureError {
+  readonly code = 'GOLDEN_SNAPSHOT';
+}
+
+/** Something in a stored actor that does not fit its flow. `reason` names no participant, so that like ones can be counted. */
+export interface Misfit {
+  kind: 'unreadable' | 'state' | 'child' | 'invocation' | 'deadline' | 'context' | 'migration' | 'restore';
+  reason: string;
 }
 
 /** A phone number that cannot be one. */

@@ -35,6 +35,8 @@ export interface RuntimeEvents {
   };
   /** A deadline or a result made the logic throw; it is tried again `after` ms. */
   restarting: { address: Address; event: string; error: Error; after: number };
+  /** The machine of a version is another one than the database was run with, under the same number. A line a change. */
+  flowChanged: { flowType: string; version: number; changes: readonly string[] };
   /** Long recovery goes on. */
   recovering: { component: string; done: number; total?: number };
   /** A participant could not be recovered. */

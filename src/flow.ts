@@ -1,7 +1,9 @@
 import type { AnyActorLogic, AnyEventObject, EmittedFrom, EventFromLogic, InputFrom, SnapshotFrom } from 'xstate';
+import type { ContextSchema } from './actor/fit.ts';
 import { type Attempts, attemptsOf, type InvocationPolicy } from './actor/invocations.ts';
 import type { StoredTimer } from './actor/live-actor.ts';
 import { assertDurable } from './actor/logic.ts';
+import type { MigratingTimer } from './actor/migrating-timers.ts';
 import { type Duration, milliseconds } from './duration.ts';
 import { type Address, InvalidArgumentError } from './errors.ts';
 import { type Policy, policyOf, type Supervision } from './supervision.ts';
@@ -34,8 +36,13 @@ export interface FlowDefinition<
   logic: TLogic;
   /** The event that an inbound message means, or null where it means nothing to the flow. Default: `{ type: 'reply', text }`. */
   receive?: (args: { message: InboundMessage; snapshot: SnapshotFrom<TLogic> }) => TReceived;
-  /** From version N to N + 1: takes and returns a persisted snapshot. */
-  migrate?: Record<number, (persisted: any) => any>;
+  /**
+   * From version N to N + 1: takes a persisted snapshot and returns one, or `{ snapshot, timers }` where deadlines change.
+   * What it returns is looked at before it is used: see docs/evolving.md.
+   */
+  migrate?: Record<number, Migration>;
+  /** What the context of an actor must be, where that is checked: after a migration, by `perdure check` and in tests. */
+  context?: ContextSchema;
   /** Emitted events that are messages to send, by type. Default: `['message']`. */
   outgoing?: readonly string[];
   /** The row that an emitted event is recorded as, in the turn's own transaction. */
@@ -69,6 +76,20 @@ export interface FlowDefinition<
   supervision?: Supervision;
 }
 
+/** Leads one actor from a version to the next. It must be pure: it may be done again. */
+export type Migration = (persisted: any, actor: MigratingActor) => any;
+
+/** What a migration is told of the actor besides its snapshot. */
+export interface MigratingActor {
+  participantId: string;
+  /** Its pending deadlines. Return them, changed, where states or delays have other names or are new. */
+  timers: MigratingTimer[];
+  /** The present instant, in ms since the epoch. */
+  at: number;
+  /** When it made its last turn, in ms since the epoch. */
+  updatedAt: number;
+}
+
 /** See {@link FlowDefinition.overdue}. */
 export type Overdue = 'fire' | 'skip' | ((timer: StoredTimer, actor: Address) => 'fire' | 'skip' | number | Date);
 
@@ -76,11 +97,8 @@ export type Overdue = 'fire' | 'skip' | ((timer: StoredTimer, actor: Address) =>
 export const replyOf = ({ text }: InboundMessage) => ({ type: 'reply', text });
 
 /** The event that a message means to an actor of the flow; null: it means nothing. */
-export const eventFor = (
-  flow: AnyFlow | undefined,
-  message: InboundMessage,
-  snapshot: unknown,
-): AnyEventObject | null => (flow?.receive ? flow.receive({ message, snapshot }) : replyOf(message));
+export const eventFor = (flow: AnyFlow, message: InboundMessage, snapshot: unknown): AnyEventObject | null =>
+  flow.receive ? flow.receive({ message, snapshot }) : replyOf(message);
 
 /** A flow that is known to be durable. */
 export interface Flow<TLogic extends AnyActorLogic = AnyActorLogic>
@@ -135,6 +153,17 @@ export function defineFlow<TLogic extends AnyActorLogic, const TReceived extends
   if (overdue !== 'fire' && overdue !== 'skip' && typeof overdue !== 'function') {
     throw new InvalidArgumentError(
       `Flow '${type}': overdue is 'fire', 'skip' or a function of the deadline; it is ${JSON.stringify(overdue)}.`,
+    );
+  }
+  for (const [from, migration] of Object.entries(definition.migrate ?? {})) {
+    if (typeof migration !== 'function' || !Number.isInteger(Number(from)) || Number(from) < 1)
+      throw new InvalidArgumentError(
+        `Flow '${type}': migrate[${from}] must be a function, and its key the version that it leads from.`,
+      );
+  }
+  if (definition.context !== undefined && typeof definition.context?.['~standard']?.validate !== 'function') {
+    throw new InvalidArgumentError(
+      `Flow '${type}': context must be a schema that follows Standard Schema, e.g. of zod.`,
     );
   }
   assertDurable(logic, type);

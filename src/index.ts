@@ -1,5 +1,7 @@
+export type { ContextSchema } from './actor/fit.ts';
 export type { InvocationPolicy } from './actor/invocations.ts';
 export type { StoredTimer } from './actor/live-actor.ts';
+export type { AfterTimer, MigratingTimer } from './actor/migrating-timers.ts';
 export { type Clock, SimulatedClock, scaledClock, systemClock } from './clock.ts';
 export type { Duration } from './duration.ts';
 export type {
@@ -14,6 +16,18 @@ export { type OutgoingMessage, PermanentSendError, type Transport } from './engi
 export * from './errors.ts';
 export type { Life, RuntimeEvents } from './events.ts';
 export {
+  type CheckFinding,
+  type CheckOptions,
+  type CheckReport,
+  checkDatabase,
+  type Fate,
+  type FlowCheck,
+  formatCheck,
+  type MigrateOptions,
+  type MigrationReport,
+  type VersionCheck,
+} from './evolution/index.ts';
+export {
   type AnyFlow,
   defineFlow,
   type EmittedOf,
@@ -23,6 +37,8 @@ export {
   type FlowRecord,
   type InboundMessage,
   type InputOf,
+  type MigratingActor,
+  type Migration,
   type Overdue,
   type SnapshotOf,
 } from './flow.ts';

@@ -37,6 +37,13 @@ export function logEvents(events: EventChannel, logger: Logger): void {
       `invocation '${attempt.src}' failed${attempt.after === undefined ? '' : `, and is tried again in ${attempt.after} ms`}`,
     ),
   );
+  events.on('flowChanged', ({ flowType, version, changes }) =>
+    logger.warn(
+      { flowType, version, changes },
+      `the machine of flow '${flowType}' was changed under version ${version}, with participants in it: ${changes.join('; ')}. ` +
+        "Look who is affected with 'perdure check'; if anybody is, raise the version and declare migrate.",
+    ),
+  );
   events.on('recovering', ({ component, done, total }) =>
     logger.info(`recovering ${component}: ${done}${total === undefined ? '' : ` of ${total}`}`),
   );

@@ -4,13 +4,16 @@
  */
 import { createStore, type Store } from '@xstate/store';
 import type { EventChannel, RuntimeEvents } from './events.ts';
-import type { AnyFlow } from './flow.ts';
 import type { Policy } from './supervision.ts';
 import type { Health } from './supervisor.ts';
+import type { FlowVersions } from './versions.ts';
 
 /** Of one flow. */
 export interface FlowFigures {
+  /** The newest one, on which new actors start. */
   version: number;
+  /** Older versions that are registered, the newest first. */
+  formerVersions: readonly number[];
   /** Its supervision. */
   strategy: Policy['strategy'];
   turns: number;
@@ -35,7 +38,7 @@ export interface RuntimeFigures extends Health {
   recovered: readonly RuntimeEvents['recovered'][];
 }
 
-type Counter = Exclude<keyof FlowFigures, 'version' | 'strategy'>;
+type Counter = Exclude<keyof FlowFigures, 'version' | 'formerVersions' | 'strategy'>;
 
 interface Events {
   counted: { flowType: string; counter: Counter; by: number };
@@ -56,11 +59,11 @@ export type RuntimeRegistry = Pick<
 const NOTHING = { turns: 0, failures: 0, restarts: 0, invocationFailures: 0, quarantined: 0, deadLetters: 0 };
 
 /** Makes a registry that listens to a runtime's events. */
-export function createRegistry(flows: Iterable<AnyFlow>, events: EventChannel): RuntimeRegistry {
-  const figures = [...flows].map(({ type, version, supervision: { strategy } }) => [
-    type,
-    { version, strategy, ...NOTHING },
-  ]);
+export function createRegistry(flows: Iterable<FlowVersions>, events: EventChannel): RuntimeRegistry {
+  const figures = [...flows].map(({ newest: { type, version, supervision }, all }) => {
+    const formerVersions = all.slice(1).map((former) => former.version);
+    return [type, { version, formerVersions, strategy: supervision.strategy, ...NOTHING }];
+  });
   const context: RuntimeFigures = {
     status: 'stopped',
     health: 'healthy',

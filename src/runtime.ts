@@ -27,6 +27,7 @@ import {
   UnknownFlowError,
 } from './errors.ts';
 import { EventChannel, type RuntimeEvents } from './events.ts';
+import { loadShapes, type MigrateOptions, type MigrationReport, migrateAll, recordShapes } from './evolution/index.ts';
 import type { AnyFlow, EmittedOf, EventOf, InboundMessage, InputOf, SnapshotOf } from './flow.ts';
 import { logEvents } from './logging.ts';
 import type { Option } from './machine/index.ts';
@@ -54,10 +55,12 @@ import { SERVER_SETTING, type Server } from './store/presence.ts';
 import type { ActorStatus, Commit, OutboxStatus } from './store/rows.ts';
 import { Store } from './store/store.ts';
 import { type Health, type Steps, Supervisor } from './supervisor.ts';
+import { type FlowVersions, versionsOf } from './versions.ts';
 
 export interface RuntimeOptions {
   /** `'sqlite:study.db'`, `':memory:'`, or a Knex instance on the `sqlite3` driver. */
   database: DatabaseOption;
+  /** Several versions of a flow may be among them: new actors start on the newest, see docs/evolving.md. */
   flows: readonly AnyFlow[];
   /** Delivers messages to people. Without one they wait in the outbox. */
   transport?: Transport;
@@ -173,7 +176,7 @@ interface Running {
 
 /**
  * Creates a runtime. Nothing happens before `start()`.
- * @throws {InvalidArgumentError} two flows of one type
+ * @throws {InvalidArgumentError} two flows of one type and version
  */
 export function createRuntime(options: RuntimeOptions): Runtime {
   return new Runtime(options);
@@ -181,6 +184,8 @@ export function createRuntime(options: RuntimeOptions): Runtime {
 
 export class Runtime {
   readonly #options: RuntimeOptions;
+  readonly #versions: ReadonlyMap<string, FlowVersions>;
+  /** The newest version of each. */
   readonly #flows: ReadonlyMap<string, AnyFlow>;
   readonly events = new EventChannel();
   /** Recovers components before the runtime takes messages; register an application's own ones here before `start()`. */
@@ -200,13 +205,11 @@ export class Runtime {
   /** @internal use {@link createRuntime} */
   constructor(options: RuntimeOptions) {
     this.#options = options;
-    this.#flows = new Map(options.flows.map((flow) => [flow.type, flow]));
-    if (this.#flows.size < options.flows.length) {
-      throw new InvalidArgumentError('Two flows have the same type. Each flow of a runtime needs a type of its own.');
-    }
+    this.#versions = versionsOf(options.flows);
+    this.#flows = new Map([...this.#versions].map(([type, { newest }]) => [type, newest]));
     this.#pace = paceOf(options);
     if (options.logger) logEvents(this.events, options.logger);
-    this.registry = createRegistry(this.#flows.values(), this.events);
+    this.registry = createRegistry(this.#versions.values(), this.events);
     this.#supervisor = new Supervisor(this.#steps(), this.events);
     this.recovery = new RecoveryManager(this.events, () => this.#ground());
     this.recovery.registerTimerRecovery(({ participantId, flowType, stateType, event, dueAt }) =>
@@ -247,6 +250,15 @@ export class Runtime {
     return this.recovery.report!;
   }
 
+  /**
+   * Leads every participant of an older version to the newest that they can get to, also while the runtime runs; without
+   * it, each is led there at its first touch. It may be ended at any time, and goes on where it stood when called again.
+   * @throws the reason of `signal`, once that is aborted
+   */
+  async migrate(options: MigrateOptions = {}): Promise<MigrationReport> {
+    return migrateAll({ ...this.#up(), versions: this.#versions }, options);
+  }
+
   /** What the supervisor's states do. */
   #steps(): Steps {
     const isReading = (purpose: Purpose) => purpose === 'recover' && this.#recoverOptions.dryRun === true;
@@ -265,7 +277,13 @@ export class Runtime {
       },
       migrate: async (purpose) => {
         await this.#database!.migrate();
-        await this.#assemble(this.#database!, isReading(purpose));
+        const { store, clock } = await this.#assemble(this.#database!, isReading(purpose));
+        try {
+          await loadShapes(store, this.#versions);
+          if (purpose === 'run') await recordShapes(store, this.#versions, this.events, clock.now());
+        } catch (error) {
+          this.events.emit('fault', { during: "comparing the flows' machines with those of before", error });
+        }
       },
       recover: async (purpose, signal) => {
         const { engine } = this.#running!;
@@ -308,6 +326,7 @@ export class Runtime {
       store,
       clock,
       flows,
+      versions: this.#versions,
       events,
       random: options.random,
       pace: this.#pace,
@@ -337,7 +356,7 @@ export class Runtime {
       clock,
       database,
       quarantine: new Quarantine({ engine, store, unbound: (phoneNumber) => inbound.handlers.forget(phoneNumber) }),
-      deadLetters: new DeadLetters({ engine, store, clock, flows, events }),
+      deadLetters: new DeadLetters({ engine, store, clock, events }),
     };
     return this.#running;
   }

@@ -579,6 +579,7 @@ const incompatible = (address: Address, why: string, cause?: unknown) =>
   new SnapshotIncompatibleError(`The stored snapshot of ${formatAddress(address)} cannot be restored: ${why}.`, {
     address,
     cause,
+    misfits: [{ kind: 'restore', reason: why }],
   });
 
 function turnFailed(address: Address, event: AnyEventObject, cause: unknown): PerdureError {

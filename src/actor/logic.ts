@@ -28,7 +28,7 @@ export function kindOf(logic: AnyActorLogic): LogicKind {
   return kind;
 }
 
-const isMachine = (logic: unknown): logic is AnyStateMachine =>
+export const isMachine = (logic: unknown): logic is AnyStateMachine =>
   typeof logic === 'object' && logic !== null && 'root' in logic && 'implementations' in logic;
 
 // XState does not tag its logics; they are told apart by how their (pure) transition answers.
@@ -122,6 +122,14 @@ export function invocationNames(logic: AnyActorLogic, seen = new Set<unknown>(),
     invocationNames(actor, seen, names);
   }
   return names;
+}
+
+/** What a stored child of the machine runs, by its `src`; `undefined`: the machine does not provide it. */
+export function resolveActor(machine: AnyStateMachine, src: string): AnyActorLogic | undefined {
+  const [, index, id] = /^xstate\.invoke\.(\d+)\.(.*)$/s.exec(src) ?? [];
+  if (index === undefined) return machine.implementations.actors[src] as AnyActorLogic | undefined;
+  const node = (machine as unknown as { idMap: Map<string, StateNode> }).idMap.get(id!);
+  return node && (invokedLogic(machine, node.config.invoke, src, Number(index)) as AnyActorLogic | undefined);
 }
 
 function invokedLogic(machine: AnyStateMachine, config: unknown, src: string, index: number): unknown {

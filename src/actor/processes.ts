@@ -58,7 +58,7 @@ export interface ProcessHost extends Omit<AttemptHost, 'failed'> {
   /** The actor, for messages. */
   name: string;
   /** By the name of the invoked logic. */
-  policies: ReadonlyMap<string, Attempts>;
+  policies(): ReadonlyMap<string, Attempts>;
   /** A promise ended; the event is to be applied to the child of that session id, in a turn. */
   settled(sessionId: string, event: AnyEventObject): void;
   failed(attempt: Parameters<AttemptHost['failed']>[0] & { src: string }): void;
@@ -135,7 +135,7 @@ export class Processes {
     const stop = invoke(
       (signal) => creator({ input, system, self: ref, signal, emit }),
       `${name}, invocation '${src}'`,
-      policies.get(src),
+      policies().get(src),
       { clock, chance, failed: (attempt) => failed({ ...attempt, src }) },
       { resolve: settle('xstate.promise.resolve'), reject: settle('xstate.promise.reject') },
     );

@@ -4,6 +4,7 @@ import { type Duration, milliseconds } from '../duration.ts';
 import { PerdureError } from '../errors.ts';
 import { chat } from './chat.ts';
 import { registerDeadLetters } from './dead-letters.ts';
+import { registerEvolution } from './evolution.ts';
 import { registerMachine } from './machine.ts';
 import { registerQuarantine } from './quarantine.ts';
 import { recover } from './recover.ts';
@@ -84,6 +85,7 @@ program
   .action(chat);
 
 registerMachine(program);
+registerEvolution(program);
 registerQuarantine(program);
 registerDeadLetters(program);
 

@@ -11,7 +11,7 @@ import { Failures } from '../supervision.ts';
 export interface Item {
   stimulus: Stimulus;
   /** Makes the event from the state that it meets, in place of the stimulus' own; null: the message means nothing here. */
-  prepare?: (snapshot: any) => AnyEventObject | null;
+  prepare?: (snapshot: any, flow: AnyFlow) => AnyEventObject | null;
   /** The inbound message that this turn applies: committed with it, at most once. */
   inbound?: {
     channel: string;
@@ -52,7 +52,8 @@ export class Cell {
   readonly address: Address;
   /** The address as one text. */
   readonly key: string;
-  readonly flow: AnyFlow;
+  /** The version of the flow in which the actor goes on; until its row is read, the newest. */
+  flow: AnyFlow;
   readonly processes: Processes;
   readonly queue: Item[] = [];
   busy = false;
@@ -71,7 +72,8 @@ export class Cell {
     this.address = address;
     this.key = formatAddress(address);
     this.flow = flow;
-    this.processes = new Processes({ ...host, name: this.key, policies: flow.invocations });
+    const policies = () => this.flow.invocations;
+    this.processes = new Processes({ ...host, name: this.key, policies });
   }
 
   /** Nothing is going on, so that it may leave memory. */

@@ -75,8 +75,14 @@ export class Composer {
     return commit;
   }
 
-  /** A line in the journal for what is no turn of the logic: that the actor was put aside, or taken up again. */
-  line(row: Omit<ActorRow, 'state_data'>, event_type: string, note: string | null, at: number): JournalRow | undefined {
+  /** A line in the journal for what is no turn of the logic: that the actor was put aside, taken up again, or migrated. */
+  line(
+    row: Omit<ActorRow, 'state_data'>,
+    event_type: string,
+    note: string | null,
+    at: number,
+    to_state = row.current_state,
+  ): JournalRow | undefined {
     if (!this.#journal) return undefined;
     const { participant_id, flow_type, current_state } = row;
     return {
@@ -87,7 +93,7 @@ export class Composer {
       version: row.version + 1,
       event_type,
       from_state: current_state,
-      to_state: current_state,
+      to_state,
       at,
       due_at: null,
       inbox_id: null,

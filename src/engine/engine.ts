@@ -14,6 +14,7 @@
 import type { AnyEventObject, InspectionEvent } from 'xstate';
 import { LiveActor, type Stimulus, type StoredTimer, type Turn } from '../actor/live-actor.ts';
 import { Processes } from '../actor/processes.ts';
+import { describeState } from '../actor/state.ts';
 import type { Clock } from '../clock.ts';
 import {
   ActorExistsError,
@@ -31,8 +32,9 @@ import {
 import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
-import type { ActorRow, ActorStatus, Commit, LeasedRow, Outcome } from '../store/rows.ts';
+import type { ActorRow, ActorStatus, ActorUpdate, Commit, LeasedRow, Outcome } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
+import type { FlowVersions } from '../versions.ts';
 import { Alarms } from './alarms.ts';
 import { Backlog, type Pace } from './backlog.ts';
 import { Cell, type Done, type Item, type Row, type Work } from './cell.ts';
@@ -41,12 +43,14 @@ import { Committer } from './committer.ts';
 import { Composer, eventOf, LEASE, type Undone } from './composer.ts';
 import type { Inspection } from './inspection.ts';
 import { Loader } from './loader.ts';
-import { migrateState } from './migration.ts';
+import { type Migrated, migrateRow } from './migration.ts';
 import { Outbox, type Transport } from './outbox.ts';
 
 export interface EngineOptions {
   store: Store;
+  /** The newest version of each. */
   flows: ReadonlyMap<string, AnyFlow>;
+  versions: ReadonlyMap<string, FlowVersions>;
   clock: Clock;
   events: EventChannel;
   /** In place of the seeded generator. */
@@ -411,6 +415,7 @@ export class Engine {
     const aside = this.#makeCell(address, flow);
     aside.row = row;
     try {
+      aside.flow = this.#migrate(row).flow;
       const live = this.#restore(aside, row);
       aside.live = live;
       const before = live.snapshot;
@@ -625,7 +630,7 @@ export class Engine {
       const idle = row.status !== 'active' || (this.#quiet && stimulus.kind === 'timer');
       const passed = !idle && step.stimulus.kind === 'timer' && this.#passOver(cell, live);
       if (passed) step = { ...step, note: passed.note };
-      turn = passed ? passed.turn : idle ? nothing() : perform(live, step, ambient);
+      turn = passed ? passed.turn : idle ? nothing() : perform(live, cell.flow, step, ambient);
       commit = this.composer.turn(cell, step, turn, before, ambient.now());
     } catch (error) {
       cell.forget();
@@ -673,20 +678,34 @@ export class Engine {
     if (!row) throw new ActorNotFoundError(cell.address);
     const { state_data, ...rest } = row;
     if (row.status !== 'quarantined') {
+      let changed = false;
       try {
-        cell.live = this.#restore(cell, row);
+        const migrated = this.#migrate(row);
+        cell.flow = migrated.flow;
+        changed = migrated.changed;
+        cell.live = LiveActor.restore(cell.flow.logic, migrated.text, this.#host(cell));
       } catch (error) {
         // One that has ended takes no events anyway.
         if (!(error instanceof SnapshotIncompatibleError) || row.status !== 'active') throw error;
         await this.#quarantine(cell, rest, error);
         return;
       }
+      if (changed && row.status === 'active' && movedBy(cell.live, row)) {
+        // What the row is found by would say something else than the actor in memory: it is written at once.
+        const committed = await this.#writeMigrated(row, cell.flow, cell.live).catch((error) => {
+          cell.forget();
+          throw error;
+        });
+        if (!committed) return cell.forget();
+        const { state_data: _, ...columns } = committed;
+        Object.assign(rest, columns);
+      }
       cell.committed = cell.live.snapshot;
-      if (row.status === 'active') {
+      if (rest.status === 'active') {
         const live = cell.live;
         // A deadline that has passed is the next turn: it may be about what an invocation would be started for.
         if ((live.nextDueAt ?? Number.POSITIVE_INFINITY) > this.#clock.now()) {
-          live.afterCommit(nothing(), () => this.#ambient(cell.address, row.version));
+          live.afterCommit(nothing(), () => this.#ambient(cell.address, rest.version));
           this.#alarms.set(cell.address, live.nextDueAt, cell.key);
         }
       }
@@ -700,15 +719,67 @@ export class Engine {
    * @throws {SnapshotIncompatibleError | UnknownFlowError}
    */
   examine(row: ActorRow): LiveActor {
-    const address = { participantId: row.participant_id, flowType: row.flow_type };
-    const flow = this.#flow(address);
-    const host = { address, processes: Processes.held(), post: () => {}, log: () => {}, actionFailed: () => {} };
-    return LiveActor.restore(flow.logic, migrateState(flow, row), host);
+    const { flow, text } = this.#migrate(row);
+    return LiveActor.restore(flow.logic, text, onlooker(row));
+  }
+
+  /**
+   * Writes the row in the form of the version in which it goes on; false: it is so already, or was changed meanwhile.
+   * Turns of the actor that are under way lose their swap, and are done again from the migrated row.
+   * @throws {SnapshotIncompatibleError} it stays as it is
+   */
+  async migrate(row: ActorRow): Promise<boolean> {
+    const { flow, text, changed } = this.#migrate(row);
+    if (!changed || row.status !== 'active') return false;
+    const live = LiveActor.restore(flow.logic, text, onlooker(row));
+    const written = await this.#writeMigrated(row, flow, live);
+    if (!written) return false;
+    const address = addressOf(row);
+    this.#alarms.set(address, written.next_due_at ?? undefined, formatAddress(address));
+    return true;
+  }
+
+  /** Starts, at the pace of recovery, what migrated actors invoke and nobody runs. */
+  reviveInvocations(): void {
+    if (this.#state === 'running' && !this.#quiet) this.#orphans.start();
+  }
+
+  #migrate(row: ActorRow): Migrated {
+    return migrateRow(this.#options.versions.get(row.flow_type), row, this.#clock.now());
+  }
+
+  /** Writes a migrated row, in a group with others; `undefined`: it was changed meanwhile. */
+  async #writeMigrated(row: ActorRow, flow: AnyFlow, live: LiveActor): Promise<ActorUpdate | undefined> {
+    const { status } = live.snapshot;
+    const active = status === 'active';
+    const current_state = describeState(live.snapshot);
+    const note = `from version ${row.flow_version} to ${flow.version}`;
+    const journal = this.composer.line(row, 'perdure.migrated', note, this.#clock.now(), current_state);
+    const update: ActorUpdate = {
+      id: row.id,
+      version: row.version + 1,
+      current_state,
+      state_data: live.encode(),
+      updated_at: row.updated_at,
+      flow_version: flow.version,
+      status,
+      next_due_at: active ? (live.nextDueAt ?? null) : null,
+      lease_until: active && live.hasProcesses ? (row.lease_until ?? this.#clock.now()) : null,
+      last_error: null,
+      journal_id: journal?.id ?? row.journal_id,
+    };
+    const commit: Commit = { update, ...(journal && { journal }) };
+    const outcome = await this.#committer.add(commit);
+    if (outcome.result === 'failed') {
+      this.#commitFailed(commit, outcome.error);
+      throw outcome.error;
+    }
+    return outcome.result === 'committed' ? update : undefined;
   }
 
   /** Puts an actor aside, whose row is not to be trusted. */
   async putAside(row: ActorRow, reason: string): Promise<void> {
-    const cell = this.#cell({ participantId: row.participant_id, flowType: row.flow_type });
+    const cell = this.#cell(addressOf(row));
     await this.#quarantine(cell, row, new Error(reason));
     this.#alarms.set(cell.address, undefined, cell.key);
   }
@@ -716,7 +787,7 @@ export class Engine {
   /** Lets the row's columns say what its snapshot says. */
   async realign(row: ActorRow, columns: Partial<Pick<ActorRow, 'next_due_at' | 'lease_until'>>): Promise<void> {
     await this.#rewrite(row, 'perdure.realigned', null, columns);
-    this.#cells.get(formatAddress({ participantId: row.participant_id, flowType: row.flow_type }))?.forget();
+    this.#cells.get(formatAddress(addressOf(row)))?.forget();
   }
 
   /**
@@ -748,14 +819,17 @@ export class Engine {
   }
 
   #restore(cell: Cell, row: ActorRow): LiveActor {
-    return LiveActor.restore(cell.flow.logic, migrateState(cell.flow, row), this.#host(cell));
+    const { flow, text } = this.#migrate(row);
+    return LiveActor.restore(flow.logic, text, this.#host(cell));
   }
 
   async #spawn(
     cell: Cell,
     { input, phoneNumber, also }: { input: unknown; phoneNumber?: string; also?: Commit['also'] },
   ): Promise<Done> {
-    const { address, flow } = cell;
+    const { address } = cell;
+    const flow = this.#flow(address);
+    cell.flow = flow;
     if (this.#state !== 'running')
       throw new NotRunningError('The runtime is not running: await runtime.start().', { address });
     const ambient = this.#ambient(address, 1);
@@ -1027,13 +1101,30 @@ function undoneOf(stimulus: Stimulus, live: LiveActor): Undone {
   return { kind, event, target: sessionId === live.root.sessionId ? null : sessionId };
 }
 
+const addressOf = (row: ActorRow): Address => ({ participantId: row.participant_id, flowType: row.flow_type });
+
+/** For an actor that is only looked at. */
+const onlooker = (row: ActorRow) => ({
+  address: addressOf(row),
+  processes: Processes.held(),
+  post: () => {},
+  log: () => {},
+  actionFailed: () => {},
+});
+
+/** A migration changed what the row is found by. */
+const movedBy = (live: LiveActor, row: ActorRow) =>
+  live.snapshot.status !== 'active' ||
+  (live.nextDueAt ?? null) !== row.next_due_at ||
+  live.hasProcesses !== (row.lease_until !== null);
+
 const activeDueAt = (cell: Cell) => (cell.row?.status === 'active' ? cell.live?.nextDueAt : undefined);
 
 /** A turn that finds nothing to do. */
 const nothing = (): Turn => ({ handled: false, event: undefined, emitted: [], actions: [], deliveries: [] });
 
-function perform(live: LiveActor, { stimulus, prepare }: Work, ambient: Ambient): Turn {
+function perform(live: LiveActor, flow: AnyFlow, { stimulus, prepare }: Work, ambient: Ambient): Turn {
   if (!prepare) return live.perform(stimulus, ambient);
-  const event = prepare(live.snapshot);
+  const event = prepare(live.snapshot, flow);
   return event ? live.perform({ kind: 'event', event }, ambient) : nothing();
 }

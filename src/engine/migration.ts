@@ -1,39 +1,128 @@
+/**
+ * Leads a row to the version of its flow in which it goes on. A row is taken as it is, or led through `migrate`, step by
+ * step; what comes out is looked at before anything is restored from it. What does not fit is an error that says all of it:
+ * nothing is guessed, and the row stays as it is.
+ */
 import { decodeState, encodeState } from '../actor/codec.ts';
-import { formatAddress, SnapshotIncompatibleError } from '../errors.ts';
+import { misfitsOf } from '../actor/fit.ts';
+import type { StoredTimer } from '../actor/live-actor.ts';
+import { type MigratingTimer, toMigrating, toStored } from '../actor/migrating-timers.ts';
+import {
+  formatAddress,
+  type Misfit,
+  NotSerializableError,
+  SnapshotIncompatibleError,
+  UnknownFlowError,
+} from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { ActorRow } from '../store/rows.ts';
+import type { FlowVersions } from '../versions.ts';
+
+export type MigratedRow = Pick<ActorRow, 'state_data' | 'flow_version' | 'flow_type' | 'participant_id' | 'updated_at'>;
+
+export interface Migrated {
+  /** The version in which the actor goes on. */
+  flow: AnyFlow;
+  /** Its `state_data` in the form of that version. */
+  text: string;
+  /** It is of another form than the row's. */
+  changed: boolean;
+}
 
 /**
- * The row's `state_data` in the form of the flow's present version: as it is, or led through the flow's `migrate` functions.
- * @throws {SnapshotIncompatibleError} a function is missing or throws, or the row is of a newer version
+ * @param at the present instant, for the migration
+ * @throws {SnapshotIncompatibleError} a step is missing or throws, what it gives does not fit, or the row is of a newer version
+ * @throws {UnknownFlowError} no version of the flow is registered
  */
-export function migrateState(
-  flow: AnyFlow,
-  row: Pick<ActorRow, 'state_data' | 'flow_version' | 'flow_type' | 'participant_id'>,
-): string {
-  if (row.flow_version === flow.version) return row.state_data;
+export function migrateRow(versions: FlowVersions | undefined, row: MigratedRow, at: number): Migrated {
   const address = { flowType: row.flow_type, participantId: row.participant_id };
-  const refuse = (why: string, cause?: unknown) =>
+  if (!versions)
+    throw new UnknownFlowError(`There is no flow '${row.flow_type}'. Give it to createRuntime({ flows }).`, {
+      address,
+    });
+  const { newest } = versions;
+  const refuse = (misfits: Misfit[], cause?: unknown) =>
     new SnapshotIncompatibleError(
-      `The snapshot of ${formatAddress(address)} is of version ${row.flow_version}, the flow of version ${flow.version}: ${why}.`,
-      { address, cause },
+      `The snapshot of ${formatAddress(address)} is of version ${row.flow_version}, the flow of version ${newest.version}: ${misfits.map(({ reason }) => reason).join('; ')}.`,
+      { address, cause, misfits },
     );
-  if (row.flow_version > flow.version) throw refuse("start the release of Perdure's application that wrote it");
+  const { flow, why } = versions.from(row.flow_version);
+  if (!flow) throw refuse([{ kind: 'migration', reason: why }]);
+  if (flow.version === row.flow_version) return { flow, text: row.state_data, changed: false };
   let stored: any;
   try {
     stored = decodeState(row.state_data);
   } catch (cause) {
-    throw refuse(`state_data is not readable (${(cause as Error).message})`, cause);
+    const reason = `state_data is not readable (${(cause as Error).message})`;
+    throw refuse([{ kind: 'unreadable', reason }], cause);
   }
-  for (let version = row.flow_version; version < flow.version; version++) {
-    const migrate = flow.migrate?.[version];
-    if (!migrate) throw refuse(`defineFlow has no migrate[${version}]`);
-    try {
-      stored.snapshot = migrate(stored.snapshot);
-    } catch (cause) {
-      throw refuse(`migrate[${version}] threw: ${(cause as Error).message}`, cause);
+  let last = row.flow_version;
+  try {
+    let timers = toMigrating(flow.logic, (stored.timers ?? []) as StoredTimer[]);
+    for (; last < flow.version; last++) {
+      const actor = { participantId: row.participant_id, timers, at, updatedAt: Date.parse(row.updated_at) };
+      const result = flow.migrate![last]!(stored.snapshot, actor);
+      ({ snapshot: stored.snapshot, timers } = understood(result, timers));
     }
-    if (typeof stored.snapshot?.status !== 'string') throw refuse(`migrate[${version}] did not return a snapshot`);
+    last--;
+    const { waived, timers: pending } = declared(flow, timers);
+    complete(stored);
+    delete stored.timers;
+    if (pending.length > 0) stored.timers = pending;
+    const options = { formers: versions.shapesOf(row.flow_version), context: flow.context, waived };
+    const misfits = misfitsOf(flow.logic, stored, options);
+    if (misfits.length > 0)
+      throw refuse(misfits.map(({ kind, reason }) => ({ kind, reason: `after migrate[${last}], ${reason}` })));
+    return { flow, text: encodeState(stored), changed: true };
+  } catch (cause) {
+    if (cause instanceof SnapshotIncompatibleError) throw cause;
+    let why = `threw: ${(cause as Error)?.message ?? cause}`;
+    if (cause instanceof Misunderstood) why = cause.message;
+    if (cause instanceof NotSerializableError) why = `returned what cannot be stored: ${cause.message}`;
+    why = why.replace(/\.$/, '');
+    throw refuse([{ kind: 'migration', reason: `migrate[${last}] ${why}` }], cause);
   }
-  return encodeState(stored);
+}
+
+/** What a migration gave is not what it may give. */
+class Misunderstood extends Error {}
+
+const STATUSES = ['active', 'done', 'error', 'stopped'];
+
+function understood(result: any, former: MigratingTimer[]): { snapshot: any; timers: MigratingTimer[] } {
+  if (typeof result?.then === 'function')
+    throw new Misunderstood('returned a promise; it must give the snapshot at once');
+  const whole = typeof result === 'object' && result !== null && 'snapshot' in result && !('status' in result);
+  const { snapshot, timers = former } = whole ? result : { snapshot: result };
+  if (typeof snapshot !== 'object' || snapshot === null || !STATUSES.includes(snapshot.status))
+    throw new Misunderstood('did not return a snapshot: an object with a status, or { snapshot, timers }');
+  if (!Array.isArray(timers)) throw new Misunderstood('returned timers that are no list');
+  return { snapshot, timers };
+}
+
+function declared(flow: AnyFlow, timers: MigratingTimer[]) {
+  try {
+    return toStored(flow.logic, timers);
+  } catch (cause) {
+    throw new Misunderstood((cause as Error).message);
+  }
+}
+
+/** Fills in what XState needs and people leave out; a child that was added gets an identity. */
+function complete(stored: { snapshot: any; births?: number }): void {
+  const visit = (snapshot: any) => {
+    if ('value' in snapshot) {
+      snapshot.children ??= {};
+      snapshot.historyValue ??= {};
+    }
+    for (const child of Object.values<any>(snapshot.children ?? {})) {
+      if (!child?.snapshot) continue;
+      if (child.sessionId === undefined) {
+        stored.births = (stored.births ?? 0) + 1;
+        child.sessionId = `x:${stored.births}`;
+      }
+      visit(child.snapshot);
+    }
+  };
+  visit(stored.snapshot);
 }

@@ -176,11 +176,10 @@ export class Inbound {
 
   async #deliver({ flowType, participantId }: Address, message: InboundMessage, sender: string): Promise<Receipt> {
     const address = { flowType, participantId };
-    const { engine, flows, clock, texts } = this.#options;
-    const flow = flows.get(flowType);
+    const { engine, clock, texts } = this.#options;
     const done = await engine.post(address, {
       stimulus: { kind: 'event', event: replyOf(message) },
-      prepare: (snapshot) => eventFor(flow, message, snapshot),
+      prepare: (snapshot, flow) => eventFor(flow, message, snapshot),
       inbound: this.#mark(message),
       onFailure: (error) => ({
         deadLetter: {
@@ -274,6 +273,7 @@ export class Inbound {
       const events = this.#options.flows.get(flowType)!.optOut!;
       const work: Work = {
         stimulus: { kind: 'event', event: out ? events.withdraw : events.rejoin },
+        prepare: (_, { optOut }) => (out ? optOut?.withdraw : optOut?.rejoin) ?? null,
         inbound: this.#mark(i === 0 ? message : { ...message, id: `${message.id}#${flowType}` }),
         ...(i === 0 && { also, ...(text && { notices: [{ recipient: sender, payload: essential(text) }] }) }),
       };

@@ -20,7 +20,7 @@ import {
   TurnFailedError,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
-import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts';
+import { eventFor, type InboundMessage, replyOf } from '../flow.ts';
 import type { ActorRow, Commit, DeadLetterRow } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { checkReason, type Page, pageOf } from './page.ts';
@@ -63,7 +63,6 @@ export interface DeadLettersOptions {
   engine: Engine;
   store: Store;
   clock: Clock;
-  flows: ReadonlyMap<string, AnyFlow>;
   events: EventChannel;
 }
 
@@ -116,13 +115,13 @@ export class DeadLetters {
     assertOpen(row);
     const address = addressOf(row);
     await this.#assertActive(row);
-    const { engine, flows, events } = this.#options;
+    const { engine, events } = this.#options;
     const message = row.kind === 'message' ? (parse(row.event) as InboundMessage) : undefined;
     const event = message ? replyOf(message) : (parse(row.event) as AnyEventObject);
     try {
       const { handled, snapshot } = await engine.post(address, {
         stimulus: { kind: 'event', event, ...(row.target !== null && { sessionId: row.target }) },
-        ...(message && { prepare: (snapshot) => eventFor(flows.get(row.flow_type), message, snapshot) }),
+        ...(message && { prepare: (snapshot, flow) => eventFor(flow, message, snapshot) }),
         also: this.#resolve(id, { status: 'retried' }),
         note: `dead letter ${id}, retried`,
       });

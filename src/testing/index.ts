@@ -5,6 +5,7 @@ export { type Coverage, CoverageError, type Covered, type MinimumCoverage } from
 export { type CrashOptions, type CrashReport, crashEverywhere } from './crash-everywhere.ts';
 export { DivergenceError, type DivergenceKind } from './divergence.ts';
 export { type ExploreOptions, type ExploreReport, explore } from './explore.ts';
+export { type GoldenOptions, type GoldenResult, goldenSnapshots } from './golden.ts';
 export { type ExpectedMessage, type MatcherResult, matchers, type PerdureMatchers } from './matchers.ts';
 export type { Outcomes } from './model.ts';
 export { RunawayError } from './runaway.ts';
@@ -21,4 +22,5 @@ export {
   type TestRuntimeOptions,
 } from './test-runtime.ts';
 export type { TestTimer, When } from './test-timer.ts';
+export type { InvocationOutcome, WalkOptions } from './walk.ts';
 export type { Who } from './who.ts';

@@ -1,0 +1,108 @@
+/** `perdure check` and `perdure migrate`: what a change of flows means for those who are in them, and leading them over. */
+import { existsSync } from 'node:fs';
+import type { Command } from 'commander';
+import { DatabaseInUseError, InvalidArgumentError } from '../errors.ts';
+import { type CheckReport, checkDatabase, checkGoldens, formatCheck, migrateDryRun } from '../evolution/index.ts';
+import { createRuntime } from '../runtime.ts';
+import { versionsOf } from '../versions.ts';
+import { flowsOf } from './flows-module.ts';
+
+interface Options {
+  database?: string;
+  golden?: string;
+  flow?: string;
+  json: boolean;
+}
+
+const DATABASE = 'perdure.db';
+/** Not everybody goes on. */
+const FINDINGS = 2;
+
+export function registerEvolution(program: Command): void {
+  program
+    .command('check')
+    .description('what becomes of everybody in a database under the present flows: exits 0 if all go on, else 2')
+    .argument('[module]', 'the file that exports your flows; default: the two that Perdure brings')
+    .option('-d, --database <file>', `the SQLite file, whether a server runs on it or not (default: "${DATABASE}")`)
+    .option('--golden <folder>', 'golden snapshots, instead of a database or besides')
+    .option('--flow <type>', 'only this flow')
+    .option('--json', 'print the report as JSON', false)
+    .action(check);
+
+  program
+    .command('migrate')
+    .description('lead everybody of an older version to the newest, at once; it goes on where it was interrupted')
+    .argument('[module]', 'the file that exports your flows; default: the two that Perdure brings')
+    .option('-d, --database <file>', 'the SQLite file', DATABASE)
+    .option('--dry-run', 'run the migrations on copies: nothing is changed, and the server may run', false)
+    .option('--flow <type>', 'only this flow')
+    .option('--json', 'print the report as JSON', false)
+    .action(migrate);
+}
+
+async function check(module: string | undefined, { database, golden, flow, json }: Options): Promise<void> {
+  const file = database !== undefined || golden === undefined ? present(database ?? DATABASE) : undefined;
+  const flows = await flowsOf(module);
+  const reports: { what: string; report: CheckReport }[] = [];
+  if (golden !== undefined)
+    reports.push({ what: 'golden snapshots', report: checkGoldens(golden, versionsOf(flows), flow) });
+  if (file !== undefined) {
+    const report = await checkDatabase({ database: `sqlite:${file}`, flows, ...of(flow), ...progress('checked') });
+    reports.push({ what: 'participants', report });
+  }
+  for (const { what, report } of reports) print(json, report, formatCheck(report, what));
+}
+
+async function migrate(
+  module: string | undefined,
+  { database, flow, json, dryRun }: Options & { database: string; dryRun: boolean },
+): Promise<void> {
+  const target = `sqlite:${present(database)}`;
+  const flows = await flowsOf(module);
+  const options = { ...of(flow), ...progress(dryRun ? 'tried' : 'migrated') };
+  if (dryRun) {
+    const report = await migrateDryRun({ database: target, flows, ...options });
+    return print(json, report, `${formatCheck(report)}\nNothing was changed.`);
+  }
+  const runtime = createRuntime({ database: target, flows });
+  await runtime.start({ quiet: true }).catch((error: unknown) => {
+    if (!(error instanceof DatabaseInUseError)) throw error;
+    throw new InvalidArgumentError(
+      `A server runs on ${database}${error.pid === undefined ? '' : ` (pid ${error.pid})`}, which migrates everybody at their first touch. Stop it first, call runtime.migrate() in it, or look with --dry-run.`,
+    );
+  });
+  try {
+    const report = await runtime.migrate(options);
+    print(json, report, formatCheck(report));
+  } finally {
+    await runtime.stop();
+  }
+}
+
+function present(file: string): string {
+  if (existsSync(file)) return file;
+  throw new InvalidArgumentError(`There is no database ${file}. Say where it is with --database.`);
+}
+
+const of = (flowType: string | undefined) => (flowType === undefined ? {} : { flowType });
+
+function print(json: boolean, report: CheckReport, text: string): void {
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  console.log(json ? JSON.stringify(report, null, 2) : text);
+  if (!report.ok) process.exitCode = FINDINGS;
+}
+
+/** Between two lines of progress, in ms. */
+const EVERY = 1_000;
+
+function progress(what: string) {
+  let told = Date.now();
+  return {
+    onProgress: ({ done, total }: { done: number; total: number }) => {
+      if (Date.now() - told < EVERY) return;
+      told = Date.now();
+      const line = `${done.toLocaleString('en')} of ${total.toLocaleString('en')} ${what}`;
+      process.stderr.write(process.stderr.isTTY ? `\r${line}\x1b[K` : `${line}\n`);
+    },
+  };
+}

@@ -1,0 +1,69 @@
+/**
+ * Keeps the shape of each version's machine in the database, so that a change without a new version shows. It is told once
+ * for each shape: nodes of an old and a new release that start one after the other do not tell it again and again.
+ */
+import { differences, fingerprintOf, type Shape, shapeOf } from '../actor/shape.ts';
+import type { EventChannel } from '../events.ts';
+import type { Store } from '../store/store.ts';
+import type { FlowVersions } from '../versions.ts';
+
+interface Recorded {
+  fingerprint: string;
+  /** ISO 8601. */
+  seen: string;
+  shape: Shape;
+}
+
+/** So many shapes of a version are kept: the first, and the last ones. */
+const KEPT = 10;
+
+const key = (flowType: string, version: number) => `shape:${flowType}@${version}`;
+const PREFIX = 'shape:';
+
+/** Reads which shapes each version was seen with. */
+export async function loadShapes(store: Store, versions: ReadonlyMap<string, FlowVersions>): Promise<void> {
+  const rows: { key: string; value: string }[] = await store
+    .knex('runtime_settings')
+    .whereRaw('key >= ? AND key < ?', [PREFIX, `${PREFIX}\u{10ffff}`]);
+  for (const { key, value } of rows) {
+    const [, flowType, version] = /^shape:(.+)@(\d+)$/.exec(key) ?? [];
+    const recorded: Recorded[] = JSON.parse(value);
+    versions.get(flowType!)?.recorded.set(
+      Number(version),
+      recorded.map(({ shape }) => shape),
+    );
+  }
+}
+
+/** Records the shapes of the registered machines, and tells which of them were changed under the same version. */
+export async function recordShapes(
+  store: Store,
+  versions: ReadonlyMap<string, FlowVersions>,
+  events: EventChannel,
+  now: number,
+): Promise<void> {
+  for (const [flowType, { all, recorded }] of versions) {
+    for (const { version, logic } of all) {
+      const shape = shapeOf(logic);
+      const fingerprint = fingerprintOf(shape);
+      let known = (await store.setting<Recorded[]>(key(flowType, version))) ?? [];
+      if (known.some((each) => each.fingerprint === fingerprint)) continue;
+      if (known.length > 0 && !(await hasActors(store, flowType, version))) known = [];
+      if (known.length > 0) {
+        const changes = differences(known.at(-1)!.shape, shape);
+        events.emit('flowChanged', { flowType, version, changes });
+      }
+      known = [...known, { fingerprint, seen: new Date(now).toISOString(), shape }];
+      if (known.length > KEPT) known.splice(1, known.length - KEPT);
+      await store.saveSetting(key(flowType, version), known);
+      recorded.set(
+        version,
+        known.map((each) => each.shape),
+      );
+    }
+  }
+}
+
+async function hasActors({ knex }: Store, flow_type: string, flow_version: number): Promise<boolean> {
+  return (await knex('flow_states').where({ flow_type, flow_version, status: 'active' }).first('id')) !== undefined;
+}

@@ -1,0 +1,126 @@
+import { describe, expect, it } from 'vitest';
+import { createMachine, fromPromise, setup } from 'xstate';
+import { misfitsOf } from '../../src/actor/fit.ts';
+import { type Shape, shapeOf } from '../../src/actor/shape.ts';
+
+const actors = { work: fromPromise(async () => 1), other: fromPromise(async () => 2) };
+const machine = (config: object) => setup({ actors }).createMachine({ id: 'm', ...config } as never);
+const active = (value: unknown, more: object = {}) => ({ status: 'active', value, context: {}, ...more });
+const reasons = (logic: any, snapshot: object, formers: readonly Shape[] = [], timers: any[] = []) =>
+  misfitsOf(logic, { snapshot, timers }, { formers }).map(({ reason }) => reason);
+
+describe('a stored value fits a machine', () => {
+  const logic = machine({
+    initial: 'a',
+    states: {
+      a: { initial: 'x', states: { x: {}, y: {}, memory: { type: 'history' } } },
+      b: { type: 'parallel', states: { one: { initial: 'i', states: { i: {} } }, two: {} } },
+      c: {},
+    },
+  });
+
+  it.each([[{ a: 'x' }], [{ b: { one: 'i', two: {} } }], ['c']])('%j', (value) => {
+    expect(reasons(logic, active(value))).toEqual([]);
+  });
+
+  it.each([
+    ['nowhere', "the state 'nowhere' is gone"],
+    [{ a: 'z' }, "the state 'a.z' is gone"],
+    ['a', "the state 'a' has inner states, and the snapshot does not say which of them it is in"],
+    [{ b: { one: 'i' } }, "the state 'b' has a region 'two', and the snapshot does not say where that stands"],
+    [{ b: { one: 'i', two: {}, three: {} } }, "the state 'b.three' is gone"],
+    [{ c: 'inner' }, "the state 'c.inner' is gone"],
+    [undefined, 'the machine has inner states, and the snapshot does not say which of them it is in'],
+  ])('but not %j', (value, reason) => {
+    expect(reasons(logic, active(value))).toEqual([reason]);
+  });
+
+  it('but not where its history remembers a state that is gone', () => {
+    expect(reasons(logic, active('c', { historyValue: { 'm.a.memory': [{ id: 'm.a.old' }] } }))).toEqual([
+      "the state 'm.a.old', which its history remembers, is gone",
+    ]);
+  });
+});
+
+describe('deadlines fit a machine', () => {
+  const after = (delay: string, state: string) => ({ event: { type: `xstate.after.${delay}.m.${state}` }, dueAt: 1 });
+  const before = machine({ initial: 'a', states: { a: { after: { 10: 'b' }, on: { poke: 'b' } }, b: {} } });
+  const now = machine({ initial: 'a', states: { a: { after: { 10: 'b', 20: 'b' } }, b: { after: { 30: 'a' } } } });
+
+  it('where each after of the active states has its own', () => {
+    expect(reasons(now, active('a'), [], [after('10', 'a'), after('20', 'a')])).toEqual([]);
+    expect(reasons(now, active('a'), [], [after('10', 'a')])).toEqual([expect.stringContaining("deadline '20'")]);
+    expect(reasons(now, active('b'), [], [after('10', 'a'), after('30', 'b')])).toEqual([
+      "its pending deadline '10' of the state 'm.a' does not exist any more",
+    ]);
+  });
+
+  it('where it misses only what the machine before had too, and may have used up', () => {
+    expect(reasons(now, active('a'), [shapeOf(before)])).toEqual([expect.stringContaining("deadline '20'")]);
+    expect(reasons(now, active('a'), [shapeOf(now)])).toEqual([]);
+    expect(reasons(now, active('a'), [shapeOf(now), shapeOf(before)])).toHaveLength(1);
+  });
+
+  it('where a delayed event means something, or never did', () => {
+    const poke = [{ event: { type: 'poke' }, dueAt: 1 }];
+    expect(reasons(before, active('b'), [], poke)).toEqual([]);
+    expect(reasons(now, active('a'), [shapeOf(now)], poke)).toEqual([]);
+    expect(reasons(machine({ on: { 'po.*': {}, '*': {} } }), active({}), [], poke)).toEqual([]);
+    expect(reasons(machine({}), active({}), [shapeOf(before)], poke)).toEqual([
+      "its pending deadline brings the event 'poke', which no state takes any more",
+    ]);
+  });
+});
+
+describe('children fit a machine', () => {
+  const invoking = (src: string, id = 'job') =>
+    machine({ initial: 'a', states: { a: { invoke: { id, src } }, b: {} } });
+  const child = (src: string) => ({ children: { job: { src, snapshot: { status: 'active' } } } });
+
+  it('where the states invoke them', () => {
+    expect(reasons(invoking('work'), active('a', child('work')))).toEqual([]);
+    expect(reasons(invoking('other'), active('a', child('work')))).toEqual([
+      "the state 'a' invokes 'other' as 'job', and in the snapshot that is 'work'",
+    ]);
+    expect(reasons(invoking('work', 'task'), active('a', child('work')), [shapeOf(invoking('work'))])).toEqual([
+      "the state 'a' invokes 'task', which the snapshot has not: it would wait for ever",
+      "its invocation 'job' is not invoked by any state that it is in",
+    ]);
+    expect(reasons(invoking('work'), active('b', child('gone')))).toEqual([
+      "its child 'job' runs 'gone', which the machine does not provide",
+    ]);
+  });
+
+  it('where one is done that the machine before invoked too, or was spawned', () => {
+    expect(reasons(invoking('work'), active('a'), [shapeOf(invoking('work'))])).toEqual([]);
+    expect(reasons(machine({ initial: 'b', states: { b: {} } }), active('b', child('work')))).toEqual([]);
+  });
+
+  it('where they fit themselves, with their deadlines', () => {
+    const inner = (delay: number) =>
+      createMachine({ id: 'inner', initial: 'x', states: { x: { after: { [delay]: 'y' } }, y: {} } });
+    const outer = (delay: number) =>
+      setup({ actors: { inner: inner(delay) } }).createMachine({ id: 'm', invoke: { id: 'job', src: 'inner' } });
+    const snapshot = (value: string) =>
+      active({}, { children: { job: { src: 'inner', snapshot: { status: 'active', value, context: {} } } } });
+    const timer = { event: { type: 'xstate.after.5.inner.x' }, dueAt: 1, source: ['job'], target: ['job'] };
+    expect(reasons(outer(5), snapshot('x'), [], [timer])).toEqual([]);
+    expect(reasons(outer(5), snapshot('z'), [], [timer])).toEqual(["in its child 'job', the state 'z' is gone"]);
+    expect(reasons(outer(6), snapshot('x'), [shapeOf(outer(5))], [timer])).toEqual([
+      "in its child 'job', its pending deadline '5' of the state 'inner.x' does not exist any more",
+      "in its child 'job', the state 'x' has a deadline '6', which the snapshot has not: it would wait for ever",
+    ]);
+  });
+});
+
+describe('a context fits', () => {
+  it('where it has the fields with which the machine begins', () => {
+    const fixed = createMachine({ context: { name: '', age: 0 } });
+    expect(reasons(fixed, active({}, { context: { age: 1, more: true } }))).toEqual(["its context has no 'name'"]);
+    const made = createMachine({ context: ({ input }: any) => ({ name: input.name, age: 0 }) });
+    expect(reasons(made, active({}, { context: { age: 1 } }))).toEqual(["its context has no 'name'"]);
+    const needy = createMachine({ context: ({ input }: any) => ({ name: input.person.name }) });
+    expect(reasons(needy, active({}, { context: {} }))).toEqual([]);
+    expect(shapeOf(needy).context).toBeUndefined();
+  });
+});
