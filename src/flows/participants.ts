@@ -310,7 +310,7 @@ const conversationUpdate = (former: Participant, columns: Columns) => ({
 });
 
 /** What the assistant is told of the participant. */
-function backgroundOf({ name, gender, ethnicity, background }: Partial<Participant>): string {
+export function backgroundOf({ name, gender, ethnicity, background }: Partial<Participant>): string {
   const known = [
     name && `Name: ${name}.`,
     gender && `Gender: ${gender}.`,

@@ -1,0 +1,3 @@
+/** `perdure/adoption`: taking over a database of PromptPipe, in code. */
+export { type AdoptOptions, adopt } from './adopt.ts';
+export type { AdoptedRow, AdoptedTable, AdoptionOutcome, AdoptionReport } from './report.ts';
