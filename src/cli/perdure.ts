@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError as InvalidOption, Option } from 'commander';
 import { type Duration, milliseconds } from '../duration.ts';
 import { PerdureError } from '../errors.ts';
+import { registerAdopt } from './adopt.ts';
 import { chat } from './chat.ts';
 import { registerDeadLetters } from './dead-letters.ts';
 import { exportMachine } from './machine.ts';
@@ -89,6 +90,7 @@ program
   .argument('<machine>', 'micro_health_intervention, conversation or supervisor')
   .action(exportMachine);
 
+registerAdopt(program);
 registerQuarantine(program);
 registerDeadLetters(program);
 

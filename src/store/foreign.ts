@@ -71,6 +71,7 @@ export async function inPlace<T>(file: string, backup: string, body: (transactio
   const knex = createKnex(configuration(file, ['PRAGMA busy_timeout = 1000', 'PRAGMA synchronous = FULL']));
   try {
     await assertAlone(knex, file);
+    if (await isMigrated(knex)) throw new NotAdoptableError(file, 'was adopted by another process just now.');
     return await knex.transaction(async (transaction) => {
       await Connection.use(transaction, async (connection) => {
         // Writes what is there, and so takes the lock: nobody else changes the file while it is copied.

@@ -139,7 +139,9 @@ const completed = (flow: AdoptedFlow): GroupStatement => ({
 const legacyRows = (cells: Record<string, unknown> | undefined, member: Member | undefined) => ({
   promptpipe: {
     ...(cells && { flow_states: verbatim(cells) }),
-    ...(member?.verbatim && { [PARTICIPANTS[member.flow]]: member.verbatim }),
+    ...(member && {
+      [PARTICIPANTS[member.flow]]: member.verbatim ?? { ...member.columns, phone_number: member.phone },
+    }),
   },
 });
 

@@ -82,11 +82,6 @@ export function adoptIntervention({ person, state, data, updatedAt: at }: Legacy
   return { value: { PARTICIPATING: { week: 'COUNTING', day: to } }, context, at, timers, notes };
 }
 
-/** Where somebody stands who takes no part any more, and of whom PromptPipe kept no state. */
-export function endedIntervention(person: Person, data: StateData, at: number): Adopted {
-  return adoptIntervention({ person, state: 'END_OF_DAY', data, updatedAt: at });
-}
-
 function contextOf(
   { id: participantId, name, status, timezone, dailyPromptTime, weeklyReset, enrolledAt }: Person,
   data: StateData,

@@ -226,12 +226,13 @@ class Takeover {
         data = legacy.data;
         return { flow: flow as AdoptedFlow, legacy };
       });
-      const unread = data?.unread ?? [];
+      const adopted = 'placed' in verdict;
+      const unread = (adopted && data?.unread) || [];
+      const stale = (adopted && data?.staleTimers) || [];
       const notes = [
-        ...('placed' in verdict ? verdict.notes : []),
+        ...(adopted ? verdict.notes : []),
         ...(unread.length > 0 ? [`kept in ${this.#kept.get('flow_states')} alone: ${unread.join(', ')}`] : []),
       ];
-      const stale = data?.staleTimers ?? [];
       const told: AdoptedRow = {
         table: 'flow_states',
         row,
