@@ -42,6 +42,7 @@ export class LegacyFile {
   readonly file: string;
   readonly #db: sqlite3.Database;
   #people = 0;
+  #phones = 0;
 
   private constructor(folder: string, db: sqlite3.Database) {
     this.folder = folder;
@@ -151,7 +152,7 @@ export class LegacyFile {
 
   /** Digits only, as PromptPipe has it. */
   #phone(): string {
-    return `1555${2_000_000 + this.#people}`;
+    return `1555${2_000_000 + ++this.#phones}`;
   }
 }
 

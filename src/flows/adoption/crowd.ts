@@ -46,7 +46,7 @@ const TABLES = `
   CREATE TEMP TABLE perdure_people (
     flow TEXT NOT NULL, id TEXT NOT NULL, row INTEGER NOT NULL, phone TEXT NOT NULL, address TEXT, status TEXT NOT NULL,
     at INTEGER NOT NULL, sound INTEGER NOT NULL, facts TEXT NOT NULL, stands INTEGER NOT NULL DEFAULT 0,
-    owner INTEGER NOT NULL DEFAULT 0, rival TEXT, elsewhere INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (flow, id));
+    owner INTEGER NOT NULL DEFAULT 0, rival TEXT, elsewhere INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (id, flow));
   CREATE TEMP TABLE perdure_standings (
     place INTEGER PRIMARY KEY, flow TEXT, id TEXT, at INTEGER, first INTEGER NOT NULL DEFAULT 0);
   CREATE TEMP TABLE perdure_expiries (flow TEXT NOT NULL, id TEXT NOT NULL, expires_at INTEGER NOT NULL, PRIMARY KEY (flow, id))`;
@@ -145,7 +145,7 @@ export class Crowd {
   /** The flows in which there are participants of these ids. */
   async flowsOf(ids: readonly string[]): Promise<Map<string, AdoptedFlow[]>> {
     const rows = await this.#connection.all<{ id: string; flow: AdoptedFlow }>(
-      'SELECT p.id, p.flow FROM json_each(?) AS key JOIN temp.perdure_people AS p ON p.id = key.value',
+      'SELECT p.id, p.flow FROM json_each(?) AS key CROSS JOIN temp.perdure_people AS p ON p.id = key.value',
       [JSON.stringify(ids)],
     );
     const flows = new Map<string, AdoptedFlow[]>();
@@ -161,7 +161,7 @@ export class Crowd {
   /** When the bindings of these participants expire; those of whom nothing is known are missing. */
   async expiries(flow: string, ids: readonly string[]): Promise<Map<string, number>> {
     const rows = await this.#connection.all<{ id: string; expires_at: number }>(
-      'SELECT e.id, e.expires_at FROM json_each(?) AS key JOIN temp.perdure_expiries AS e ON e.id = key.value AND e.flow = ?',
+      'SELECT e.id, e.expires_at FROM json_each(?) AS key CROSS JOIN temp.perdure_expiries AS e ON e.id = key.value AND e.flow = ?',
       [JSON.stringify(ids), flow],
     );
     return new Map(rows.map(({ id, expires_at }) => [id, expires_at]));
@@ -180,7 +180,7 @@ export class Crowd {
     const taken = new Set(
       (
         await this.#connection.all<{ id: string }>(
-          'SELECT p.id FROM json_each(?) AS key JOIN temp.perdure_people AS p ON p.id = key.value AND p.flow = ?',
+          'SELECT p.id FROM json_each(?) AS key CROSS JOIN temp.perdure_people AS p ON p.flow = ? AND p.id = key.value',
           [JSON.stringify(given.flatMap(({ id }) => id ?? [])), flow],
         )
       ).map(({ id }) => id),
@@ -188,7 +188,7 @@ export class Crowd {
     const rows = page.map(({ row, cells }, i) => {
       const { id, problem } = given[i]!;
       const isTaken = id !== undefined && taken.has(id);
-      const called = id === undefined || isTaken ? `${id ?? 'nobody'} (row ${row})` : id;
+      const called = id === undefined || isTaken || GIVEN.test(id) ? `${id ?? 'nobody'} (row ${row})` : id;
       taken.add(called);
       const why = isTaken ? `there is another row of the id ${id}` : problem;
       const { address, phone, at, ...read } = readPerson(flow, cells, { id: called, problem: why }, options);
@@ -209,6 +209,9 @@ export class Crowd {
     await this.#connection.run(withRows(insertStandings, rows));
   }
 }
+
+/** How an id ends that was given here, so that it is like no other. */
+export const GIVEN = /row -?\d+\)$/;
 
 function memberOf({ facts, stands, owner, elsewhere, flow, row, rival }: MemberRow): Member {
   const read = JSON.parse(facts) as ReadPerson;

@@ -168,9 +168,15 @@ const DAY = 86_400_000;
 
 /** @throws {Unreadable} there is no such zone, or no such time of day */
 export function checkPromptTime(timeZone: string, time: string): void {
+  const key = `${timeZone} ${time}`;
+  if (sound.has(key)) return;
   try {
     nextLocalTime({ after: 0, time, timeZone });
   } catch (cause) {
     throw new Unreadable((cause as Error).message.replace(/\.$/, ''), { cause });
   }
+  if (sound.size < 10_000) sound.add(key);
 }
+
+/** Zones and times that were found good: most participants have the same ones. */
+const sound = new Set<string>();

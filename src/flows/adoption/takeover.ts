@@ -11,7 +11,7 @@ import { type GroupStatement, insert, withRows } from '../../store/statements.ts
 import { Actors, FLOWS, type Verdict } from './actors.ts';
 import { nameOf, shown, textOf, Unreadable } from './cells.ts';
 import { adoptConversation } from './conversation.ts';
-import { Crowd, type Member, type Placing } from './crowd.ts';
+import { Crowd, GIVEN, type Member, type Placing } from './crowd.ts';
 import { StateData } from './data.ts';
 import { instantOf, isoOf } from './instants.ts';
 import { adoptIntervention } from './intervention.ts';
@@ -245,7 +245,10 @@ class Takeover {
       const createdAt =
         quiet(() => instantOf(cells['created_at'], 'created_at')) ?? ('at' in verdict ? verdict.at : undefined);
       // The rows of one key cannot all have it.
-      const called = id !== undefined && flow !== undefined && placing.first ? id : `${id ?? 'nobody'} (row ${row})`;
+      const called =
+        id !== undefined && flow !== undefined && placing.first && !GIVEN.test(id)
+          ? id
+          : `${id ?? 'nobody'} (flow_states row ${row})`;
       const where = { flow: flow ?? 'unknown', id: called, state: state ?? '(none)', createdAt };
       Object.assign(told, this.#actors.add({ ...where, member: called === id ? member : undefined, verdict, cells }));
       this.#options.tally.row(told);
