@@ -30,7 +30,7 @@ const files = () => readdirSync(legacy.folder).sort();
 const hash = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');
 const comparable = ({ durationMs: _, dryRun: __, into: ___, backup: ____, ...report }: AdoptionReport) => report;
 
-async function query<T = any>(file: string, sql: string): Promise<T[]> {
+async function query(file: string, sql: string): Promise<any[]> {
   const knex = createKnex({ client: 'sqlite3', connection: { filename: file }, useNullAsDefault: true });
   try {
     return await knex.raw(sql);
