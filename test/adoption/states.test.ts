@@ -237,6 +237,8 @@ describe('what was recorded', () => {
     const reset = Date.UTC(2026, 5, 22, 12, 30, 0, 123); // a Monday, weekly from there
     const counted = await legacy.intervention({ data: { weekStartDate: '2026-07-13', timesCompletedThisWeek: '2' } });
     const late = await legacy.intervention({ data: { weekStartDate: '2026-07-01', timesCompletedThisWeek: '4' } });
+    // It began on the very day of a summary, and ends with the next one.
+    const monday = await legacy.intervention({ data: { weekStartDate: '2026-07-06' } });
     const unknown = await legacy.intervention();
     const study = await begin();
     expect(await dueAt(study, counted, 'weekEnd')).toBe(reset + 28 * DAY);
@@ -244,12 +246,11 @@ describe('what was recorded', () => {
     const summary = expect.stringContaining('4 times');
     expect(await said(study, late)).toEqual([summary]);
     expect(await dueAt(study, late, 'weekEnd')).toBe(reset + 28 * DAY);
-    expect(
-      rows.find(({ participantId, table }) => participantId === late && table === 'flow_states')?.deadlines?.[0],
-    ).toEqual({
-      event: 'weekEnd',
-      dueAt: new Date(reset + 14 * DAY).toISOString(),
-    });
+    const ended = (id: string) =>
+      rows.find(({ participantId, table }) => participantId === id && table === 'flow_states')?.deadlines?.[0];
+    const weekEnd = (instant: number) => ({ event: 'weekEnd', dueAt: new Date(instant).toISOString() });
+    expect(ended(late)).toEqual(weekEnd(reset + 14 * DAY));
+    expect(ended(monday)).toEqual(weekEnd(reset + 21 * DAY));
   });
 });
 
