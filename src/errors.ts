@@ -178,6 +178,16 @@ export class MachineNotExportableError extends PerdureError {
   }
 }
 
+/** A file that `adopt` cannot take over; it was not changed. */
+export class NotAdoptableError extends PerdureError {
+  readonly code = 'NOT_ADOPTABLE';
+  readonly file: string;
+  constructor(file: string, why: string, options: { cause?: unknown } = {}) {
+    super(`${file} ${why} Nothing was changed.`, options);
+    this.file = file;
+  }
+}
+
 /** The runtime is not running: it was not started yet, or is stopping. */
 export class NotRunningError extends PerdureError {
   readonly code = 'NOT_RUNNING';

@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError as InvalidOption, Option } from 'commander';
 import { type Duration, milliseconds } from '../duration.ts';
 import { PerdureError } from '../errors.ts';
+import { registerAdopt } from './adopt.ts';
 import { chat } from './chat.ts';
 import { registerDeadLetters } from './dead-letters.ts';
 import { registerEvolution } from './evolution.ts';
@@ -86,6 +87,7 @@ program
 
 registerMachine(program);
 registerEvolution(program);
+registerAdopt(program);
 registerQuarantine(program);
 registerDeadLetters(program);
 

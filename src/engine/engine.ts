@@ -349,12 +349,13 @@ export class Engine {
    * @returns the row as it was found; only a quarantined actor is changed
    */
   async discard(address: Address, reason: string | undefined, also: NonNullable<Commit['also']>): Promise<Row> {
-    const cell = this.#cell(address);
+    // A row whose flow nobody knows can be ended as it is.
+    const cell = this.#options.flows.has(address.flowType) ? this.#cell(address) : undefined;
     const row = await this.row(address);
     if (row.status !== 'quarantined') return row;
     const note = `discarded${reason ? `: ${reason}` : ''}`;
     const error = `${note[0]!.toUpperCase()}${note.slice(1)}. It was quarantined: ${row.last_error}`;
-    const commit = this.#ending(cell, row, note, error, also);
+    const commit = cell && this.#ending(cell, row, note, error, also);
     let done = false;
     if (commit) {
       const outcome = await this.write(commit);
@@ -365,9 +366,11 @@ export class Engine {
       done = (await this.#rewrite(row, 'xstate.stop', note, changes, also)) !== undefined;
     }
     if (!done) return this.discard(address, reason, also); // somebody else was faster
-    cell.forget();
-    cell.processes.stopAll();
-    this.#alarms.set(address, undefined, cell.key);
+    if (cell) {
+      cell.forget();
+      cell.processes.stopAll();
+      this.#alarms.set(address, undefined, cell.key);
+    }
     this.#events.emit('discarded', { address, reason });
     return row;
   }

@@ -10,6 +10,7 @@ import { InvalidArgumentError, PhoneNumberTakenError, StoreError } from '../erro
 import { nextLocalTime } from '../machine/index.ts';
 import { normalizePhoneNumber } from '../messaging/address.ts';
 import type { Runtime } from '../runtime.ts';
+import { forgetKept } from './adoption/kept.ts';
 import type { ConversationFlow } from './conversation.ts';
 import { microHealthInterventionFlow } from './micro-health-intervention.ts';
 import type { ParticipantStatus } from './participation.ts';
@@ -142,6 +143,7 @@ export class Participants {
       if (table === 'intervention_participants')
         await run(knex('intervention_responses').where({ participant_id: id }).delete() as never);
       await run(knex(table).where({ id }).delete() as never);
+      await forgetKept(run, knex, this.#flowOf(table), id);
       // The logs by phone number stay for as long as the number takes part in the other flow.
       if (await run(knex(other).where({ phone_number: phone }).first('id') as never)) return;
       await run(knex('inbox').whereIn('sender', phones).update({ sender: null, text: null }) as never);
@@ -310,7 +312,7 @@ const conversationUpdate = (former: Participant, columns: Columns) => ({
 });
 
 /** What the assistant is told of the participant. */
-function backgroundOf({ name, gender, ethnicity, background }: Partial<Participant>): string {
+export function backgroundOf({ name, gender, ethnicity, background }: Partial<Participant>): string {
   const known = [
     name && `Name: ${name}.`,
     gender && `Gender: ${gender}.`,

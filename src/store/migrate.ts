@@ -1,4 +1,4 @@
-import type { Knex } from 'knex';
+import createKnex, { type Knex } from 'knex';
 import * as initial from '../../migrations/20261123_initial.ts';
 import * as operations from '../../migrations/20261124_operations.ts';
 import * as recovery from '../../migrations/20261124_recovery.ts';
@@ -22,6 +22,7 @@ const TABLE = 'perdure_migrations';
 /**
  * Brings the schema up to date.
  * @throws {NewerDatabaseError} the database has migrations that this version does not know
+ * @throws {InvalidArgumentError} it is a database of the system before, which has to be adopted first
  */
 export async function migrate(knex: Knex): Promise<void> {
   const names = await applied(knex);
@@ -30,8 +31,35 @@ export async function migrate(knex: Knex): Promise<void> {
     // This process holds the file's lock, so a migration lock in the table is left over from a process that died.
     await knex.migrate.forceFreeMigrationsLock({ tableName: TABLE, migrationSource: source });
   }
+  await assertNotLegacy(knex);
   await knex.migrate.latest({ tableName: TABLE, migrationSource: source });
 }
+
+/** Makes our tables in a file that has none of them, as a part of a transaction that is under way. */
+export async function migrateWithin(transaction: Knex.Transaction): Promise<void> {
+  await transaction.migrate.latest({ tableName: TABLE, migrationSource: source, disableTransactions: true });
+}
+
+/** The names of all tables that are ours. */
+export async function ownTables(): Promise<string[]> {
+  const knex = createKnex({
+    client: 'sqlite3',
+    connection: ':memory:',
+    useNullAsDefault: true,
+    pool: { min: 1, max: 1 },
+  });
+  try {
+    await migrate(knex);
+    const tables: { name: string }[] = await knex('sqlite_master').where({ type: 'table' }).select('name');
+    return tables.map(({ name }) => name).filter((name) => !name.startsWith('sqlite_'));
+  } finally {
+    await knex.destroy();
+  }
+}
+
+/** Whether the file is ours: it has had at least one of our migrations. */
+export const isMigrated = async (knex: Knex): Promise<boolean> =>
+  (await knex.schema.hasTable(TABLE)) && (await knex(TABLE).first()) !== undefined;
 
 /**
  * For those who only read.
@@ -44,6 +72,13 @@ export async function assertMigrated(knex: Knex): Promise<void> {
   if (names.length === Object.keys(MIGRATIONS).length) return;
   throw new InvalidArgumentError(
     'The database was written by an older Perdure. Start this version on it once, which brings its tables up to date.',
+  );
+}
+
+async function assertNotLegacy(knex: Knex): Promise<void> {
+  if ((await isMigrated(knex)) || !(await knex.schema.hasTable('flow_states'))) return;
+  throw new InvalidArgumentError(
+    'The file has a table flow_states that is not of Perdure. If it is a database of PromptPipe, adopt it first: perdure adopt FILE. Nothing was changed.',
   );
 }
 

@@ -10,7 +10,7 @@ export interface GroupStatement {
   text: (values: string) => string;
 }
 
-function insert(table: string, columns: readonly string[], conflict = ''): GroupStatement {
+export function insert(table: string, columns: readonly string[], conflict = ''): GroupStatement {
   return { columns, text: (values) => `INSERT INTO ${table} (${columns.join(', ')}) VALUES ${values} ${conflict}` };
 }
 

@@ -1,0 +1,4 @@
+/** `perdure/adoption`: taking over a database of PromptPipe, in code. */
+export { type AdoptOptions, adopt } from './adopt.ts';
+export { formatAdoption } from './format.ts';
+export type { AdoptedRow, AdoptedTable, AdoptionOutcome, AdoptionReport } from './report.ts';
