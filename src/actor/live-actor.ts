@@ -338,30 +338,30 @@ export class LiveActor {
       );
     }
     const execute = scope.actionExecutor;
-    scope.actionExecutor = (action) => {
+    replace(scope, 'actionExecutor', (action) => {
       if (action.type.startsWith('xstate.') && action.type !== 'xstate.log') execute(action);
       else if (action.exec) this.#turn?.actions.push(() => action.exec?.(action.info, action.params));
-    };
-    scope.emit = (event: AnyEventObject) => {
+    });
+    replace(scope, 'emit', (event: AnyEventObject) => {
       if (this.#turn) this.#turn.emitted.push(event);
       else this.#host.post({ kind: 'emit', event });
-    };
+    });
   }
 
   #takeHoldOfSystem(root: Internals): void {
     const system = root.system as unknown as SystemInternals;
     const relay = system._relay;
     // Only who inspects from outside pays for XState's own way, which copies every event.
-    if (!this.#inspect) system._sendInspectionEvent = (event) => this.#observe(event);
-    system._bookId = () => `x:${++this.#births}`;
-    system._relay = (source, target, event) => {
+    if (!this.#inspect) replace(system, '_sendInspectionEvent', (event) => this.#observe(event));
+    replace(system, '_bookId', () => `x:${++this.#births}`);
+    replace(system, '_relay', (source, target, event) => {
       if (this.#restoring) return;
       if (this.#turn) {
         if (target.system === root.system) relay(source, target, event);
         // An actor outside of this system is a side effect.
         else this.#turn.actions.push(() => target.send(event));
       } else this.#host.post({ kind: 'relay', sessionId: target.sessionId, event });
-    };
+    });
     system.scheduler = {
       // Rounded up: a fraction of a millisecond is not worth being early for, and databases hold whole numbers.
       schedule: (source: AnyActorRef, target: AnyActorRef, event: AnyEventObject, delay: number, id?: string) =>
@@ -488,6 +488,13 @@ export class LiveActor {
     return undefined;
   }
 }
+
+/**
+ * Replaces a method of one of XState's objects. A plain assignment of a new closure to each new object makes V8 believe that
+ * they live long: each actor then stays in memory until a full collection, and that costs a third of a cold turn.
+ */
+const replace = <T extends object, K extends keyof T>(object: T, name: K, value: T[K]) =>
+  Object.defineProperty(object, name, { value, configurable: true, enumerable: true, writable: true });
 
 /** The last instant that a Date can hold. */
 const LAST_INSTANT = 8.64e15;
