@@ -12,6 +12,7 @@ import type { Done } from './engine/cell.ts';
 import { Engine } from './engine/engine.ts';
 import type { Transport } from './engine/outbox.ts';
 import {
+  ActorNotFoundError,
   type Address,
   formatAddress,
   InvalidArgumentError,
@@ -93,6 +94,8 @@ export interface RecoveryOptions {
   rate?: number;
   /** From 0 to 1: how much the pace varies, so that several nodes do not beat in time. Default: 0.2. */
   jitter?: number;
+  /** A component that has neither ended nor told of any progress for so long, in real time, is given up. Default: `'5m'`. */
+  patience?: Duration;
   /** How often the database is looked at for what a failed step left behind. Default: `'5m'`. */
   sweepEvery?: Duration;
 }
@@ -197,7 +200,11 @@ export class Runtime {
     if (options.logger) logEvents(this.events, options.logger);
     this.registry = createRegistry(this.#flows.values(), this.events);
     this.#supervisor = new Supervisor(this.#steps(), this.events);
-    this.recovery = new RecoveryManager(this.events, () => this.#ground());
+    this.recovery = new RecoveryManager(
+      this.events,
+      () => this.#ground(),
+      milliseconds(options.recovery?.patience ?? '5m'),
+    );
     this.recovery.registerTimerRecovery(({ participantId, flowType, stateType, event, dueAt }) =>
       this.#ground().repairs.schedule({ participantId, flowType }, { event, dueAt }, stateType),
     );
@@ -413,18 +420,22 @@ export class Runtime {
    * Ends an actor and deletes all that is kept of it: its row, journal, messages, handlers and dead letters. What stays is
    * the mark of each message that it applied (channel and id), so that a redelivery is still known, and an opt-out.
    * @param also deletes the application's own rows, in the same transaction
-   * @throws {ActorNotFoundError}
+   * @throws {ActorNotFoundError} there is no such actor; what else is kept under its address is deleted
    */
   async remove(flow: AnyFlow | string, participantId: string, also?: Commit['also']): Promise<void> {
     const address = this.#address(flow, participantId);
     const { engine, inbound } = this.#up();
-    const { address: phoneNumber } = await engine.row(address);
-    await engine.remove(address, async (run, knex) => {
+    const erase: NonNullable<Commit['also']> = async (run, knex) => {
       const mine = { participant_id: participantId, flow_type: address.flowType };
       for (const table of ['dead_letters', 'response_handlers', 'outbox_messages', 'flow_journal', 'flow_states'])
         await run(knex(table).where(mine).delete() as never);
       await also?.(run, knex);
+    };
+    const { address: phoneNumber } = await engine.row(address).catch(async (error) => {
+      const outcome = error instanceof ActorNotFoundError ? await engine.write({ also: erase }) : undefined;
+      throw outcome?.result === 'failed' ? outcome.error : error;
     });
+    await engine.remove(address, erase);
     if (phoneNumber) inbound.handlers.forget(phoneNumber);
     this.events.emit('removed', { address });
   }

@@ -127,9 +127,10 @@ export class Supervisor {
 
   #watch(): void {
     this.#events.on('commitFailed', ({ error }) =>
-      this.trouble('database', `The last write failed: ${error.message} It is over with the next one that succeeds.`),
+      this.trouble('database', `The last write failed: ${error.message} It is tried again every few seconds.`),
     );
     this.#events.on('turn', () => this.relieve('database'));
+    this.#events.on('writable', () => this.relieve('database'));
     this.#events.on('quarantined', ({ address, escalated }) => escalated && this.#escalate(address, true));
     for (const relief of ['retried', 'discarded', 'removed'] as const)
       this.#events.on(relief, ({ address }) => this.#escalate(address, false));

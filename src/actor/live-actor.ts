@@ -28,6 +28,7 @@ import {
   NotSerializableError,
   PerdureError,
   SnapshotIncompatibleError,
+  sentence,
   TurnFailedError,
 } from '../errors.ts';
 import { type Ambient, withAmbient } from '../machine/ambient.ts';
@@ -183,7 +184,7 @@ export class LiveActor {
       assertWhole(actor.#root, stored.snapshot, host.address, []);
       placeRefs?.(actor.#root);
       actor.#root.start();
-      actor.#timers = (stored.timers ?? []).flatMap((timer) => actor.#revive(timer));
+      actor.#timers = (stored.timers ?? []).map((timer) => actor.#revive(timer)).sort((a, b) => a.dueAt - b.dueAt);
     } catch (cause) {
       if (cause instanceof SnapshotIncompatibleError) throw cause;
       throw incompatible(host.address, (cause as Error).message, cause);
@@ -205,6 +206,11 @@ export class LiveActor {
   /** The earliest deadline, in ms since the epoch. */
   get nextDueAt(): number | undefined {
     return this.#timers[0]?.dueAt;
+  }
+
+  /** The last deadline, in ms since the epoch. */
+  get lastDueAt(): number | undefined {
+    return this.#timers.at(-1)?.dueAt;
   }
 
   /** Some child has a process outside of turns, now or after this turn's commit. */
@@ -395,13 +401,17 @@ export class LiveActor {
     for (const timer of this.#timers) if (timer.id === id && timer.source === source) timer.stray = true;
   }
 
-  #revive({ id, event, dueAt, source = [], target = [], stray }: StoredTimer): Timer[] {
+  #revive({ id, event, dueAt, source = [], target = [], stray }: StoredTimer): Timer {
+    if (typeof dueAt !== 'number' || typeof event?.type !== 'string')
+      throw new Error(
+        `a deadline has ${JSON.stringify(dueAt)} as its instant and ${JSON.stringify(event)} as its event`,
+      );
     const [from, to] = [resolvePath(this.#root, source), resolvePath(this.#root, target)];
     if (!from || !to)
       throw new Error(
         `the deadline of '${event.type}' belongs to a child '${(from ? target : source).join('/')}' that is not there`,
       );
-    return [{ id, event, dueAt, source: from, target: to, stray: stray ?? false }];
+    return { id, event, dueAt, source: from, target: to, stray: stray ?? false };
   }
 
   #take(dueAt: number, nth: number): Turn {
@@ -561,16 +571,19 @@ function assertWhole(ref: AnyActorRef, stored: any, address: Address, path: Acto
 }
 
 const incompatible = (address: Address, why: string, cause?: unknown) =>
-  new SnapshotIncompatibleError(`The stored snapshot of ${formatAddress(address)} cannot be restored: ${why}.`, {
-    address,
-    cause,
-  });
+  new SnapshotIncompatibleError(
+    `The stored snapshot of ${formatAddress(address)} cannot be restored: ${sentence(why)}`,
+    {
+      address,
+      cause,
+    },
+  );
 
 function turnFailed(address: Address, event: AnyEventObject, cause: unknown): PerdureError {
   if (cause instanceof PerdureError) return cause;
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new TurnFailedError(
-    `The event '${event.type}' made ${formatAddress(address)} throw: ${reason}. The turn was undone; the actor is as it was before.`,
+    `The event '${event.type}' made ${formatAddress(address)} throw: ${sentence(reason)} The turn was undone; the actor is as it was before.`,
     { address, cause },
   );
 }

@@ -27,13 +27,14 @@ import {
   NotSerializableError,
   SnapshotIncompatibleError,
   StoreError,
+  sentence,
   UnknownFlowError,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
 import type { ActorRow, ActorStatus, Commit, LeasedRow, Outcome } from '../store/rows.ts';
-import type { Store } from '../store/store.ts';
+import { isGeneral, type Store } from '../store/store.ts';
 import { Alarms } from './alarms.ts';
 import { Backlog, type Pace } from './backlog.ts';
 import { Cell, type Done, type Item, type Row, type Work } from './cell.ts';
@@ -158,8 +159,8 @@ export class Engine {
   /** Finds what a failed step left behind: deadlines, invocations, messages of a commit whose outcome was not known. */
   async #sweep(): Promise<void> {
     this.#sweeping = true;
-    if (this.#suspicion > 0) this.#suspicion--;
     try {
+      if (this.#suspicion > 0) await this.#probe();
       this.#alarms.sweep();
       this.#orphans.start();
       this.outbox.sweep(await this.#store.unsent());
@@ -170,6 +171,19 @@ export class Engine {
       this.#sweeping = false;
     }
     this.#sweepIn(this.#suspicion > 0 ? SWEEP_SOON : this.#options.sweepEvery);
+  }
+
+  /** Whether the database takes writes again, though nobody has anything to write. */
+  async #probe(): Promise<void> {
+    this.#suspicion--;
+    const row = { key: 'probe', value: String(this.#clock.now()) };
+    const commit: Commit = {
+      also: async (run, knex) =>
+        void (await run(knex('runtime_settings').insert(row).onConflict('key').merge() as never)),
+    };
+    const outcome = await this.#committer.add(commit);
+    if (outcome.result === 'failed') this.#commitFailed(outcome.error, commit);
+    else this.#events.emit('writable', {});
   }
 
   #sweepIn(ms: number): void {
@@ -567,7 +581,7 @@ export class Engine {
     if (!row) return undefined; // it was changed while it was put aside: read it again
     if (row.status === 'quarantined') {
       throw new ActorQuarantinedError(
-        `The actor ${formatAddress(cell.address)} is quarantined (${row.last_error}). It takes no events until it is retried.`,
+        `The actor ${formatAddress(cell.address)} is quarantined: ${sentence(row.last_error ?? '')} It takes no events until it is retried.`,
         { address: cell.address },
       );
     }
@@ -753,7 +767,7 @@ export class Engine {
     const outcome = await this.#committer.add({ ...rest, insert, ...(also && { also }) });
     if (outcome.result === 'conflict') throw new ActorExistsError(address);
     if (outcome.result === 'failed') {
-      this.#commitFailed(outcome.error);
+      this.#commitFailed(outcome.error, also ? { also } : rest);
       throw outcome.error;
     }
     this.#committed(cell, { ...rest, update: update! }, turn);
@@ -769,7 +783,7 @@ export class Engine {
   ): Promise<Outcome> {
     for (let outcome: Outcome = failed; ; outcome = await this.#committer.add(commit)) {
       if (outcome.result !== 'failed') return outcome;
-      this.#commitFailed(outcome.error);
+      this.#commitFailed(outcome.error, commit);
       if (kind === 'event' || kind === 'cancel' || kind === 'stop' || this.#state !== 'running') {
         cell.forget();
         return outcome;
@@ -779,7 +793,8 @@ export class Engine {
   }
 
   /** Whether the turn was written is not known for sure: a sweep will find what it may have left. */
-  #commitFailed(error: Error): void {
+  #commitFailed(error: Error, { also }: Commit): void {
+    if (also && !isGeneral(error)) return; // the application's own writes were refused, and its caller is told
     this.#events.emit('commitFailed', { turns: 1, error });
     this.#suspect();
   }

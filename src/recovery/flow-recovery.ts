@@ -8,6 +8,7 @@ import type { AnyFlow } from '../flow.ts';
 import type { ActorRow } from '../store/rows.ts';
 import type { ParticipantRecoverable, Recoverable } from './recoverable.ts';
 import type { RecoveryRegistry } from './registry.ts';
+import { MOST_FINDINGS } from './report.ts';
 
 /** Rows that are read at once: of the size of a snapshot each, so that memory stays small. */
 const PAGE = 500;
@@ -82,16 +83,33 @@ export class FlowRecovery implements ParticipantRecoverable {
 
   /** By the index of deadlines: those that would fire at once, or never. */
   async #suspicious(registry: RecoveryRegistry): Promise<void> {
-    const far = registry.clock.now() + CENTURY;
-    const all = registry.store.knex<ActorRow>('flow_states').where({ flow_type: this.flowType, status: 'active' });
-    const of = () => all.clone().orderBy('next_due_at').limit(PAGE);
-    const early: ActorRow[] = await of().where('next_due_at', '<', EARLIEST);
-    for (const row of early) {
+    const [earliest, far] = meant(registry.clock.now());
+    await this.#due(registry, Number.NEGATIVE_INFINITY, earliest, async (row) => {
       registry.report.recovered--;
       await this.#putAside(registry, row, tooEarly(row.next_due_at!));
+    });
+    await this.#due(registry, far, Number.POSITIVE_INFINITY, (row) =>
+      registry.notice({ ...addressOf(row), reason: tooLate(row.next_due_at!), action: KEPT }),
+    );
+  }
+
+  /** The active ones whose earliest deadline is between two instants. */
+  async #due(
+    { store }: RecoveryRegistry,
+    from: number,
+    until: number,
+    each: (row: ActorRow) => Promise<void> | void,
+  ): Promise<void> {
+    for (let [at, id] = [from, 0]; ; ) {
+      const rows = await store.scan<ActorRow>(
+        `SELECT * FROM flow_states WHERE next_due_at IS NOT NULL AND next_due_at < ? AND (next_due_at, id) > (?, ?)
+         AND flow_type = ? AND status = 'active' ORDER BY next_due_at, id LIMIT ?`,
+        [until, at, id, this.flowType, PAGE],
+      );
+      for (const row of rows) await each(row);
+      if (rows.length < PAGE) return;
+      [at, id] = [rows.at(-1)!.next_due_at!, rows.at(-1)!.id];
     }
-    const late: ActorRow[] = await of().where('next_due_at', '>', far);
-    for (const row of late) registry.notice({ ...addressOf(row), reason: tooLate(row.next_due_at!), action: KEPT });
   }
 
   async #page(rows: FoundRow[], registry: RecoveryRegistry): Promise<void> {
@@ -135,7 +153,7 @@ export class FlowRecovery implements ParticipantRecoverable {
     const wrong = this.#options.check?.(live.snapshot);
     if (wrong !== undefined) return wrong;
     const { nextDueAt } = live;
-    if (nextDueAt !== undefined && nextDueAt < Math.min(EARLIEST, clock.now())) return tooEarly(nextDueAt);
+    if (nextDueAt !== undefined && nextDueAt < meant(clock.now())[0]) return tooEarly(nextDueAt);
     return live;
   }
 
@@ -154,8 +172,9 @@ export class FlowRecovery implements ParticipantRecoverable {
       });
       if (!registry.dryRun) await registry.repairs.realign(row, columns);
     }
-    if (nextDueAt !== null && nextDueAt > registry.clock.now() + CENTURY)
-      registry.notice({ ...addressOf(row), reason: tooLate(nextDueAt), action: KEPT });
+    const { lastDueAt = 0 } = live;
+    if (lastDueAt > meant(registry.clock.now())[1])
+      registry.notice({ ...addressOf(row), reason: tooLate(lastDueAt), action: KEPT });
   }
 
   async #bind(row: FoundRow, registry: RecoveryRegistry): Promise<void> {
@@ -239,20 +258,15 @@ export class StrangerRecovery implements Recoverable, Pick<ParticipantRecoverabl
 
   async recoverState(registry: RecoveryRegistry): Promise<void> {
     const { report, store } = registry;
+    const total = report.recovered + report.skipped.quarantined;
     report.recovered = 0;
+    report.skipped.quarantined = 0;
     const reason = `There is no flow '${this.flowType}'.`;
     const action = 'left as it is; give the flow to createRuntime({ flows })';
     const rows = () => store.knex('flow_states').where({ flow_type: this.flowType });
-    for (let after = ''; ; ) {
-      const ids: string[] = await rows()
-        .where('participant_id', '>', after)
-        .orderBy('participant_id')
-        .limit(PAGE)
-        .pluck('participant_id');
-      for (const participantId of ids) registry.failed({ flowType: this.flowType, participantId, reason, action });
-      if (ids.length < PAGE) return;
-      after = ids.at(-1)!;
-    }
+    const ids: string[] = await rows().orderBy('participant_id').limit(MOST_FINDINGS).pluck('participant_id');
+    for (const participantId of ids) registry.failed({ flowType: this.flowType, participantId, reason, action });
+    report.unlisted.failed = total - ids.length;
   }
 }
 
@@ -260,6 +274,9 @@ export class StrangerRecovery implements Recoverable, Pick<ParticipantRecoverabl
 type FoundRow = ActorRow & { bound_to: string | null; bound_until: number | null; enrolled: string | null };
 
 const KEPT = 'left as it is; cancel the deadline if it is not meant';
+
+/** The first and the last instant that a deadline may be meant for. A clock that runs long ago is a test's, and right. */
+const meant = (now: number): [number, number] => [now > EARLIEST ? EARLIEST : Number.NEGATIVE_INFINITY, now + CENTURY];
 
 const doing = ({ dryRun }: RecoveryRegistry, what: string) => (dryRun ? `would be ${what}` : what);
 
