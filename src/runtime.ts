@@ -524,7 +524,7 @@ export class Runtime {
    * @internal
    */
   async announce(url: string): Promise<void> {
-    await this.#up().store.saveSetting(SERVER_SETTING, { pid: process.pid, url } satisfies Server);
+    await this.#ground().store.saveSetting(SERVER_SETTING, { pid: process.pid, url } satisfies Server);
   }
 
   /** Nothing is under way but invocations that have not ended, and waits. */
@@ -555,9 +555,10 @@ export class Runtime {
   }
 
   #up() {
-    if (!this.#running || !this.#supervisor.open)
-      throw new NotRunningError(`The runtime is ${this.#supervisor.life}. Call and await runtime.start() first.`);
-    return this.#running;
+    if (this.#running && this.#supervisor.open) return this.#running;
+    const { life } = this.#supervisor;
+    const advice = life === 'stopped' ? 'Call and await runtime.start() first.' : 'Try again once it runs.';
+    throw new NotRunningError(`The runtime is ${life}. ${advice}`);
   }
 
   #prune(): void {

@@ -14,6 +14,7 @@ export interface StartOptions {
   host: string;
   timeScale?: number;
   wait: Duration;
+  verify: boolean;
   systemPrompt?: string;
   logLevel: string;
 }
@@ -23,7 +24,7 @@ export async function start(options: StartOptions): Promise<void> {
   const logger = process.stdout.isTTY
     ? pino({ level: options.logLevel }, pretty({ ignore: 'pid,hostname' }))
     : pino({ level: options.logLevel });
-  const service = createService({ ...options, logger });
+  const service = createService({ ...options, logger, mode: options.verify ? 'verify' : 'lazy' });
   const { runtime } = service;
   const app = await createHttpService(service);
 
@@ -44,6 +45,11 @@ export async function start(options: StartOptions): Promise<void> {
 
   // A port that is taken shows before anything is recovered; while recovery lasts, /health tells of it.
   await listen(app, options);
+  const url = urlOf(options.host, (app.server.address() as AddressInfo).port);
+  runtime.on('status', ({ status }) => {
+    // From here on the commands find it, though it may recover for a while.
+    if (status === 'recovering') void runtime.announce(url).catch((error) => logger.error({ err: error }, 'fault'));
+  });
   try {
     await runtime.start();
   } catch (error) {
@@ -51,8 +57,6 @@ export async function start(options: StartOptions): Promise<void> {
     await app.close();
     throw error;
   }
-  const url = urlOf(options.host, (app.server.address() as AddressInfo).port);
-  await runtime.announce(url);
   console.log(`Perdure is ready at ${url}`);
 }
 

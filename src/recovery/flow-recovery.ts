@@ -48,14 +48,18 @@ export class FlowRecovery implements ParticipantRecoverable {
     report.handlers.expired = 0;
     let done = 0;
     let next: Promise<FoundRow[]> | undefined = this.#rows(registry, 0);
-    while (next) {
-      const rows: FoundRow[] = await next;
-      // The database reads the next page while this one is restored.
-      next = rows.length < PAGE ? undefined : this.#rows(registry, rows.at(-1)!.id);
-      next?.catch(() => {}); // told above, unless this page fails before
-      await this.#page(rows, registry);
-      done += rows.length;
-      registry.progress(done, total);
+    try {
+      while (next) {
+        const rows: FoundRow[] = await next;
+        // The database reads the next page while this one is restored.
+        next = rows.length < PAGE ? undefined : this.#rows(registry, rows.at(-1)!.id);
+        next?.catch(() => {}); // told above, unless this page fails before
+        await this.#page(rows, registry);
+        done += rows.length;
+        registry.progress(done, total);
+      }
+    } finally {
+      await next?.catch(() => {}); // nobody reads on when this is over
     }
     await this.#missing(registry);
   }

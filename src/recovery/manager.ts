@@ -28,6 +28,8 @@ export interface RecoverOptions {
   signal?: AbortSignal;
 }
 
+/** Where the recovery is given up, so long is a component waited for that uses the database, in real ms. */
+const GRACE = 2_000;
 /** Between two reports of progress, in real ms. */
 const PROGRESS_EVERY = 1_000;
 
@@ -138,7 +140,10 @@ export class RecoveryManager {
     });
     const watch = setTimeout(() => end.reject(new Error(this.#silence())), this.#patience);
     const end = ending();
-    const abort = () => end.reject(signal?.reason);
+    let grace: NodeJS.Timeout | undefined;
+    const abort = () => {
+      grace = setTimeout(() => end.reject(signal?.reason), Math.min(GRACE, this.#patience));
+    };
     signal?.addEventListener('abort', abort);
     try {
       signal?.throwIfAborted();
@@ -150,6 +155,7 @@ export class RecoveryManager {
       this.#events.emit('fault', { during: `the recovery of ${component.name}`, error });
     } finally {
       clearTimeout(watch);
+      clearTimeout(grace);
       signal?.removeEventListener('abort', abort);
     }
     report.durationMs = Math.round(performance.now() - began);
