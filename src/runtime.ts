@@ -276,6 +276,7 @@ export class Runtime {
         }
         signal.throwIfAborted();
         if (purpose === 'recover') return;
+        await this.#escalate();
         await engine.start(purpose === 'command');
         this.#prune();
       },
@@ -289,6 +290,15 @@ export class Runtime {
         await close();
       },
     };
+  }
+
+  /** What a former process escalated, and nobody has decided since, is still to be known. */
+  async #escalate(): Promise<void> {
+    for (const { type, supervision } of this.#flows.values()) {
+      if (supervision.strategy !== 'escalate') continue;
+      const aside = await this.#running!.quarantine.list({ flowType: type, limit: 1_000 });
+      for (const { address } of aside) this.#supervisor.escalate(address);
+    }
   }
 
   async #assemble(database: OpenDatabase, reading = false): Promise<Running> {

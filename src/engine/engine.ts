@@ -898,7 +898,7 @@ export class Engine {
     let turn: Turn | undefined;
     if (strategy === 'stop') turn = live.perform({ kind: 'stop' }, this.#ambient(address, cell.row!.version + 1));
     if (strategy === 'resume' && deadline) turn = live.dropTimer();
-    if (!turn) return this.#quarantine(cell, cell.row!, error, strategy === 'escalate');
+    if (!turn) return this.#quarantine(cell, cell.row!, error);
     const commit = this.composer.supervised(cell, turn, before, undone, error, this.#clock.now());
     const outcome = await this.#committer.add(commit);
     if (outcome.result !== 'committed') cell.forget();
@@ -935,7 +935,7 @@ export class Engine {
     }
   }
 
-  async #quarantine(cell: Cell, row: Row, error: Error, escalated = false): Promise<void> {
+  async #quarantine(cell: Cell, row: Row, error: Error): Promise<void> {
     const quarantined = await this.#rewrite(row, 'perdure.quarantined', error.message, {
       status: 'quarantined',
       last_error: error.message,
@@ -946,6 +946,7 @@ export class Engine {
     if (!quarantined) return; // somebody else changed it meanwhile; it is read again
     cell.processes.stopAll();
     cell.row = quarantined;
+    const escalated = cell.flow.supervision.strategy === 'escalate';
     this.#events.emit('quarantined', { address: cell.address, error, escalated });
   }
 

@@ -183,6 +183,12 @@ describe('health and figures', () => {
       health: 'degraded',
       troubles: { 'flow step': '2 actors are in quarantine by escalation. See: perdure quarantine list.' },
     });
+    await test.crash();
+    await test.restart();
+    expect(test.runtime.health()).toMatchObject({
+      health: 'degraded',
+      troubles: { 'flow step': expect.stringMatching(/^2 actors/) },
+    });
     await test.runtime.quarantine.discard({ flowType: 'step', participantId: 'p_1' });
     expect(test.runtime.health().troubles).toEqual({
       'flow step': 'One actor is in quarantine by escalation. See: perdure quarantine list.',
