@@ -8,6 +8,12 @@ export interface Address {
 export const formatAddress = ({ flowType, participantId }: Address) => `${flowType}/${participantId}`;
 
 /**
+ * A reason as a sentence, whether it ends like one or not.
+ * @internal
+ */
+export const sentence = (reason: string) => (/[.!?]$/.test(reason) ? reason : `${reason}.`);
+
+/**
  * The base of all errors that Perdure throws. `code` is stable across releases; `message` says what happened, to whom,
  * and what to do; `address` names the actor, where there is one.
  */

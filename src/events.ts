@@ -63,6 +63,8 @@ export interface RuntimeEvents {
   sendFailed: { recipient: string; id: number; attempts: number; error: Error; final: boolean };
   /** A group of turns could not be written; the turns were undone. */
   commitFailed: { turns: number; error: Error };
+  /** The database takes writes again, after some that failed. */
+  writable: object;
   /** Something went wrong in the background, e.g. in a listener. */
   fault: { during: string; error: unknown };
 }

@@ -18,6 +18,7 @@ import {
 } from './engine/inspection.ts';
 import type { Transport } from './engine/outbox.ts';
 import {
+  ActorNotFoundError,
   type Address,
   formatAddress,
   InvalidArgumentError,
@@ -104,6 +105,8 @@ export interface RecoveryOptions {
   rate?: number;
   /** From 0 to 1: how much the pace varies, so that several nodes do not beat in time. Default: 0.2. */
   jitter?: number;
+  /** A component that has neither ended nor told of any progress for so long, in real time, is given up. Default: `'5m'`. */
+  patience?: Duration;
   /** How often the database is looked at for what a failed step left behind. Default: `'5m'`. */
   sweepEvery?: Duration;
 }
@@ -211,7 +214,11 @@ export class Runtime {
     if (options.logger) logEvents(this.events, options.logger);
     this.registry = createRegistry(this.#versions.values(), this.events);
     this.#supervisor = new Supervisor(this.#steps(), this.events);
-    this.recovery = new RecoveryManager(this.events, () => this.#ground());
+    this.recovery = new RecoveryManager(
+      this.events,
+      () => this.#ground(),
+      milliseconds(options.recovery?.patience ?? '5m'),
+    );
     this.recovery.registerTimerRecovery(({ participantId, flowType, stateType, event, dueAt }) =>
       this.#ground().repairs.schedule({ participantId, flowType }, { event, dueAt }, stateType),
     );
@@ -298,6 +305,7 @@ export class Runtime {
         }
         signal.throwIfAborted();
         if (purpose === 'recover') return;
+        await this.#escalate();
         await engine.start(purpose === 'command');
         this.#prune();
       },
@@ -311,6 +319,15 @@ export class Runtime {
         await close();
       },
     };
+  }
+
+  /** What a former process escalated, and nobody has decided since, is still to be known. */
+  async #escalate(): Promise<void> {
+    for (const { type, supervision } of this.#flows.values()) {
+      if (supervision.strategy !== 'escalate') continue;
+      const aside = await this.#running!.quarantine.list({ flowType: type, limit: 1_000 });
+      for (const { address } of aside) this.#supervisor.escalate(address);
+    }
   }
 
   async #assemble(database: OpenDatabase, reading = false): Promise<Running> {
@@ -449,18 +466,22 @@ export class Runtime {
    * Ends an actor and deletes all that is kept of it: its row, journal, messages, handlers and dead letters. What stays is
    * the mark of each message that it applied (channel and id), so that a redelivery is still known, and an opt-out.
    * @param also deletes the application's own rows, in the same transaction
-   * @throws {ActorNotFoundError}
+   * @throws {ActorNotFoundError} there is no such actor; what else is kept under its address is deleted
    */
   async remove(flow: AnyFlow | string, participantId: string, also?: Commit['also']): Promise<void> {
     const address = this.#address(flow, participantId);
     const { engine, inbound } = this.#up();
-    const { address: phoneNumber } = await engine.row(address);
-    await engine.remove(address, async (run, knex) => {
+    const erase: NonNullable<Commit['also']> = async (run, knex) => {
       const mine = { participant_id: participantId, flow_type: address.flowType };
       for (const table of ['dead_letters', 'response_handlers', 'outbox_messages', 'flow_journal', 'flow_states'])
         await run(knex(table).where(mine).delete() as never);
       await also?.(run, knex);
+    };
+    const { address: phoneNumber } = await engine.row(address).catch(async (error) => {
+      const outcome = error instanceof ActorNotFoundError ? await engine.write({ also: erase }) : undefined;
+      throw outcome?.result === 'failed' ? outcome.error : error;
     });
+    await engine.remove(address, erase);
     if (phoneNumber) inbound.handlers.forget(phoneNumber);
     this.events.emit('removed', { address });
   }
@@ -568,7 +589,7 @@ export class Runtime {
    * @internal
    */
   async announce(url: string): Promise<void> {
-    await this.#up().store.saveSetting(SERVER_SETTING, { pid: process.pid, url } satisfies Server);
+    await this.#ground().store.saveSetting(SERVER_SETTING, { pid: process.pid, url } satisfies Server);
   }
 
   /** @internal for `perdure/testing` */
@@ -604,9 +625,10 @@ export class Runtime {
   }
 
   #up() {
-    if (!this.#running || !this.#supervisor.open)
-      throw new NotRunningError(`The runtime is ${this.#supervisor.life}. Call and await runtime.start() first.`);
-    return this.#running;
+    if (this.#running && this.#supervisor.open) return this.#running;
+    const { life } = this.#supervisor;
+    const advice = life === 'stopped' ? 'Call and await runtime.start() first.' : 'Try again once it runs.';
+    throw new NotRunningError(`The runtime is ${life}. ${advice}`);
   }
 
   #prune(): void {

@@ -27,7 +27,7 @@ export type Steps = Record<
 export class Supervisor {
   readonly #actor;
   readonly #events: EventChannel;
-  /** By flow, who was quarantined by escalation and not yet retried or discarded. */
+  /** By flow that escalates, who is in quarantine. */
   readonly #escalated = new Map<string, Set<string>>();
   #step: Promise<unknown> = Promise.resolve();
 
@@ -105,6 +105,11 @@ export class Supervisor {
     await this.#step;
   }
 
+  /** The actor is in quarantine, and its flow wants that to be known. */
+  escalate(address: Address): void {
+    this.#escalate(address, true);
+  }
+
   trouble(about: string, reason: string): void {
     this.#actor.send({ type: 'trouble', about, reason });
   }
@@ -127,10 +132,11 @@ export class Supervisor {
 
   #watch(): void {
     this.#events.on('commitFailed', ({ error }) =>
-      this.trouble('database', `The last write failed: ${error.message} It is over with the next one that succeeds.`),
+      this.trouble('database', `The last write failed: ${error.message} It is tried again every few seconds.`),
     );
     this.#events.on('turn', () => this.relieve('database'));
-    this.#events.on('quarantined', ({ address, escalated }) => escalated && this.#escalate(address, true));
+    this.#events.on('writable', () => this.relieve('database'));
+    this.#events.on('quarantined', ({ address, escalated }) => escalated && this.escalate(address));
     for (const relief of ['retried', 'discarded', 'removed'] as const)
       this.#events.on(relief, ({ address }) => this.#escalate(address, false));
   }

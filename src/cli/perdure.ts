@@ -50,6 +50,7 @@ program
     positive,
   )
   .option('--wait <duration>', 'wait for another process to let go of the file and the port, e.g. 10s', duration, '0ms')
+  .option('--verify', 'restore every participant once before any traffic, and put aside those that cannot be', false)
   .option('--system-prompt <file>', "the conversation's system prompt")
   .option('--inspect [port]', 'show live actors in Stately’s inspector, on this machine, data masked (8080)', port)
   .option('--inspect-unmasked', 'show them with participants’ data', false)

@@ -7,6 +7,7 @@ import { Participants } from '../flows/participants.ts';
 import { ConversationFlowRecovery, MicroHealthInterventionRecovery } from '../flows/recovery.ts';
 import type { HttpOptions } from '../http/index.ts';
 import { simulator } from '../messaging/transports/simulator.ts';
+import type { RecoveryMode } from '../recovery/index.ts';
 import { createRuntime } from '../runtime.ts';
 
 export interface ServiceOptions {
@@ -15,10 +16,12 @@ export interface ServiceOptions {
   logger?: Logger;
   wait?: Duration;
   timeScale?: number;
+  /** How it recovers at its start. */
+  mode?: RecoveryMode;
 }
 
 /** The runtime with both flows, not started yet. */
-export function createService({ database, systemPrompt, logger, wait, timeScale }: ServiceOptions): HttpOptions {
+export function createService({ database, systemPrompt, logger, wait, timeScale, mode }: ServiceOptions): HttpOptions {
   const prompt = loadSystemPrompt(systemPrompt);
   const { OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseURL, OPENAI_MODEL: model } = process.env;
   const generate = apiKey
@@ -32,6 +35,7 @@ export function createService({ database, systemPrompt, logger, wait, timeScale 
     ...(logger && { logger }),
     ...(wait !== undefined && { lock: { wait } }),
     ...(timeScale !== undefined && { timeScale }),
+    ...(mode !== undefined && { recovery: { mode } }),
   });
   runtime.recovery.registerRecoverable(new MicroHealthInterventionRecovery());
   runtime.recovery.registerRecoverable(new ConversationFlowRecovery(conversation));

@@ -16,6 +16,7 @@ export interface StartOptions {
   host: string;
   timeScale?: number;
   wait: Duration;
+  verify: boolean;
   systemPrompt?: string;
   logLevel: string;
   /** A port; true: the usual one. */
@@ -28,7 +29,7 @@ export async function start(options: StartOptions): Promise<void> {
   const logger = process.stdout.isTTY
     ? pino({ level: options.logLevel }, pretty({ ignore: 'pid,hostname' }))
     : pino({ level: options.logLevel });
-  const service = createService({ ...options, logger });
+  const service = createService({ ...options, logger, mode: options.verify ? 'verify' : 'lazy' });
   const { runtime } = service;
   const app = await createHttpService(service);
 
@@ -51,6 +52,11 @@ export async function start(options: StartOptions): Promise<void> {
 
   // A port that is taken shows before anything is recovered; while recovery lasts, /health tells of it.
   await listen(app, options);
+  const url = urlOf(options.host, (app.server.address() as AddressInfo).port);
+  runtime.on('status', ({ status }) => {
+    // From here on the commands find it, though it may recover for a while.
+    if (status === 'recovering') void runtime.announce(url).catch((error) => logger.error({ err: error }, 'fault'));
+  });
   try {
     inspector = await inspectorOf(runtime, options);
     await runtime.start();
@@ -60,8 +66,6 @@ export async function start(options: StartOptions): Promise<void> {
     await app.close();
     throw error;
   }
-  const url = urlOf(options.host, (app.server.address() as AddressInfo).port);
-  await runtime.announce(url);
   if (inspector) {
     const data = options.inspectUnmasked ? 'with participants’ data' : 'with participants’ data masked';
     console.log(`Live actors are shown at ${inspector.url}, ${data}`);

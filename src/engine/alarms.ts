@@ -21,7 +21,7 @@ const LEAD = HORIZON / 2;
 const RETRY = 5_000;
 const PAGE = 1_000;
 /** So many deadlines fire side by side; more would only wait, in front of messages from people. */
-const ABREAST = 500;
+const ABREAST = 300;
 /** A timer that comes so much too late, in ms, shows that the machine slept or that its clock was set. */
 const SLEPT = 30_000;
 

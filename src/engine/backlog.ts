@@ -17,7 +17,8 @@ export interface Pace {
 
 /** Between two slices, in ms, at rates that have more than one actor in it. */
 const BEAT = 100;
-const LARGEST_SLICE = 500;
+/** More would go no faster, and a message from a person would wait behind all of them. */
+const LARGEST_SLICE = 200;
 /** After a page that could not be read, in ms. */
 const RETRY = 5_000;
 
@@ -36,6 +37,8 @@ export class Backlog<T> {
   readonly #slice: number;
   readonly #interval: number;
   #after: T | undefined;
+  /** The slice that is being taken up while the next one is read. */
+  #taking: Promise<unknown> = Promise.resolve();
   #timer: unknown;
   #busy = false;
   #stepping: Promise<void> = Promise.resolve();
@@ -62,13 +65,14 @@ export class Backlog<T> {
   }
 
   /** Begins nothing more; resolves once what is being taken up has been. */
-  stop(): Promise<void> {
+  async stop(): Promise<void> {
     this.#stopped = true;
     this.#options.clock.clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#after = undefined;
     this.#again = false;
-    return this.#stepping;
+    await this.#stepping;
+    await this.#taking.catch(() => {}); // told by the step that took it up
   }
 
   async #step(): Promise<void> {
@@ -80,8 +84,10 @@ export class Backlog<T> {
     try {
       const items = await page(this.#after, this.#slice);
       if (this.#stopped) return;
-      await Promise.all(items.map(take));
       more = items.length === this.#slice;
+      const before = this.#taking;
+      this.#taking = Promise.all(items.map(take));
+      await Promise.all([before, !more && this.#taking]);
       this.#after = more ? items.at(-1) : undefined;
     } catch (error) {
       failed(error);

@@ -27,13 +27,14 @@ import {
   NotSerializableError,
   SnapshotIncompatibleError,
   StoreError,
+  sentence,
   UnknownFlowError,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
 import type { ActorRow, ActorStatus, ActorUpdate, Commit, LeasedRow, Outcome } from '../store/rows.ts';
-import type { Store } from '../store/store.ts';
+import { isGeneral, type Store } from '../store/store.ts';
 import type { FlowVersions } from '../versions.ts';
 import { Alarms } from './alarms.ts';
 import { Backlog, type Pace } from './backlog.ts';
@@ -172,8 +173,8 @@ export class Engine {
   }
 
   async #lookAround(): Promise<void> {
-    if (this.#suspicion > 0) this.#suspicion--;
     try {
+      if (this.#suspicion > 0) await this.#probe();
       this.#alarms.sweep();
       this.#orphans.start();
       this.outbox.sweep(await this.#store.unsent(), this.#committer.open);
@@ -181,6 +182,19 @@ export class Engine {
       this.#events.emit('fault', { during: 'sweeping', error });
       this.#suspicion = SUSPICIOUS;
     }
+  }
+
+  /** Whether the database takes writes again, though nobody has anything to write. */
+  async #probe(): Promise<void> {
+    this.#suspicion--;
+    const row = { key: 'probe', value: String(this.#clock.now()) };
+    const commit: Commit = {
+      also: async (run, knex) =>
+        void (await run(knex('runtime_settings').insert(row).onConflict('key').merge() as never)),
+    };
+    const outcome = await this.#committer.add(commit);
+    if (outcome.result === 'failed') this.#commitFailed(commit, outcome.error);
+    else this.#events.emit('writable', {});
   }
 
   #sweepIn(ms: number): void {
@@ -616,7 +630,7 @@ export class Engine {
     if (!row) return undefined; // it was changed while it was put aside: read it again
     if (row.status === 'quarantined') {
       throw new ActorQuarantinedError(
-        `The actor ${formatAddress(cell.address)} is quarantined (${row.last_error}). It takes no events until it is retried.`,
+        `The actor ${formatAddress(cell.address)} is quarantined: ${sentence(row.last_error ?? '')} It takes no events until it is retried.`,
         { address: cell.address },
       );
     }
@@ -905,8 +919,9 @@ export class Engine {
    * Whether it was written is not known for sure: the outbox will ask, and a sweep finds what else it may have left.
    * @param committed where it is tried again: how that ends
    */
-  #commitFailed({ outbox }: Commit, error: Error, committed = Promise.resolve(false)): void {
+  #commitFailed({ outbox, also }: Commit, error: Error, committed = Promise.resolve(false)): void {
     if (this.#state === 'stopped') return;
+    if (also && !isGeneral(error)) return; // the application's own writes were refused, and its caller is told
     if (outbox) this.outbox.doubt(outbox, committed);
     this.#events.emit('commitFailed', { turns: 1, error });
     this.#suspect();
@@ -1015,7 +1030,7 @@ export class Engine {
     let turn: Turn | undefined;
     if (strategy === 'stop') turn = live.perform({ kind: 'stop' }, this.#ambient(address, cell.row!.version + 1));
     if (strategy === 'resume' && deadline) turn = live.dropTimer();
-    if (!turn) return this.#quarantine(cell, cell.row!, error, strategy === 'escalate');
+    if (!turn) return this.#quarantine(cell, cell.row!, error);
     const commit = this.composer.supervised(cell, turn, before, undone, error, this.#clock.now());
     const outcome = await this.#committer.add(commit);
     if (outcome.result !== 'committed') cell.forget();
@@ -1055,7 +1070,7 @@ export class Engine {
     }
   }
 
-  async #quarantine(cell: Cell, row: Row, error: Error, escalated = false): Promise<void> {
+  async #quarantine(cell: Cell, row: Row, error: Error): Promise<void> {
     const quarantined = await this.#rewrite(row, 'perdure.quarantined', error.message, {
       status: 'quarantined',
       last_error: error.message,
@@ -1066,6 +1081,7 @@ export class Engine {
     if (!quarantined) return; // somebody else changed it meanwhile; it is read again
     cell.processes.stopAll();
     cell.row = quarantined;
+    const escalated = cell.flow.supervision.strategy === 'escalate';
     this.#events.emit('quarantined', { address: cell.address, error, escalated });
   }
 

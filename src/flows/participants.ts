@@ -6,10 +6,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { CountryCode } from 'libphonenumber-js';
-import { InvalidArgumentError, PhoneNumberTakenError, StoreError } from '../errors.ts';
+import { ActorNotFoundError, InvalidArgumentError, PhoneNumberTakenError, StoreError } from '../errors.ts';
 import { nextLocalTime } from '../machine/index.ts';
 import { normalizePhoneNumber } from '../messaging/address.ts';
 import type { Runtime } from '../runtime.ts';
+import type { Commit } from '../store/rows.ts';
 import { forgetKept } from './adoption/kept.ts';
 import type { ConversationFlow } from './conversation.ts';
 import { microHealthInterventionFlow } from './micro-health-intervention.ts';
@@ -139,7 +140,7 @@ export class Participants {
     const other = table === 'intervention_participants' ? 'conversation_participants' : 'intervention_participants';
     const phone = participant.phone_number;
     const phones = [phone, phone.slice(1)]; // as it is written now, and as the system before wrote it
-    await this.#options.runtime.remove(this.#flowOf(table), id, async (run, knex) => {
+    const also: NonNullable<Commit['also']> = async (run, knex) => {
       if (table === 'intervention_participants')
         await run(knex('intervention_responses').where({ participant_id: id }).delete() as never);
       await run(knex(table).where({ id }).delete() as never);
@@ -149,6 +150,9 @@ export class Participants {
       await run(knex('inbox').whereIn('sender', phones).update({ sender: null, text: null }) as never);
       await run(knex('receipts').whereIn('recipient', phones).delete() as never);
       await run(knex('responses').whereIn('sender', phones).delete() as never);
+    };
+    await this.#options.runtime.remove(this.#flowOf(table), id, also).catch((error) => {
+      if (!(error instanceof ActorNotFoundError)) throw error; // its row was lost, and the rest is deleted
     });
     return true;
   }

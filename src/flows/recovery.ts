@@ -4,6 +4,7 @@
  *   runtime.recovery.registerRecoverable(new MicroHealthInterventionRecovery())
  */
 
+import { LRUCache } from 'lru-cache';
 import type { ConversationContext } from '../../machines/conversation.ts';
 import type { InterventionContext } from '../../machines/micro-health-intervention.ts';
 import { nextLocalTime } from '../machine/index.ts';
@@ -62,9 +63,15 @@ function mistaken<C extends object>(context: C, fields: Fields<C>): string | und
   return undefined;
 }
 
+/** Times that there are: a study has few, and to look costs as much as to restore the actor. */
+const times = new LRUCache<string, true>({ max: 10_000 });
+
 function withoutTime({ timezone, dailyPromptTime }: InterventionContext): string | undefined {
+  const key = `${timezone} ${dailyPromptTime}`;
+  if (times.has(key)) return undefined;
   try {
     nextLocalTime({ after: 0, time: dailyPromptTime, timeZone: timezone });
+    times.set(key, true);
     return undefined;
   } catch (error) {
     return `Its context has no time for the daily prompt: ${(error as Error).message}`;

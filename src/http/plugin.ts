@@ -90,6 +90,8 @@ function answerError(
       .send({ status: 'error', code: 'INVALID_URL', message: `The path is no URL: ${error.message}.` });
   const [code, message] = WORDS[error.code ?? ''] ?? [error.code ?? 'INTERNAL', error.message];
   const status = error instanceof PerdureError ? (STATUSES[error.code] ?? 500) : (error.statusCode ?? 500);
-  if (status >= 500) runtime.events.emit('fault', { during: `${request.method} ${request.url}`, error });
+  // That it is starting or stopping is no fault, and everybody who asks is told.
+  if (status >= 500 && code !== 'NOT_RUNNING')
+    runtime.events.emit('fault', { during: `${request.method} ${request.url}`, error });
   return reply.code(status).send({ status: 'error', code, message });
 }

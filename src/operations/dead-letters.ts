@@ -17,6 +17,7 @@ import {
   formatAddress,
   InvalidArgumentError,
   PerdureError,
+  sentence,
   TurnFailedError,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
@@ -236,7 +237,7 @@ function assertOpen(row: LetterRow): void {
 /** The flow's `receive` threw. */
 function thrown(address: Address, event: AnyEventObject, cause: Error): TurnFailedError {
   return new TurnFailedError(
-    `The event '${event.type}' made ${formatAddress(address)} throw: ${cause.message}. The turn was undone; the actor is as it was before.`,
+    `The event '${event.type}' made ${formatAddress(address)} throw: ${sentence(cause.message)} The turn was undone; the actor is as it was before.`,
     { address, cause },
   );
 }

@@ -8,6 +8,7 @@ import type { AnyFlow } from '../flow.ts';
 import type { ActorRow } from '../store/rows.ts';
 import type { ParticipantRecoverable, Recoverable } from './recoverable.ts';
 import type { RecoveryRegistry } from './registry.ts';
+import { MOST_FINDINGS } from './report.ts';
 
 /** Rows that are read at once: of the size of a snapshot each, so that memory stays small. */
 const PAGE = 500;
@@ -46,48 +47,77 @@ export class FlowRecovery implements ParticipantRecoverable {
     report.skipped.quarantined = 0;
     report.handlers.expired = 0;
     let done = 0;
-    for (let after = 0; ; ) {
-      const rows = await registry.store.scan<ActorRow>(
-        'SELECT * FROM flow_states WHERE id > ? AND flow_type = ? ORDER BY id LIMIT ?',
-        [after, this.flowType, PAGE],
-      );
-      await this.#page(rows, registry);
-      done += rows.length;
-      registry.progress(done, total);
-      if (rows.length < PAGE) break;
-      after = rows.at(-1)!.id;
+    let next: Promise<FoundRow[]> | undefined = this.#rows(registry, 0);
+    try {
+      while (next) {
+        const rows: FoundRow[] = await next;
+        // The database reads the next page while this one is restored.
+        next = rows.length < PAGE ? undefined : this.#rows(registry, rows.at(-1)!.id);
+        next?.catch(() => {}); // told above, unless this page fails before
+        await this.#page(rows, registry);
+        done += rows.length;
+        registry.progress(done, total);
+      }
+    } finally {
+      await next?.catch(() => {}); // nobody reads on when this is over
     }
     await this.#missing(registry);
   }
 
   /** @throws {ActorNotFoundError} it has no row */
   async recoverParticipant(participantId: string, registry: RecoveryRegistry): Promise<void> {
-    const rows: ActorRow[] = await this.#rows(registry).where({ participant_id: participantId });
+    const rows = await this.#rows(registry, 0, participantId);
     if (rows.length === 0) throw new ActorNotFoundError({ participantId, flowType: this.flowType });
     await this.#page(rows, registry);
   }
 
-  #rows({ store }: RecoveryRegistry) {
-    return store.knex<ActorRow>('flow_states').where({ flow_type: this.flowType });
+  /** The next page of the flow's rows, each with what else is known of its participant. */
+  #rows({ store }: RecoveryRegistry, after: number, participantId?: string): Promise<FoundRow[]> {
+    const { participants } = this.#options;
+    return store.scan<FoundRow>(
+      `SELECT f.*, h.participant_id AS bound_to, h.expires_at AS bound_until, ${participants ? 'p.id' : 'f.participant_id'} AS enrolled
+       FROM flow_states AS f
+       LEFT JOIN response_handlers AS h ON h.phone_number = f.address AND h.flow_type = f.flow_type
+       ${participants ? `LEFT JOIN ${participants} AS p ON p.id = f.participant_id` : ''}
+       WHERE f.id > ? AND f.flow_type = ? ${participantId === undefined ? '' : 'AND f.participant_id = ?'}
+       ORDER BY f.id LIMIT ?`,
+      [after, this.flowType, ...(participantId === undefined ? [] : [participantId]), PAGE],
+    );
   }
 
   /** By the index of deadlines: those that would fire at once, or never. */
   async #suspicious(registry: RecoveryRegistry): Promise<void> {
-    const far = registry.clock.now() + CENTURY;
-    const of = () => this.#rows(registry).where({ status: 'active' }).orderBy('next_due_at').limit(PAGE);
-    const early: ActorRow[] = await of().where('next_due_at', '<', EARLIEST);
-    for (const row of early) {
+    const [earliest, far] = meant(registry.clock.now());
+    await this.#due(registry, Number.NEGATIVE_INFINITY, earliest, async (row) => {
       registry.report.recovered--;
       await this.#putAside(registry, row, tooEarly(row.next_due_at!));
-    }
-    const late: ActorRow[] = await of().where('next_due_at', '>', far);
-    for (const row of late) registry.notice({ ...addressOf(row), reason: tooLate(row.next_due_at!), action: KEPT });
+    });
+    await this.#due(registry, far, Number.POSITIVE_INFINITY, (row) =>
+      registry.notice({ ...addressOf(row), reason: tooLate(row.next_due_at!), action: KEPT }),
+    );
   }
 
-  async #page(rows: ActorRow[], registry: RecoveryRegistry): Promise<void> {
+  /** The active ones whose earliest deadline is between two instants. */
+  async #due(
+    { store }: RecoveryRegistry,
+    from: number,
+    until: number,
+    each: (row: ActorRow) => Promise<void> | void,
+  ): Promise<void> {
+    for (let [at, id] = [from, 0]; ; ) {
+      const rows = await store.scan<ActorRow>(
+        `SELECT * FROM flow_states WHERE next_due_at IS NOT NULL AND next_due_at < ? AND (next_due_at, id) > (?, ?)
+         AND flow_type = ? AND status = 'active' ORDER BY next_due_at, id LIMIT ?`,
+        [until, at, id, this.flowType, PAGE],
+      );
+      for (const row of rows) await each(row);
+      if (rows.length < PAGE) return;
+      [at, id] = [rows.at(-1)!.next_due_at!, rows.at(-1)!.id];
+    }
+  }
+
+  async #page(rows: FoundRow[], registry: RecoveryRegistry): Promise<void> {
     const { report } = registry;
-    const enrolled = await this.#enrolled(rows, registry);
-    const handlers = await this.#handlers(rows, registry);
     for (const row of rows) {
       if (row.status === 'quarantined') {
         report.skipped.quarantined++;
@@ -102,14 +132,14 @@ export class FlowRecovery implements ParticipantRecoverable {
         report.skipped.ended++;
         continue;
       }
-      const wrong = enrolled && !enrolled.has(row.participant_id) ? this.#orphaned() : this.#examine(row, registry);
+      const wrong = row.enrolled === null ? this.#orphaned() : this.#examine(row, registry);
       if (typeof wrong === 'string') {
         await this.#putAside(registry, row, wrong);
         continue;
       }
       report.recovered++;
       await this.#realign(row, wrong, registry);
-      await this.#bind(row, handlers, registry);
+      await this.#bind(row, registry);
     }
   }
 
@@ -127,7 +157,7 @@ export class FlowRecovery implements ParticipantRecoverable {
     const wrong = this.#options.check?.(live.snapshot);
     if (wrong !== undefined) return wrong;
     const { nextDueAt } = live;
-    if (nextDueAt !== undefined && nextDueAt < Math.min(EARLIEST, clock.now())) return tooEarly(nextDueAt);
+    if (nextDueAt !== undefined && nextDueAt < meant(clock.now())[0]) return tooEarly(nextDueAt);
     return live;
   }
 
@@ -146,16 +176,16 @@ export class FlowRecovery implements ParticipantRecoverable {
       });
       if (!registry.dryRun) await registry.repairs.realign(row, columns);
     }
-    if (nextDueAt !== null && nextDueAt > registry.clock.now() + CENTURY)
-      registry.notice({ ...addressOf(row), reason: tooLate(nextDueAt), action: KEPT });
+    const { lastDueAt = 0 } = live;
+    if (lastDueAt > meant(registry.clock.now())[1])
+      registry.notice({ ...addressOf(row), reason: tooLate(lastDueAt), action: KEPT });
   }
 
-  async #bind(row: ActorRow, handlers: Map<string, HandlerFound>, registry: RecoveryRegistry): Promise<void> {
-    const { address: phoneNumber, participant_id: participantId } = row;
+  async #bind(row: FoundRow, registry: RecoveryRegistry): Promise<void> {
+    const { address: phoneNumber, participant_id: participantId, bound_to: owner } = row;
     if (phoneNumber === null) return;
-    const handler = handlers.get(phoneNumber);
     const ttl = this.#flow.handlerTtl;
-    if (!handler) {
+    if (owner === null) {
       const info = { phoneNumber, participantId, flowType: this.flowType, handlerType: this.#flow.handlerType, ttl };
       await registry.recoverResponseHandler(info);
       registry.notice({
@@ -163,13 +193,13 @@ export class FlowRecovery implements ParticipantRecoverable {
         reason: `Its phone number ${phoneNumber} was not bound.`,
         action: doing(registry, 'bound'),
       });
-    } else if (handler.participant_id !== participantId) {
+    } else if (owner !== participantId) {
       registry.failed({
         ...addressOf(row),
-        reason: `Its phone number ${phoneNumber} belongs to ${handler.participant_id} as well, who gets the messages from there.`,
+        reason: `Its phone number ${phoneNumber} belongs to ${owner} as well, who gets the messages from there.`,
         action: 'left as it is; withdraw or delete one of the two',
       });
-    } else if (Math.max(handler.expires_at, Date.parse(row.updated_at) + ttl) <= registry.clock.now()) {
+    } else if (Math.max(row.bound_until!, Date.parse(row.updated_at) + ttl) <= registry.clock.now()) {
       registry.report.handlers.expired++;
       registry.notice({
         ...addressOf(row),
@@ -186,24 +216,6 @@ export class FlowRecovery implements ParticipantRecoverable {
 
   #orphaned(): string {
     return `It has a row in flow_states and none in ${this.#options.participants}.`;
-  }
-
-  async #enrolled(rows: ActorRow[], { store }: RecoveryRegistry): Promise<Set<string> | undefined> {
-    const { participants } = this.#options;
-    if (participants === undefined) return undefined;
-    const ids = JSON.stringify(rows.map((row) => row.participant_id));
-    const text = `SELECT p.id FROM json_each(?) AS key JOIN ${participants} AS p ON p.id = key.value`;
-    return new Set((await store.scan<{ id: string }>(text, [ids])).map(({ id }) => id));
-  }
-
-  async #handlers(rows: ActorRow[], { store }: RecoveryRegistry): Promise<Map<string, HandlerFound>> {
-    const numbers = JSON.stringify(rows.flatMap(({ address }) => address ?? []));
-    const found = await store.scan<HandlerFound>(
-      `SELECT phone_number, participant_id, expires_at FROM json_each(?)
-       JOIN response_handlers ON phone_number = value AND flow_type = ?`,
-      [numbers, this.flowType],
-    );
-    return new Map(found.map((handler) => [handler.phone_number, handler]));
   }
 
   /** Participants without an actor. */
@@ -250,26 +262,25 @@ export class StrangerRecovery implements Recoverable, Pick<ParticipantRecoverabl
 
   async recoverState(registry: RecoveryRegistry): Promise<void> {
     const { report, store } = registry;
+    const total = report.recovered + report.skipped.quarantined;
     report.recovered = 0;
+    report.skipped.quarantined = 0;
     const reason = `There is no flow '${this.flowType}'.`;
     const action = 'left as it is; give the flow to createRuntime({ flows })';
     const rows = () => store.knex('flow_states').where({ flow_type: this.flowType });
-    for (let after = ''; ; ) {
-      const ids: string[] = await rows()
-        .where('participant_id', '>', after)
-        .orderBy('participant_id')
-        .limit(PAGE)
-        .pluck('participant_id');
-      for (const participantId of ids) registry.failed({ flowType: this.flowType, participantId, reason, action });
-      if (ids.length < PAGE) return;
-      after = ids.at(-1)!;
-    }
+    const ids: string[] = await rows().orderBy('participant_id').limit(MOST_FINDINGS).pluck('participant_id');
+    for (const participantId of ids) registry.failed({ flowType: this.flowType, participantId, reason, action });
+    report.unlisted.failed = total - ids.length;
   }
 }
 
-type HandlerFound = { phone_number: string; participant_id: string; expires_at: number };
+/** A row, and who its phone number is bound to until when, and whether it is enrolled; null: nobody, never, no. */
+type FoundRow = ActorRow & { bound_to: string | null; bound_until: number | null; enrolled: string | null };
 
 const KEPT = 'left as it is; cancel the deadline if it is not meant';
+
+/** The first and the last instant that a deadline may be meant for. A clock that runs long ago is a test's, and right. */
+const meant = (now: number): [number, number] => [now > EARLIEST ? EARLIEST : Number.NEGATIVE_INFINITY, now + CENTURY];
 
 const doing = ({ dryRun }: RecoveryRegistry, what: string) => (dryRun ? `would be ${what}` : what);
 

@@ -28,6 +28,8 @@ export interface RecoverOptions {
   signal?: AbortSignal;
 }
 
+/** Where the recovery is given up, so long is a component waited for that uses the database, in real ms. */
+const GRACE = 2_000;
 /** Between two reports of progress, in real ms. */
 const PROGRESS_EVERY = 1_000;
 
@@ -35,14 +37,16 @@ export class RecoveryManager {
   readonly #components: Recoverable[] = [];
   readonly #events: EventChannel;
   readonly #ground: () => RecoveryGround;
+  readonly #patience: number;
   #timer: TimerRecovery | undefined;
   #handler: HandlerRecovery | undefined;
   #report: RecoveryReport | undefined;
 
   /** @internal use `runtime.recovery` */
-  constructor(events: EventChannel, ground: () => RecoveryGround) {
+  constructor(events: EventChannel, ground: () => RecoveryGround, patience: number) {
     this.#events = events;
     this.#ground = ground;
+    this.#patience = patience;
   }
 
   /**
@@ -103,7 +107,7 @@ export class RecoveryManager {
       dryRun,
       at,
       durationMs: Math.round(performance.now() - began),
-      ok: components.every(({ error, failed, unlisted }) => error === undefined && failed.length + unlisted === 0),
+      ok: components.every(({ error, failed }) => error === undefined && failed.length === 0),
       components,
     };
     return this.#report;
@@ -128,18 +132,31 @@ export class RecoveryManager {
       recoverHandler: this.#handler,
       progress: (done, total) => {
         signal?.throwIfAborted();
+        watch.refresh();
         if (performance.now() - told < PROGRESS_EVERY) return;
         told = performance.now();
         this.#events.emit('recovering', { component: component.name, done, ...(total !== undefined && { total }) });
       },
     });
+    const watch = setTimeout(() => end.reject(new Error(this.#silence())), this.#patience);
+    const end = ending();
+    let grace: NodeJS.Timeout | undefined;
+    const abort = () => {
+      grace = setTimeout(() => end.reject(signal?.reason), Math.min(GRACE, this.#patience));
+    };
+    signal?.addEventListener('abort', abort);
     try {
       signal?.throwIfAborted();
-      await component.recoverState(registry);
+      // One that hangs must stop no other one, nor the runtime from being stopped.
+      await Promise.race([component.recoverState(registry), end.promise]);
     } catch (error) {
       signal?.throwIfAborted();
       report.error = (error as Error)?.message ?? String(error);
       this.#events.emit('fault', { during: `the recovery of ${component.name}`, error });
+    } finally {
+      clearTimeout(watch);
+      clearTimeout(grace);
+      signal?.removeEventListener('abort', abort);
     }
     report.durationMs = Math.round(performance.now() - began);
     for (const { flowType, participantId, reason, action } of report.failed)
@@ -147,4 +164,18 @@ export class RecoveryManager {
     this.#events.emit('recovered', { component: component.name, summary: summary(report) });
     return report;
   }
+
+  #silence(): string {
+    return `It has neither ended nor told of any progress for ${this.#patience / 1_000} s, and was given up. If it is slow, let it call registry.progress(done, total) now and then.`;
+  }
+}
+
+/** A promise that is rejected from outside, and harms nobody if no one listens. */
+function ending(): { promise: Promise<never>; reject: (reason: unknown) => void } {
+  let reject: (reason: unknown) => void = () => {};
+  const promise = new Promise<never>((_, no) => {
+    reject = no;
+  });
+  promise.catch(() => {});
+  return { promise, reject };
 }

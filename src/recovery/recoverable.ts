@@ -8,7 +8,8 @@ export interface Recoverable {
   readonly name: string;
   /**
    * Recovers what it can, and tells the registry what became of what. It goes on where one participant fails; what it
-   * throws is the failure of the whole component, which stops no other one.
+   * throws is the failure of the whole component, which stops no other one. Long work calls `registry.progress` now and
+   * then: one that is silent for too long is given up.
    */
   recoverState(registry: RecoveryRegistry): Promise<void>;
 }

@@ -101,12 +101,12 @@ export class RecoveryRegistry {
 
   /** A participant could not be recovered. */
   failed(finding: Finding): void {
-    this.#list(this.report.failed, finding);
+    this.#list('failed', finding);
   }
 
   /** A participant goes on, with something that somebody should look at. */
   notice(finding: Finding): void {
-    this.#list(this.report.notices, finding);
+    this.#list('notices', finding);
   }
 
   /** Tells how far long work has come. */
@@ -114,9 +114,10 @@ export class RecoveryRegistry {
     this.#options.progress(done, total);
   }
 
-  #list(findings: Finding[], finding: Finding): void {
+  #list(kind: 'failed' | 'notices', finding: Finding): void {
+    const findings = this.report[kind];
     if (findings.length < MOST_FINDINGS) findings.push(finding);
-    else this.report.unlisted++;
+    else this.report.unlisted[kind]++;
   }
 
   #service<T>(callback: T | undefined, name: string, register: string): T {

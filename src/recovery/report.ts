@@ -24,8 +24,8 @@ export interface ComponentReport {
   failed: Finding[];
   /** Participants that go on, with something that somebody should look at. */
   notices: Finding[];
-  /** Findings beyond the first {@link MOST_FINDINGS}. */
-  unlisted: number;
+  /** How many more there are of each than are listed, which is {@link MOST_FINDINGS} at most. */
+  unlisted: { failed: number; notices: number };
   /** Bound phone numbers, those that were bound anew among them, and those whose binding has expired. */
   handlers: { bound: number; renewed: number; expired: number };
   /** The earliest deadline of each actor: passed already, within the window that is held in memory, or beyond it. */
@@ -46,12 +46,12 @@ export interface RecoveryReport {
   /** ISO 8601, on the runtime's clock. */
   at: string;
   durationMs: number;
-  /** Every component and every participant was recovered. */
+  /** Every component was recovered, and every participant but for those who were in quarantine before. */
   ok: boolean;
   components: ComponentReport[];
 }
 
-/** So many findings of a component are listed; all are counted. */
+/** So many failed ones, and as many notices, of a component are listed; all are counted. */
 export const MOST_FINDINGS = 10_000;
 
 export const emptyReport = (name: string, flowType?: string): ComponentReport => ({
@@ -61,7 +61,7 @@ export const emptyReport = (name: string, flowType?: string): ComponentReport =>
   skipped: { ended: 0, quarantined: 0 },
   failed: [],
   notices: [],
-  unlisted: 0,
+  unlisted: { failed: 0, notices: 0 },
   handlers: { bound: 0, renewed: 0, expired: 0 },
   deadlines: { overdue: 0, armed: 0, beyond: 0 },
   timers: 0,
@@ -83,7 +83,7 @@ export function formatReport(report: RecoveryReport, most = Number.POSITIVE_INFI
     const findings = [...component.failed, ...component.notices];
     for (const { participantId, reason, action } of findings.slice(0, most))
       lines.push(`  ${participantId}: ${reason} → ${action}`);
-    const more = Math.max(0, findings.length - most) + component.unlisted;
+    const more = Math.max(0, findings.length - most) + component.unlisted.failed + component.unlisted.notices;
     if (more > 0) lines.push(`  … and ${count(more, 'more')}`);
   }
   if (components.length === 0) lines.push('', 'There is nothing to recover.');
@@ -93,23 +93,22 @@ export function formatReport(report: RecoveryReport, most = Number.POSITIVE_INFI
 /** A component's figures in one line; those that are 0 are left out, but for the first. */
 export function summary(component: ComponentReport): string {
   const { recovered, skipped, failed, notices, unlisted, handlers, deadlines, timers, invocations, unsent } = component;
-  const some = (n: number, what: string) => (n > 0 ? [`${n.toLocaleString('en')} ${what}`] : []);
+  const some = (n: number, one: string, many = one) => (n > 0 ? [count(n, n === 1 ? one : many)] : []);
   return [
     `${count(recovered, 'recovered')}`,
     ...some(skipped.ended, 'ended'),
     ...some(skipped.quarantined, 'quarantined before'),
-    ...some(failed.length, 'failed'),
-    ...some(notices.length, 'to look at'),
-    ...some(unlisted, 'not listed'),
-    ...some(deadlines.overdue, 'deadlines overdue'),
-    ...some(deadlines.armed, 'deadlines within a minute'),
-    ...some(deadlines.beyond, 'deadlines later'),
-    ...some(timers, 'deadlines put back'),
-    ...some(invocations, 'invocations to start again'),
-    ...some(unsent, 'messages to send'),
-    ...some(handlers.bound, 'phone numbers bound'),
+    ...some(failed.length + unlisted.failed, 'failed'),
+    ...some(notices.length + unlisted.notices, 'to look at'),
+    ...some(deadlines.overdue, 'deadline overdue', 'deadlines overdue'),
+    ...some(deadlines.armed, 'deadline within a minute', 'deadlines within a minute'),
+    ...some(deadlines.beyond, 'deadline later', 'deadlines later'),
+    ...some(timers, 'deadline put back', 'deadlines put back'),
+    ...some(invocations, 'actor with invocations to start again', 'actors with invocations to start again'),
+    ...some(unsent, 'message to send', 'messages to send'),
+    ...some(handlers.bound, 'phone number bound', 'phone numbers bound'),
     ...some(handlers.renewed, 'of them anew'),
-    ...some(handlers.expired, 'bindings expired'),
+    ...some(handlers.expired, 'binding expired', 'bindings expired'),
     seconds(component.durationMs),
   ].join(', ');
 }

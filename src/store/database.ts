@@ -2,7 +2,7 @@
 import { pathToFileURL } from 'node:url';
 import createKnex, { type Knex } from 'knex';
 import { type Duration, milliseconds } from '../duration.ts';
-import { InvalidArgumentError } from '../errors.ts';
+import { InvalidArgumentError, StoreError } from '../errors.ts';
 import { Connection, storeError } from './connection.ts';
 import { lockDatabase } from './lock.ts';
 import { assertMigrated, migrate } from './migrate.ts';
@@ -67,7 +67,18 @@ export async function openDatabaseForReading(option: DatabaseOption, sqlite: Sql
   const close = async () => {
     if (!given) await knex.destroy();
   };
-  return { knex, migrate: () => assertMigrated(knex).catch(rethrow), close };
+  return { knex, migrate: () => assertMigrated(knex).catch((error) => rethrow(unreadable(error))), close };
+}
+
+/** To read beside a writer, SQLite needs files of its own there. */
+function unreadable(error: unknown): unknown {
+  const { reason } = explained(error) as Partial<StoreError>;
+  if (reason !== 'readonly') return error;
+  return new StoreError(
+    reason,
+    'SQLite cannot read the database without writing to its folder, where it keeps FILE-shm and FILE-wal. Make the folder writable for this user, or copy FILE and FILE-wal into one that is, and look at the copy.',
+    { cause: error },
+  );
 }
 
 const explained = (error: unknown) =>

@@ -102,11 +102,20 @@ export const insertJournal = insert('flow_journal', [
   'note',
 ]);
 
-export const upsertHandlers = insert(
-  'response_handlers',
-  ['phone_number', 'flow_type', 'participant_id', 'handler_type', 'bound_at', 'expires_at'],
-  `ON CONFLICT (phone_number, flow_type) DO UPDATE SET participant_id = excluded.participant_id,
-       handler_type = excluded.handler_type, bound_at = excluded.bound_at, expires_at = excluded.expires_at`,
+const handlers = (condition: string) =>
+  insert(
+    'response_handlers',
+    ['phone_number', 'flow_type', 'participant_id', 'handler_type', 'bound_at', 'expires_at'],
+    `ON CONFLICT (phone_number, flow_type) DO UPDATE SET participant_id = excluded.participant_id,
+       handler_type = excluded.handler_type, bound_at = excluded.bound_at, expires_at = excluded.expires_at ${condition}`,
+  );
+
+/** A new actor gets the number, whoever of the flow had it. */
+export const bindHandlers = handlers('');
+
+/** Any other turn takes it from nobody, unless their time has run out. */
+export const renewHandlers = handlers(
+  'WHERE response_handlers.participant_id = excluded.participant_id OR response_handlers.expires_at <= excluded.bound_at',
 );
 
 export const insertDeadLetters = insert('dead_letters', [

@@ -33,6 +33,7 @@ const COMMITTED: Outcome = { result: 'committed' };
 
 /** Reasons that lie in the database and not in a turn: every turn of the group fails alike. */
 const GENERAL = new Set<StoreError['reason']>(['busy', 'full', 'readonly', 'corrupt', 'io']);
+export const isGeneral = (error: Error) => error instanceof StoreError && GENERAL.has(error.reason);
 
 export class Store {
   readonly knex: Knex;
@@ -63,8 +64,7 @@ export class Store {
       losers = await Connection.use(this.knex, (connection) => this.#transaction(connection, group));
     } catch (cause) {
       const error = cause as Error;
-      const general = error instanceof StoreError && GENERAL.has(error.reason);
-      if (group.length === 1 || general) return group.map(() => ({ result: 'failed', error }));
+      if (group.length === 1 || isGeneral(error)) return group.map(() => ({ result: 'failed', error }));
       const outcomes: Outcome[] = [];
       for (const commit of group) outcomes.push(...(await this.commit([commit])));
       return outcomes;
@@ -260,7 +260,8 @@ const exclusive = (group: readonly Commit[]): [sql.GroupStatement, object[]][] =
 const unconditional = (group: readonly Commit[]): [sql.GroupStatement, object[]][] => [
   [sql.insertOutbox, every(group, (commit) => commit.outbox)],
   [sql.insertJournal, every(group, (commit) => commit.journal)],
-  [sql.upsertHandlers, every(group, (commit) => commit.handlers)],
+  [sql.renewHandlers, every(group, (commit) => (commit.insert ? undefined : commit.handlers))],
+  [sql.bindHandlers, every(group, (commit) => (commit.insert ? commit.handlers : undefined))],
   [sql.markOutbox, every(group, (commit) => commit.marks)],
   [sql.insertDeadLetters, every(group, (commit) => commit.deadLetter)],
 ];

@@ -160,17 +160,18 @@ describe('over HTTP', () => {
 
   it('says whether it runs', async () => {
     expect(await get('/health')).toMatchObject({ http: 200, status: 'ok', result: { status: 'running' } });
-    await test.knex.raw(
-      "CREATE TRIGGER full BEFORE INSERT ON flow_states BEGIN SELECT RAISE(FAIL, 'disk is full'); END",
-    );
-    expect(await post('/intervention/participants', { phone_number: ADA })).toMatchObject({ status: 'error' });
+    await test.knex.raw('PRAGMA query_only = ON');
+    expect(await post('/intervention/participants', { phone_number: ADA })).toMatchObject({
+      http: 503,
+      code: 'STORE_ERROR',
+    });
     expect(await get('/health')).toMatchObject({
       http: 503,
       code: 'DEGRADED',
-      message: expect.stringMatching(/^The runtime runs, and is degraded: The last write failed: .*disk is full/),
+      message: expect.stringMatching(/^The runtime runs, and is degraded: The last write failed: .*readonly database/),
     });
     expect(await get('/status')).toMatchObject({ http: 200, result: { health: 'degraded', commitsFailed: 1 } });
-    await test.knex.raw('DROP TRIGGER full');
+    await test.knex.raw('PRAGMA query_only = OFF');
     await enrol();
     expect(await get('/health')).toMatchObject({ http: 200 });
     await test.runtime.stop();

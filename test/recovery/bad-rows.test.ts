@@ -5,7 +5,7 @@ import { offlineResponder } from '../../src/flows/generator.ts';
 import { microHealthInterventionFlow as flow } from '../../src/flows/micro-health-intervention.ts';
 import { Participants } from '../../src/flows/participants.ts';
 import { ConversationFlowRecovery, MicroHealthInterventionRecovery } from '../../src/flows/recovery.ts';
-import { formatReport, type RecoveryReport, type Runtime } from '../../src/index.ts';
+import { formatReport, type RecoveryMode, type RecoveryReport, type Runtime } from '../../src/index.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 
 const conversation = createConversationFlow({ generate: offlineResponder });
@@ -13,10 +13,10 @@ const conversation = createConversationFlow({ generate: offlineResponder });
 let test: TestRuntime;
 afterEach(() => test.stop());
 
-async function begin(): Promise<Participants> {
+async function begin(mode: RecoveryMode = 'verify'): Promise<Participants> {
   test = await createTestRuntime({
     flows: [flow, conversation],
-    recovery: { mode: 'verify', rate: Number.POSITIVE_INFINITY },
+    recovery: { mode, rate: Number.POSITIVE_INFINITY },
     prepare: (runtime: Runtime) => {
       runtime.recovery.registerRecoverable(new MicroHealthInterventionRecovery());
       runtime.recovery.registerRecoverable(new ConversationFlowRecovery(conversation));
@@ -82,6 +82,14 @@ const kinds: Record<string, Kind> = {
       stored.snapshot.context = [];
     }),
     reason: /context is \[\]/,
+    where: 'failed',
+    status: 'quarantined',
+  },
+  'a deadline that is no instant': {
+    spoil: change((stored) => {
+      stored.timers[0].dueAt = 'tomorrow';
+    }),
+    reason: /"tomorrow" as its instant/,
     where: 'failed',
     status: 'quarantined',
   },
@@ -184,6 +192,24 @@ describe('bad rows: each is named, and nobody else is harmed', () => {
     }
   });
 
+  it('a participant without row can be deleted and enrolled anew, as the report says', async () => {
+    const participants = await begin();
+    const { id } = await participants.enrolInIntervention({ phone_number: phone(1) });
+    await rows(test.knex, id).delete();
+    const report = await test.runtime.recover({ dryRun: true });
+    expect(findings(report, 'failed').get(id)).toContain('delete it and enrol the person anew');
+    await expect(participants.enrolInIntervention({ phone_number: phone(1) })).rejects.toMatchObject({
+      code: 'PHONE_NUMBER_TAKEN',
+    });
+    expect(await participants.remove('intervention_participants', id)).toBe(true);
+    expect(await test.knex('response_handlers')).toEqual([]);
+    const again = await participants.enrolInIntervention({ phone_number: phone(1) });
+    expect((await test.receive({ channel: 'sms', id: '1', from: phone(1), text: 'Ready' })).address).toMatchObject({
+      participantId: again.id,
+    });
+    expect(await test.runtime.recover({ dryRun: true })).toMatchObject({ ok: true });
+  });
+
   it('a dry run finds the same, and changes nothing', async () => {
     const participants = await begin();
     const ids: string[] = [];
@@ -200,26 +226,70 @@ describe('bad rows: each is named, and nobody else is harmed', () => {
     expect(findings(report, 'failed').get(ids[0]!)).toContain('would be quarantined');
   });
 
-  it('10,000 participants, of whom one in a hundred has each of these', async () => {
-    const N = 10_000;
-    const participants = await begin();
-    const ids = await Promise.all(
-      Array.from(
-        { length: N },
-        async (_, i) => (await participants.enrolInIntervention({ phone_number: phone(i) })).id,
-      ),
-    );
+  /** Makes `count` participants out of one who was enrolled, and one of each hundred of them bad in each way. */
+  async function crowd(mode: RecoveryMode, count: number) {
+    const participants = await begin(mode);
+    const { id } = await participants.enrolInIntervention({ phone_number: phone(count), timezone: 'UTC' });
+    const { knex } = test;
+    const ids = Array.from({ length: count }, (_, i) => `p_${i.toString(16).padStart(16, '0')}`);
+    const multiply = async (table: string, own: Record<string, string>) => {
+      const columns = Object.keys(await knex(table).columnInfo()).map((name) => own[name] ?? `t.${name}`);
+      await knex.raw(
+        `INSERT INTO ${table} SELECT ${columns.join()} FROM json_each(?) AS n JOIN ${table} AS t ON t.${table.endsWith('participants') ? 'id' : 'participant_id'} = ?`,
+        [JSON.stringify(ids), id],
+      );
+    };
+    const phones = `'+1555' || (2000000 + n.key)`;
+    await multiply('flow_states', {
+      id: 'n.key + 2',
+      participant_id: 'n.value',
+      state_data: `replace(t.state_data, '${id}', n.value)`,
+      address: phones,
+      journal_id: 'NULL',
+    });
+    await multiply('response_handlers', { phone_number: phones, participant_id: 'n.value' });
+    await multiply('intervention_participants', { id: 'n.value', phone_number: phones });
     const bad = new Map<string, Kind>();
     const all = Object.values(kinds);
-    await test.knex.transaction(async (trx) => {
-      for (let i = 0; i < N; i++) {
+    await knex.transaction(async (trx) => {
+      for (const [i, each] of ids.entries()) {
         const kind = all[i % 100];
         if (!kind) continue;
-        bad.set(ids[i]!, kind);
-        await kind.spoil(trx as never, ids[i]!, ids[i - (i % 100) + 99]!);
+        bad.set(each, kind);
+        await kind.spoil(trx as never, each, ids[i - (i % 100) + 99]!);
       }
     });
-    const deleted = [...bad.values()].filter((kind) => kind.status === undefined).length;
+    const keys = async () => {
+      const found: Record<string, unknown[]> = {};
+      for (const [table, key] of Object.entries({
+        flow_states: 'id',
+        intervention_participants: 'id',
+        response_handlers: 'phone_number',
+        outbox_messages: 'id',
+        flow_journal: 'id',
+      }))
+        found[table] = (await knex(table).orderBy(key).pluck(key)) as unknown[];
+      return found;
+    };
+    return { ids, bad, keys };
+  }
+
+  /** Those who were prompted at their time, and those whose answer from their own phone brought them on. */
+  async function working(ids: string[]): Promise<{ prompted: Set<string>; answered: Set<string> }> {
+    await test.advanceTo(Date.UTC(2026, 0, 1, 10, 5));
+    const at = async (state: string): Promise<Set<string>> =>
+      new Set(await test.knex('flow_states').where('current_state', 'like', `%${state}`).pluck('participant_id'));
+    const prompted = await at('COMMITMENT_PROMPT');
+    const answers = ids.map((_, i) => ({ channel: 'sms', id: `SM${i}`, from: phone(i), text: '1' }));
+    await Promise.all(answers.map((message) => test.receive(message).catch(() => undefined)));
+    return { prompted, answered: await at('FEELING_PROMPT') };
+  }
+
+  const N = 10_000;
+
+  it('10,000 participants, of whom one in a hundred has each of these', async () => {
+    const { ids, bad, keys } = await crowd('verify', N);
+    const before = await keys();
     await test.crash();
     await test.restart();
 
@@ -228,14 +298,35 @@ describe('bad rows: each is named, and nobody else is harmed', () => {
     for (const [id, kind] of bad) expect(said[kind.where].get(id)).toMatch(kind.reason);
     const listed = report.components.flatMap(({ failed, notices }) => [...failed, ...notices]);
     expect(new Set(listed.map(({ participantId }) => participantId))).toEqual(new Set(bad.keys()));
-    expect(await test.knex('flow_states').count('* as n').first()).toEqual({ n: N - deleted });
+    const after = await keys();
+    for (const [table, all] of Object.entries(before)) {
+      const still = new Set(after[table]);
+      expect(all.filter((key) => !still.has(key))).toEqual([]);
+    }
 
-    await test.advanceTo(Date.UTC(2026, 0, 1, 10, 1));
-    const prompted: string[] = await test
-      .knex('flow_states')
-      .where('current_state', 'like', '%COMMITMENT_PROMPT%')
-      .pluck('participant_id');
-    const works = ids.filter((id) => bad.get(id)?.works ?? !bad.has(id));
-    expect(new Set(prompted)).toEqual(new Set(works));
+    const { prompted, answered } = await working(ids);
+    const works = new Set(ids.filter((id) => bad.get(id)?.works ?? !bad.has(id)));
+    expect(new Set(ids.filter((id) => prompted.has(id)))).toEqual(works);
+    expect(answered).toEqual(works);
+  });
+
+  it('a lazy start with them names what the indexes tell, and puts aside what cannot be restored when its time comes', async () => {
+    const { ids, bad, keys } = await crowd('lazy', N / 10);
+    const before = await keys();
+    await test.crash();
+    await test.restart();
+    const failed = findings(test.runtime.recovery.report!, 'failed');
+    const told = ['an unknown flow type', 'a deadline of 1970'].map((name) => kinds[name]!);
+    expect(new Set(failed.keys())).toEqual(
+      new Set([...bad].filter(([, kind]) => told.includes(kind)).map(([id]) => id)),
+    );
+    expect((await keys())['flow_states']).toEqual(before['flow_states']);
+
+    const { prompted, answered } = await working(ids);
+    const good = ids.filter((id) => !bad.has(id));
+    expect(good.filter((id) => !prompted.has(id) || !answered.has(id))).toEqual([]);
+    const aside = new Set(await test.knex('flow_states').where({ status: 'quarantined' }).pluck('participant_id'));
+    for (const name of ['truncated JSON', 'a state that no longer exists', 'a context that is none'])
+      expect([...bad].filter(([id, kind]) => kind === kinds[name] && !aside.has(id))).toEqual([]);
   });
 });

@@ -1,6 +1,14 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { assign, emit, setup } from 'xstate';
-import { defineFlow, type Overdue, type Recoverable, type RecoveryRegistry, type Runtime } from '../../src/index.ts';
+import {
+  createRuntime,
+  defineFlow,
+  formatReport,
+  type Overdue,
+  type Recoverable,
+  type RecoveryRegistry,
+  type Runtime,
+} from '../../src/index.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 
 const MINUTE = 60_000;
@@ -73,6 +81,132 @@ describe('recovery', () => {
       ['visit', 0, undefined],
     ]);
     expect(test.runtime.health().status).toBe('running');
+  });
+
+  it('gives up a component that is silent for too long, and goes on', async () => {
+    test = await createTestRuntime({
+      flows: [flowWith()],
+      recovery: { patience: '50ms' },
+      prepare: ({ recovery }: Runtime) => {
+        recovery.registerRecoverable(component('hangs', () => new Promise(() => {})));
+        recovery.registerRecoverable(component('works', async (registry) => registry.progress(1, 1)));
+      },
+    });
+    const [hangs, works] = test.runtime.recovery.report!.components;
+    expect(hangs).toMatchObject({ name: 'hangs', error: expect.stringContaining('progress for 0.05 s') });
+    expect(works).toMatchObject({ name: 'works' });
+    expect(works!.error).toBeUndefined();
+    expect(test.runtime.health()).toMatchObject({
+      status: 'running',
+      troubles: { 'recovery of hangs': expect.stringContaining('was given up') },
+    });
+  });
+
+  it('is left by a stop, whatever a component waits for', async () => {
+    test = await createTestRuntime({ flows: [flowWith()] });
+    const runtime = createRuntime({ database: ':memory:', flows: [flowWith()], recovery: { patience: '10s' } });
+    const hanging = new Promise<void>((hangs) => {
+      runtime.recovery.registerRecoverable(
+        component('hangs', () => {
+          hangs();
+          return new Promise(() => {});
+        }),
+      );
+    });
+    const started = runtime.start();
+    await hanging;
+    await runtime.stop();
+    await expect(started).rejects.toMatchObject({ code: 'NOT_RUNNING' });
+    expect(runtime.health().status).toBe('stopped');
+  });
+
+  it('lists so many findings and counts the others, and notices are no failures', async () => {
+    let found: (registry: RecoveryRegistry) => void = () => {};
+    test = await createTestRuntime({
+      flows: [flowWith()],
+      prepare: ({ recovery }: Runtime) =>
+        recovery.registerRecoverable(component('many', async (registry) => found(registry))),
+    });
+    const finding = (i: number) => ({ flowType: 'visit', participantId: `p_${i}`, reason: 'Odd.', action: 'kept' });
+    found = (registry) => {
+      for (let i = 0; i < 10_500; i++) registry.notice(finding(i));
+    };
+    const { ok, components } = await test.runtime.recover({ dryRun: true });
+    expect(ok).toBe(true);
+    expect(components[0]!.notices).toHaveLength(10_000);
+    expect(components[0]!.unlisted).toEqual({ failed: 0, notices: 500 });
+
+    found = (registry) => {
+      for (let i = 0; i < 10_001; i++) registry.failed(finding(i));
+    };
+    const report = await test.runtime.recover({ dryRun: true });
+    expect(report.ok).toBe(false);
+    expect(report.components[0]).toMatchObject({ unlisted: { failed: 1, notices: 0 } });
+    const text = formatReport(report, 3);
+    expect(text).toContain('10,001 failed');
+    expect(text).toContain('… and 9,998 more');
+  });
+
+  it('names the rows of a flow that nobody gave to the runtime, as many as fit, and counts all', async () => {
+    const other = flowWith(undefined, 'other');
+    test = await createTestRuntime({ flows: [flowWith(), other] });
+    await test.spawn(other, 'p_0');
+    await test.knex.raw(
+      `INSERT INTO flow_states SELECT value + 2, 'q_' || value, ${[
+        'flow_type, current_state, state_data, created_at, updated_at, version, flow_version, status, next_due_at',
+        'lease_until, last_error, address, journal_id',
+      ].join()} FROM flow_states, json_each('[${Array.from({ length: 10_200 }, (_, i) => i).join()}]')`,
+    );
+    const { knex } = test;
+    const fewer = createRuntime({ database: knex, flows: [flowWith()], clock: test.clock });
+    const report = await fewer.recover({ dryRun: true });
+    expect(report.components).toMatchObject([
+      { name: 'visit', recovered: 0 },
+      { name: "unknown flow 'other'", recovered: 0, unlisted: { failed: 201, notices: 0 } },
+    ]);
+    expect(report.components[1]!.failed).toHaveLength(10_000);
+  });
+
+  it.each(['lazy', 'verify'] as const)('believes a clock that runs long ago (%s)', async (mode) => {
+    test = await createTestRuntime({ flows: [flowWith()], start: 0, recovery: { mode } });
+    const actor = await test.spawn(flowWith(), 'p_1');
+    await test.crash();
+    test.clock.moveTo(90 * MINUTE);
+    await test.restart();
+    expect(test.runtime.recovery.report).toMatchObject({ ok: true });
+    await test.settle();
+    expect((await test.actor(flowWith(), 'p_1').getSnapshot()).value).toBe('late');
+    expect(actor.address.participantId).toBe('p_1');
+  });
+
+  it('lets deadlines wait where the clock was set back, and fires them when it comes there', async () => {
+    test = await createTestRuntime({ flows: [flowWith()] });
+    await test.spawn(flowWith(), 'p_1');
+    await test.crash();
+    test.clock.moveTo(test.clock.now() - 600 * MINUTE);
+    await test.restart();
+    expect(test.runtime.recovery.report).toMatchObject({ ok: true, components: [{ deadlines: { beyond: 1 } }] });
+    await test.advance('659m');
+    expect((await test.actor(flowWith(), 'p_1').getSnapshot()).value).toBe('waiting');
+    await test.advance('1m');
+    expect((await test.actor(flowWith(), 'p_1').getSnapshot()).value).toBe('late');
+  });
+
+  it('finds by index, in lazy mode too, each deadline that cannot be meant', async () => {
+    test = await createTestRuntime({ flows: [flowWith()] });
+    await test.spawn(flowWith(), 'p_0');
+    await test.knex.raw(
+      `INSERT INTO flow_states SELECT value + 2, 'q_' || value, ${[
+        'flow_type, current_state, state_data, created_at, updated_at, version, flow_version, status, 1000',
+        'lease_until, last_error, address, journal_id',
+      ].join()} FROM flow_states, json_each('[${Array.from({ length: 600 }, (_, i) => i).join()}]')`,
+    );
+    await test.crash();
+    await test.restart();
+    expect(test.runtime.recovery.report!.components[0]!.failed).toHaveLength(600);
+    expect(await test.runtime.quarantine.list({ limit: 1000 })).toHaveLength(600);
+    await test.settle();
+    expect(test.delivered).toEqual([]);
   });
 
   it('counts, by flow, what there is to take up', async () => {

@@ -4,7 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { setup } from 'xstate';
-import { createRuntime, defineFlow, type Recoverable, type Runtime, SimulatedClock } from '../../src/index.ts';
+import {
+  createRuntime,
+  defineFlow,
+  type Recoverable,
+  type Runtime,
+  SimulatedClock,
+  StoreError,
+} from '../../src/index.ts';
+import { Store } from '../../src/store/store.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 
 const flow = defineFlow({
@@ -175,6 +183,12 @@ describe('health and figures', () => {
       health: 'degraded',
       troubles: { 'flow step': '2 actors are in quarantine by escalation. See: perdure quarantine list.' },
     });
+    await test.crash();
+    await test.restart();
+    expect(test.runtime.health()).toMatchObject({
+      health: 'degraded',
+      troubles: { 'flow step': expect.stringMatching(/^2 actors/) },
+    });
     await test.runtime.quarantine.discard({ flowType: 'step', participantId: 'p_1' });
     expect(test.runtime.health().troubles).toEqual({
       'flow step': 'One actor is in quarantine by escalation. See: perdure quarantine list.',
@@ -198,6 +212,34 @@ describe('health and figures', () => {
     await test.knex.raw('DROP TRIGGER full');
     await actor.send({ type: 'go' });
     expect(test.runtime.health()).toMatchObject({ health: 'healthy', troubles: {} });
+  });
+
+  it('is well again once the database takes writes, though nobody has anything to write', async () => {
+    const actor = await test.spawn(flow, 'p_1');
+    const { commit } = Store.prototype;
+    const refused = new StoreError('full', 'The disk is full.');
+    Store.prototype.commit = async (group) => group.map(() => ({ result: 'failed', error: refused }));
+    try {
+      await expect(actor.send({ type: 'go' })).rejects.toThrow('The disk is full');
+      await test.advance('1m');
+      expect(test.runtime.health().troubles).toEqual({ database: expect.stringContaining('The disk is full') });
+    } finally {
+      Store.prototype.commit = commit;
+    }
+    await test.advance('10s');
+    expect(test.runtime.health()).toMatchObject({ health: 'healthy', troubles: {} });
+  });
+
+  it("is not degraded where the application's own writes are refused, which its caller is told", async () => {
+    await test.knex.raw('CREATE TABLE guests (phone TEXT PRIMARY KEY)');
+    const enrol = (id: string) =>
+      test.spawn(flow, id, {
+        also: async (run, knex) => void (await run(knex('guests').insert({ phone: '1' }) as never)),
+      });
+    await enrol('p_1');
+    await expect(enrol('p_2')).rejects.toMatchObject({ code: 'STORE_ERROR', reason: 'constraint' });
+    expect(test.runtime.health()).toMatchObject({ health: 'healthy', troubles: {} });
+    expect(test.runtime.registry.get().context.commitsFailed).toBe(0);
   });
 
   it('is degraded where a component could not recover, until a start at which it can', async () => {

@@ -1,7 +1,7 @@
 /** The actors that come of legacy rows, with their first line in the journal and the numbers that are bound to them. */
 import type { Placed } from '../../actor/placement.ts';
 import type { ActorRow, HandlerRow, JournalRow } from '../../store/rows.ts';
-import { type GroupStatement, insertActors, insertJournal, upsertHandlers } from '../../store/statements.ts';
+import { bindHandlers, type GroupStatement, insertActors, insertJournal } from '../../store/statements.ts';
 import { createConversationFlow } from '../conversation.ts';
 import { offlineResponder } from '../generator.ts';
 import { microHealthInterventionFlow } from '../micro-health-intervention.ts';
@@ -104,7 +104,7 @@ export class Actors {
         bound.map(({ person }) => person.id),
       );
       await this.#write(
-        upsertHandlers,
+        bindHandlers,
         bound.map(({ person: { id }, address }): HandlerRow => {
           const { handlerType, handlerTtl } = FLOWS[flow];
           return {
