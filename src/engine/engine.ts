@@ -516,7 +516,7 @@ export class Engine {
   /** A stimulus from within the actor (a result, an action that calls `self.send`), for which nobody waits. */
   #push(cell: Cell, stimulus: Stimulus): void {
     if (this.#state !== 'running') return; // the process goes down; what matters follows from the row
-    cell.queue.push({ stimulus, resolve: () => {}, reject: () => {} });
+    cell.queue.push({ stimulus, insistent: true, resolve: () => {}, reject: () => {} });
     this.#run(cell);
   }
 
@@ -527,7 +527,7 @@ export class Engine {
     if (cell.pausing) return;
     // Before the post: a turn may fail at once.
     const paused = new Promise<void>((resolve) => cell.onPause.push(resolve));
-    const fired = this.post(address, { stimulus: { kind: 'timer' } }).catch((error) => {
+    const fired = this.post(address, { stimulus: { kind: 'timer' }, insistent: true }).catch((error) => {
       if (!(error instanceof NotRunningError || error instanceof ActorQuarantinedError)) throw error;
     });
     await Promise.race([fired, paused]);
@@ -563,9 +563,8 @@ export class Engine {
         cell.queue.shift();
         item.resolve(done);
       } catch (error) {
-        const { kind } = item.stimulus;
-        if ((kind === 'relay' || kind === 'emit') && error instanceof StoreError && this.#state === 'running') {
-          // The row could not be read, and nobody can repeat this.
+        if (item.insistent && error instanceof StoreError && this.#state === 'running') {
+          // The row could not be read, and nobody would ask again.
           this.#events.emit('fault', { during: `a turn of ${cell.key}`, error });
           await this.#pause(cell, COMMIT_RETRY);
           continue;
