@@ -249,7 +249,8 @@ export class Engine {
       return await spawning;
     } catch (error) {
       cell.forget();
-      this.#cells.delete(cell.key);
+      // What has come meanwhile is worked off by this very cell: there must be no second one.
+      if (cell.queue.length === 0) this.#cells.delete(cell.key);
       throw error;
     } finally {
       if (cell.queue.length > 0) this.#run(cell);

@@ -72,7 +72,11 @@ export class Inbound {
     const { cacheSize } = options;
     this.#senders = new LRUCache({ max: 5 * cacheSize });
     this.#lastDefaultReply = new LRUCache({ max: cacheSize });
-    this.handlers = new Handlers(options.store, 5 * cacheSize, (flowType) => options.flows.get(flowType)?.handlerTtl ?? 0);
+    this.handlers = new Handlers(
+      options.store,
+      5 * cacheSize,
+      (flowType) => options.flows.get(flowType)?.handlerTtl ?? 0,
+    );
     options.engine.onActivity = (address, flowType, expiresAt) => this.handlers.touch(address, flowType, expiresAt);
   }
 

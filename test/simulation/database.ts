@@ -175,8 +175,13 @@ export class SimulatedDatabase {
   }
 
   #request(operation: Operation): void {
-    if (operation.text.startsWith('PRAGMA')) this.#execute(operation); // of no consequence
-    else this.#scheduler.add(() => `database: ${brief(operation.text)}`, () => this.#execute(operation));
+    if (operation.text.startsWith('PRAGMA'))
+      this.#execute(operation); // of no consequence
+    else
+      this.#scheduler.add(
+        () => `database: ${brief(operation.text)}`,
+        () => this.#execute(operation),
+      );
   }
 
   #execute(operation: Operation): void {

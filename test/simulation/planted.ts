@@ -133,8 +133,8 @@ export const PLANTED: readonly PlantedBug[] = [
   {
     name: 'a turn that is done again draws other numbers',
     file: 'src/engine/engine.ts',
-    find: '|${version}|${drawn++}`',
-    replace: '|${version}|${Math.random()}|${drawn++}`',
+    find: '|$' + '{version}|$' + '{drawn++}`',
+    replace: '|$' + '{Math.random()}|$' + '{drawn++}`',
   },
   {
     name: 'a bad row ends its recovery, and the start',
@@ -162,8 +162,12 @@ export async function findBug({ file, find, replace }: PlantedBug, seeds: number
     symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
     const path = join(folder, file);
     const source = readFileSync(path, 'utf8');
-    if (source.split(find).length !== 2) throw new Error(`${file} has '${find}' ${source.split(find).length - 1} times.`);
-    writeFileSync(path, source.replace(find, () => replace));
+    if (source.split(find).length !== 2)
+      throw new Error(`${file} has '${find}' ${source.split(find).length - 1} times.`);
+    writeFileSync(
+      path,
+      source.replace(find, () => replace),
+    );
     const simulator = join(folder, 'test/simulation/simulate.ts');
     const options = ['--import', 'tsx', simulator, '--seeds', String(seeds), '--until-found', '--json'];
     const output = await new Promise<string>((resolve, reject) => {

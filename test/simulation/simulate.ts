@@ -126,9 +126,12 @@ async function campaign(seed: number, seeds: number, untilFound: boolean, json: 
 async function replay(seed: number, most: number): Promise<void> {
   await prepareDatabases();
   const { trace, violation, steps, turns }: Schedule = await simulate(seed, { traced: true });
-  if (trace.length > most) console.log(`… ${trace.length - most} lines before; all: npm run simulate -- --seed ${seed}`);
+  if (trace.length > most)
+    console.log(`… ${trace.length - most} lines before; all: npm run simulate -- --seed ${seed}`);
   for (const line of trace.slice(-most)) console.log(line);
-  console.log(violation ? `seed ${seed}: ${violation.message}` : `seed ${seed}: ${steps} steps, ${turns} turns, nothing wrong`);
+  console.log(
+    violation ? `seed ${seed}: ${violation.message}` : `seed ${seed}: ${steps} steps, ${turns} turns, nothing wrong`,
+  );
   if (violation) process.exitCode = 1;
 }
 

@@ -131,7 +131,7 @@ function plan(world: World, scheduler: Scheduler, chance: Chance, people: Person
   const violence = chance.pick([0, 0.05, 0.15]);
   const night = !jumps && chance.happens(0.15) ? chance.below(doings) : -1;
   for (let i = 0; i < doings; i++) {
-    if (i === night) at += chance.pick([HOUR, 3 * HOUR, 14 * HOUR]);
+    if (i === night) at += chance.pick([HOUR, 3 * HOUR, 12 * HOUR]);
     const person = chance.pick(people);
     const generated = person.flowType === GENERATED;
     if (chance.happens(violence)) later('crash', () => world.crash('anywhere'));
