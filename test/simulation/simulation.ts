@@ -37,7 +37,7 @@ const conversation = createConversationFlow({
   },
 });
 
-const WORDS = ['1', '2', '3', '4', 'ready', 'done', 'no', 'yes', 'because', 'blah', 'STOP', 'START', 'HELP'];
+const WORDS = ['1', '2', '3', '4', 'ready', 'done', 'no', 'yes', 'because', 'blah', 'STOP', 'STOP', 'START', 'HELP'];
 
 /** Lives through the schedule of a seed. */
 export async function simulate(seed: number, { traced = false } = {}): Promise<Schedule> {
@@ -128,7 +128,7 @@ function plan(world: World, scheduler: Scheduler, chance: Chance, people: Person
   for (const person of people) later('enrol', () => world.spawn(person));
   // Many short lives find more than few long ones; what needs a long one is still found.
   const doings = chance.happens(0.9) ? chance.between(0, 4) : chance.between(5, 20);
-  const violence = chance.pick([0, 0.05, 0.15]);
+  const violence = chance.pick([0, 0.1, 0.3]);
   const night = !jumps && chance.happens(0.15) ? chance.below(doings) : -1;
   for (let i = 0; i < doings; i++) {
     if (i === night) at += chance.pick([HOUR, 3 * HOUR, 12 * HOUR]);
@@ -159,9 +159,9 @@ function drawPeople(chance: Chance): Person[] {
     [GENERATED],
     [GENERATED],
     [GENERATED],
-    [GENERATED],
     [GENERATED, GENERATED],
     ['conversation'],
+    ['micro_health_intervention'],
     ['micro_health_intervention'],
     ['micro_health_intervention', 'conversation', GENERATED],
   ]);
