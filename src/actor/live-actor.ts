@@ -293,9 +293,9 @@ export class LiveActor {
     if (turn.actions.length === 0 && processes.size === 0 && !this.hasProcesses) return;
     withAmbient(ambient(), () => {
       for (const action of turn.actions) this.#attempt(action);
+      this.#attempt(() => processes.stopUnwanted(this.#root));
       this.#attempt(() => processes.start(this.#root));
       for (const { sessionId, event } of turn.deliveries) this.#attempt(() => processes.deliver(sessionId, event));
-      this.#attempt(() => processes.stopUnwanted(this.#root));
     });
   }
 

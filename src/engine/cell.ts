@@ -25,6 +25,8 @@ export interface Item {
   notices?: { recipient: string; payload: object }[];
   /** A remark for the turn's line in the journal. */
   note?: string;
+  /** Nobody would bring it again: it is tried until the actor's row can be read. */
+  insistent?: true;
   /** What to write if the turn throws, instead of nothing; then the item counts as done. */
   onFailure?: (error: Error) => Pick<Commit, 'deadLetter'> & { notices?: Item['notices'] };
   resolve: (done: Done) => void;

@@ -282,7 +282,8 @@ export class Engine {
       return await spawning;
     } catch (error) {
       cell.forget();
-      this.#cells.delete(cell.key);
+      // What has come meanwhile is worked off by this very cell: there must be no second one.
+      if (cell.queue.length === 0) this.#cells.delete(cell.key);
       throw error;
     } finally {
       if (cell.queue.length > 0) this.#run(cell);
@@ -558,7 +559,7 @@ export class Engine {
   /** A stimulus from within the actor (a result, an action that calls `self.send`), for which nobody waits. */
   #push(cell: Cell, stimulus: Stimulus): void {
     if (this.#state !== 'running') return; // the process goes down; what matters follows from the row
-    cell.queue.push({ stimulus, resolve: () => {}, reject: () => {} });
+    cell.queue.push({ stimulus, insistent: true, resolve: () => {}, reject: () => {} });
     this.#run(cell);
   }
 
@@ -569,7 +570,7 @@ export class Engine {
     if (cell.pausing) return;
     // Before the post: a turn may fail at once.
     const paused = new Promise<void>((resolve) => cell.onPause.push(resolve));
-    const fired = this.post(address, { stimulus: { kind: 'timer' } }).catch((error) => {
+    const fired = this.post(address, { stimulus: { kind: 'timer' }, insistent: true }).catch((error) => {
       if (!(error instanceof NotRunningError || error instanceof ActorQuarantinedError)) throw error;
     });
     await Promise.race([fired, paused]);
@@ -605,9 +606,8 @@ export class Engine {
         cell.queue.shift();
         item.resolve(done);
       } catch (error) {
-        const { kind } = item.stimulus;
-        if ((kind === 'relay' || kind === 'emit') && error instanceof StoreError && this.#state === 'running') {
-          // The row could not be read, and nobody can repeat this.
+        if (item.insistent && error instanceof StoreError && this.#state === 'running') {
+          // The row could not be read, and nobody would ask again.
           this.#events.emit('fault', { during: `a turn of ${cell.key}`, error });
           await this.#pause(cell, COMMIT_RETRY);
           continue;

@@ -4,7 +4,7 @@
  * see nothing of it before its end.
  */
 import createKnex, { type Knex } from 'knex';
-import initSqlJs, { type Database, type SqlJsStatic, type Statement } from 'sql.js';
+import initSqlJs, { type Database, type Statement } from 'sql.js';
 import { migrate } from '../../src/store/migrate.ts';
 import type { Scheduler } from './scheduler.ts';
 
@@ -25,10 +25,22 @@ export type Fate = (statement: { text: string; writes: boolean; ends: boolean })
 type Done = (this: { changes: number; lastID: number }, error: Error | null, rows?: unknown[]) => void;
 
 interface Operation {
-  connection: SimulatedConnection;
+  connection: Connection;
   text: string;
   perform: () => unknown[];
   done: Done;
+}
+
+/** A migrated SQLite, its statements, and Knex on it: what serves one simulation after the other. */
+interface Ground {
+  sqlite: Database;
+  statements: Map<string, Statement>;
+  tables: string[];
+  knex: Knex;
+  /** Whose the connections are. */
+  database: SimulatedDatabase;
+  /** As a new process finds them: none taken. */
+  connections: { free: Connection[]; waiting: ((connection: Connection) => void)[]; made: number };
 }
 
 /** Knex's own dialect; only its connections are ours. */
@@ -36,27 +48,64 @@ const Sqlite = createKnex({ client: 'sqlite3', useNullAsDefault: true }).client.
   ...args: unknown[]
 ) => object;
 
-let sqlite: SqlJsStatic;
-let template: Uint8Array;
+/** The tables that Knex keeps its own record in. */
+const RECORD = /^perdure_migrations/;
 
-/** Loads SQLite and makes the migrated database that every simulation begins with. */
+let ground: Ground;
+
+/** Loads SQLite, and makes the tables that every simulation begins with. Call it once; simulations come one after the other. */
 export async function prepareDatabases(): Promise<void> {
-  sqlite = await initSqlJs();
-  const database = new SimulatedDatabase(
-    { add: (_: unknown, run: () => void) => run() } as unknown as Scheduler,
-    () => undefined,
-  );
+  const { Database: Sqlite3 } = await initSqlJs();
+  const sqlite = new Sqlite3();
+  for (const pragma of ['locking_mode = EXCLUSIVE', 'journal_mode = MEMORY', 'synchronous = OFF'])
+    sqlite.run(`PRAGMA ${pragma}`);
+  ground = {
+    sqlite,
+    statements: new Map(),
+    tables: [],
+    knex: makeKnex(),
+    database: undefined as never,
+    connections: { free: [], waiting: [], made: 0 },
+  };
+  const atOnce = { add: (_: unknown, run: () => void) => run() } as unknown as Scheduler;
+  const database = new SimulatedDatabase(atOnce, () => undefined);
   await migrate(database.knex());
-  template = database.export();
+  const tables = database.read<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'");
+  ground.tables = tables.map(({ name }) => name).filter((name) => !RECORD.test(name));
+}
+
+function makeKnex(): Knex {
+  class Client extends Sqlite {
+    async acquireConnection(): Promise<Connection> {
+      const { connections, database } = ground;
+      const free = connections.free.pop();
+      if (free) return free;
+      // Two: enough for a reader beside a writer, and few enough to be waited for.
+      if (connections.made++ < 2) return new Connection(database);
+      return new Promise((resolve) => connections.waiting.push(resolve));
+    }
+
+    async releaseConnection(connection: Connection): Promise<void> {
+      const next = ground.connections.waiting.shift();
+      if (next) next(connection);
+      else ground.connections.free.push(connection);
+    }
+  }
+  return createKnex({
+    client: Client as unknown as typeof Knex.Client,
+    connection: { filename: ':memory:' },
+    useNullAsDefault: true,
+    pool: { max: 0 },
+    log: { warn() {}, error() {}, debug() {}, deprecate() {} },
+  });
 }
 
 export class SimulatedDatabase {
   readonly #scheduler: Scheduler;
   readonly #fate: Fate;
-  readonly #database: Database;
-  readonly #statements = new Map<string, Statement>();
+  readonly #sqlite = ground.sqlite;
   /** Who has a transaction open. */
-  #owner: SimulatedConnection | undefined;
+  #owner: Connection | undefined;
   #blocked: Operation[] = [];
   /** Something was committed since this was last set to false. */
   changed = false;
@@ -66,39 +115,13 @@ export class SimulatedDatabase {
   constructor(scheduler: Scheduler, fate: Fate) {
     this.#scheduler = scheduler;
     this.#fate = fate;
-    this.#database = new sqlite.Database(template);
-    for (const pragma of ['locking_mode = EXCLUSIVE', 'journal_mode = MEMORY', 'synchronous = OFF'])
-      this.#database.run(`PRAGMA ${pragma}`);
+    ground.database = this;
   }
 
-  /** A Knex instance as a new process would make one. */
+  /** The Knex instance of a new process. */
   knex(): Knex {
-    const free: SimulatedConnection[] = [];
-    const waiting: ((connection: SimulatedConnection) => void)[] = [];
-    let connections = 0;
-    const acquire = async (): Promise<SimulatedConnection> => {
-      const one = free.pop();
-      if (one) return one;
-      // Two: enough for a reader beside a writer, and few enough to be waited for.
-      if (connections++ < 2) return new SimulatedConnection(this);
-      return new Promise((resolve) => waiting.push(resolve));
-    };
-    class Client extends Sqlite {
-      acquireConnection = acquire;
-
-      async releaseConnection(connection: SimulatedConnection): Promise<void> {
-        const next = waiting.shift();
-        if (next) next(connection);
-        else free.push(connection);
-      }
-    }
-    return createKnex({
-      client: Client as unknown as typeof Knex.Client,
-      connection: { filename: ':memory:' },
-      useNullAsDefault: true,
-      pool: { max: 0 },
-      log: { warn() {}, error() {}, debug() {}, deprecate() {} },
-    });
+    ground.connections = { free: [], waiting: [], made: 0 };
+    return ground.knex;
   }
 
   /** Reads, at once and unseen by the process. */
@@ -116,46 +139,53 @@ export class SimulatedDatabase {
 
   /** Writes, at once and unseen by the process. */
   write(text: string, parameters: unknown[] = []): void {
-    this.#database.run(text, parameters as never);
-  }
-
-  export(): Uint8Array {
-    return this.#database.export();
+    this.#sqlite.run(text, parameters as never);
   }
 
   /** The process died: what it had not committed is gone, and nobody waits for an answer. */
   forsake(): void {
-    if (this.#owner) this.#database.run('ROLLBACK');
+    if (this.#owner) this.#sqlite.run('ROLLBACK');
     this.#owner = undefined;
     this.#blocked = [];
   }
 
+  /** Ends the simulation, and empties the tables for the next one. */
   close(): void {
-    for (const statement of this.#statements.values()) statement.free();
-    this.#database.close();
+    this.forsake();
+    for (const table of ground.tables) this.#sqlite.run(`DELETE FROM ${table}`);
   }
 
-  request(operation: Operation): void {
-    if (operation.text.startsWith('PRAGMA')) return this.#execute(operation); // of no consequence
-    this.#scheduler.add(() => `database: ${brief(operation.text)}`, () => this.#execute(operation));
+  /** @internal a statement with parameters */
+  perform(connection: Connection, text: string, parameters: unknown[], done: Done): void {
+    const limit = /LIMIT \?$/i.exec(text);
+    // SQLite would plan a statement anew whenever its limit is bound.
+    const perform = limit
+      ? () => this.read(`${text.slice(0, limit.index)}LIMIT ${parameters.at(-1)}`, parameters.slice(0, -1))
+      : () => this.read(text, parameters);
+    this.#request({ connection, text, done, perform });
   }
 
-  /** @internal */
-  perform(connection: SimulatedConnection, text: string, parameters: unknown[], done: Done): void {
-    this.request({ connection, text, done, perform: () => this.read(text, parameters) });
-  }
-
-  /** @internal */
-  script(connection: SimulatedConnection, text: string, done: Done): void {
+  /** @internal several statements at once */
+  script(connection: Connection, text: string, done: Done): void {
     const perform = () => {
-      this.#database.exec(text);
+      this.#sqlite.exec(text);
       return [];
     };
-    this.request({ connection, text, done, perform });
+    this.#request({ connection, text, done, perform });
+  }
+
+  #request(operation: Operation): void {
+    if (operation.text.startsWith('PRAGMA'))
+      this.#execute(operation); // of no consequence
+    else
+      this.#scheduler.add(
+        () => `database: ${brief(operation.text)}`,
+        () => this.#execute(operation),
+      );
   }
 
   #execute(operation: Operation): void {
-    const { connection, text, perform } = operation;
+    const { connection, text, perform, done } = operation;
     if (this.#owner && this.#owner !== connection) {
       this.#blocked.push(operation);
       return;
@@ -163,13 +193,16 @@ export class SimulatedDatabase {
     const writes = !/^\s*(SELECT|PRAGMA|WITH|ROLLBACK)/i.test(text);
     const ends = /COMMIT;?\s*$/.test(text) || (writes && this.#owner === undefined && !/^BEGIN/.test(text));
     const mishap = this.#fate({ text, writes, ends });
-    if (mishap?.kind === 'crash' && mishap.when === 'before') return this.crash();
+    if (mishap?.kind === 'crash' && mishap.when === 'before') {
+      this.crash();
+      return;
+    }
     let error: Error | null = null;
     let rows: unknown[] = [];
     if (mishap?.kind === 'refused') {
       error = failure(mishap.code);
       // As SQLite does of itself where there is no room.
-      if (this.#owner === connection && mishap.code === 'SQLITE_FULL') this.#database.run('ROLLBACK');
+      if (this.#owner === connection && mishap.code === 'SQLITE_FULL') this.#sqlite.run('ROLLBACK');
     } else {
       try {
         rows = perform();
@@ -177,45 +210,48 @@ export class SimulatedDatabase {
         error = withCode(cause);
       }
     }
+    const changes = this.#sqlite.getRowsModified();
+    const lastID = /^insert/i.test(text) ? this.read<{ id: number }>('SELECT last_insert_rowid() AS id')[0]!.id : 0;
     this.#owner = this.#staysOpen(text, connection, error) ? connection : undefined;
     if (writes && !this.#owner && !error) this.changed = true;
     if (mishap?.kind === 'unknown') error ??= failure(mishap.code);
-    const changes = this.#database.getRowsModified();
-    const lastID = /^insert/i.test(text) ? this.read<{ id: number }>('SELECT last_insert_rowid() AS id')[0]!.id : 0;
-    if (!this.#owner) for (const waiting of this.#blocked.splice(0)) this.request(waiting);
-    if (mishap?.kind === 'crash') return this.crash();
-    const answer = () => operation.done.call({ changes, lastID }, error, rows);
-    if (text.startsWith('PRAGMA')) return answer();
+    if (!this.#owner) for (const waiting of this.#blocked.splice(0)) this.#request(waiting);
+    if (mishap?.kind === 'crash') {
+      this.crash();
+      return;
+    }
+    const answer = () => done.call({ changes, lastID }, error, rows);
     const label = () => `answer: ${error ? error.message : brief(text)}`;
-    if (mishap?.kind === 'slow') this.#scheduler.after(mishap.ms, label, answer);
+    if (text.startsWith('PRAGMA')) answer();
+    else if (mishap?.kind === 'slow') this.#scheduler.after(mishap.ms, label, answer);
     else this.#scheduler.add(label, answer);
   }
 
   /** Whether the connection has a transaction open after the statement. */
-  #staysOpen(text: string, connection: SimulatedConnection, error: Error | null): boolean {
+  #staysOpen(text: string, connection: Connection, error: Error | null): boolean {
     if (!error && /^BEGIN/.test(text)) return !/COMMIT;?\s*$/.test(text);
     if (!error && !/^(COMMIT|ROLLBACK)/.test(text)) return this.#owner === connection;
     try {
-      this.#database.run('BEGIN');
+      this.#sqlite.run('BEGIN');
     } catch {
       return true;
     }
-    this.#database.run('ROLLBACK');
+    this.#sqlite.run('ROLLBACK');
     return false;
   }
 
   #prepare(text: string): Statement {
-    let statement = this.#statements.get(text);
+    let statement = ground.statements.get(text);
     if (!statement) {
-      statement = this.#database.prepare(text);
-      this.#statements.set(text, statement);
+      statement = this.#sqlite.prepare(text);
+      ground.statements.set(text, statement);
     }
     return statement;
   }
 }
 
 /** One connection, with the driver's methods. */
-class SimulatedConnection {
+class Connection {
   readonly #database: SimulatedDatabase;
 
   constructor(database: SimulatedDatabase) {

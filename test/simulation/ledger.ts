@@ -9,7 +9,7 @@ import { chanceOf } from '../../src/engine/chance.ts';
 import { formatAddress } from '../../src/errors.ts';
 import { type AnyFlow, eventFor, type InboundMessage } from '../../src/flow.ts';
 import { keywordOf } from '../../src/messaging/keywords.ts';
-import type { ActorRow, JournalRow, OutboxRow } from '../../src/store/rows.ts';
+import type { ActorRow, InboxRow, JournalRow, OutboxRow } from '../../src/store/rows.ts';
 import type { SimulatedDatabase } from './database.ts';
 import { Reference } from './reference.ts';
 
@@ -32,6 +32,8 @@ export interface Doings {
   /** How promises ended, by their key; each may be applied once. */
   outcomes: { key: string; tag: string; outcome: { value: unknown } | { error: Error } }[];
 }
+
+type Mark = Pick<InboxRow, 'channel' | 'message_id'>;
 
 export interface Followed {
   address: string;
@@ -130,7 +132,7 @@ export class Ledger {
   }
 
   async #apply(actor: Followed, line: JournalRow, row: ActorRow): Promise<void> {
-    const { address, reference, flow } = actor;
+    const { address, reference } = actor;
     const note = line.note ?? '';
     const type = line.event_type;
     const mark = line.inbox_id === null ? undefined : this.#mark(address, line.inbox_id);
@@ -156,7 +158,11 @@ export class Ledger {
         `${address} took '${type}' at ${instant(line.at)}, before its deadline '${due.type}' of ${instant(due.dueAt)}.`,
       );
     if (type.startsWith('xstate.promise.')) return this.#result(actor, type, row);
-    if (mark) return this.#message(address, reference, flow, mark, type);
+    if (mark) {
+      const event = this.#eventOf(actor, mark, type);
+      if (event) reference.send(event);
+      return;
+    }
     const sent = this.#doings.sends.findIndex(
       ({ address: to, event }) =>
         to === address &&
@@ -167,11 +173,8 @@ export class Ledger {
     reference.send(this.#doings.sends.splice(sent, 1)[0]!.event);
   }
 
-  #mark(address: string, id: number): { channel: string; message_id: string } {
-    const [mark] = this.#database.read<{ channel: string; message_id: string }>(
-      'SELECT channel, message_id FROM inbox WHERE id = ?',
-      [id],
-    );
+  #mark(address: string, id: number): Mark {
+    const [mark] = this.#database.read<Mark>('SELECT channel, message_id FROM inbox WHERE id = ?', [id]);
     if (!mark) throw new Violation('G3', `a turn of ${address} applied a message, and its mark is missing.`);
     const key = `${mark.channel}/${mark.message_id}`;
     if (this.applied.has(key)) throw new Violation('G5', `${address} applied ${key} a second time.`);
@@ -179,29 +182,20 @@ export class Ledger {
     return mark;
   }
 
-  #message(
-    address: string,
-    reference: Reference,
-    flow: AnyFlow,
-    { channel, message_id }: { channel: string; message_id: string },
-    type: string,
-  ): void {
+  /** What a message meant to the actor; null: nothing. */
+  #eventOf({ address, reference, flow }: Followed, mark: Mark, type: string): AnyEventObject | null {
+    const { channel, message_id: id } = mark;
     if (channel === 'perdure') {
-      const event = this.#deliveries.get(message_id);
-      if (!event)
-        throw new Violation(
-          'G5',
-          `${address} took an event of the actor message ${message_id}, which was never emitted.`,
-        );
-      return reference.send(event);
+      const event = this.#deliveries.get(id);
+      if (event) return event;
+      throw new Violation('G5', `${address} took an event of the actor message ${id}, which was never emitted.`);
     }
-    const message = this.#doings.messages.get(message_id.split('#')[0]!);
-    if (!message) throw new Violation('G5', `${address} applied the message ${message_id}, which nobody wrote.`);
+    const message = this.#doings.messages.get(id.split('#')[0]!);
+    if (!message) throw new Violation('G5', `${address} applied the message ${id}, which nobody wrote.`);
     const keyword = keywordOf(message.text);
-    if (keyword === 'stop') return reference.send(flow.optOut!.withdraw);
-    if (keyword === 'start' && type === flow.optOut?.rejoin.type) return reference.send(flow.optOut!.rejoin);
-    const event = eventFor(flow, message, reference.snapshot);
-    if (event) reference.send(event);
+    if (keyword === 'stop') return flow.optOut!.withdraw;
+    if (keyword === 'start' && type === flow.optOut?.rejoin.type) return flow.optOut!.rejoin;
+    return eventFor(flow, message, reference.snapshot);
   }
 
   /** Which promise the result is of, the new state tells: it holds what that brought. */

@@ -10,6 +10,8 @@ import type { Clock } from '../../src/clock.ts';
 import type { Chance } from './chance.ts';
 
 export const OUTSIDE = 0;
+/** In ms; a statement that is slow takes longer, as its fate has it. */
+const LONGEST_STEP = 10_000;
 
 export interface Step {
   /** For the trace. */
@@ -82,9 +84,10 @@ export class Scheduler {
   /** The next step; `undefined` where none is ready before `limit`. */
   next(limit: number): Step | undefined {
     this.#wakeUp();
-    if (this.#ready.length === 0 || this.#chance.happens(this.#temper.haste)) {
+    const idle = this.#ready.length === 0;
+    if (idle || this.#chance.happens(this.#temper.haste)) {
       const timer = this.#earliest();
-      if (timer && timer.at <= limit) {
+      if (timer && timer.at <= limit && (idle || timer.at <= this.elapsed + LONGEST_STEP)) {
         this.elapsed = Math.max(this.elapsed, timer.at);
         this.#wakeUp();
       }

@@ -184,7 +184,7 @@ export class World implements Outside, Doings {
     this.#runtime = undefined;
     this.#up = false;
     for (const call of this.#calls) call.over = true;
-    if (!this.#calm && chance.happens(0.15)) scheduler.add('damage', () => !this.#runtime && this.#damage(), OUTSIDE);
+    if (!this.#calm && chance.happens(0.3)) scheduler.add('damage', () => !this.#runtime && this.#damage(), OUTSIDE);
     const down = this.#calm ? 0 : chance.pick([0, 0, 2 * SECOND, 10 * MINUTE, 2 * HOUR]);
     scheduler.after(down, 'start', () => this.#boot(), OUTSIDE);
   }
@@ -237,7 +237,10 @@ export class World implements Outside, Doings {
       this.#redeliveries.set(participantId, scheduler.after(ms, `spawn ${participantId} again`, again, OUTSIDE));
     };
     const runtime = this.#runtime;
-    if (!runtime || !this.#up) return later(30 * SECOND);
+    if (!runtime || !this.#up) {
+      later(30 * SECOND);
+      return;
+    }
     later(4 * MINUTE); // without an answer
     const flow = runtime.flows.get(person.flowType)!;
     tell(`spawn ${person.participantId}`);
@@ -276,7 +279,10 @@ export class World implements Outside, Doings {
     this.#tries.set(id, tries);
     const soon = Math.min(30 * SECOND * 2 ** tries, 5 * MINUTE);
     const runtime = this.#runtime;
-    if (!runtime || !this.#up || !person.spawned) return later(soon);
+    if (!runtime || !this.#up || !person.spawned) {
+      later(soon);
+      return;
+    }
     const message = this.messages.get(id)!;
     tell(`${person.participantId} writes ${JSON.stringify(message.text)} (${id})`);
     later(4 * MINUTE); // without an answer
@@ -471,7 +477,10 @@ export class World implements Outside, Doings {
   act(actor: string, key: string): void {
     const followed = [...this.ledger.actors.values()].find(({ row }) => row.participant_id === actor);
     const name = followed && [...this.ledger.actions.keys()].findLast((each) => each.startsWith(`${actor}|${key}|`));
-    if (!name) return this.#broken('G8', `${actor} did '${key}' before its turn was committed`);
+    if (!name) {
+      this.#broken('G8', `${actor} did '${key}' before its turn was committed`);
+      return;
+    }
     const left = this.ledger.actions.get(name)!;
     if (left === 0) this.#broken('G8', `${actor} did '${key}' once too often`);
     this.ledger.actions.set(name, left - 1);
@@ -500,7 +509,8 @@ export class World implements Outside, Doings {
     for (const [id] of this.messages)
       if (!this.#acknowledged.has(id)) throw new Violation('G5', `the message ${id} is never acknowledged`);
     for (const { recipient, idempotency_key, status } of database.read<any>(
-      "SELECT * FROM outbox_messages WHERE status IN ('pending', 'sending')",
+      "SELECT * FROM outbox_messages WHERE status IN ('pending', 'sending') AND created_at < ?",
+      [now - 8 * MINUTE],
     ))
       throw new Violation('G6', `${idempotency_key} is never sent to ${recipient}: it is '${status}'`);
     for (const { idempotency_key, kind } of database.read<any>("SELECT * FROM outbox_messages WHERE status = 'sent'"))

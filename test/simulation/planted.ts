@@ -1,0 +1,209 @@
+/**
+ * Bugs that are known, planted one by one into a copy of the source: what a simulator does not find in them, it will not
+ * find elsewhere.
+ */
+import { execFile } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export interface PlantedBug {
+  name: string;
+  file: string;
+  /** A text that the file has once, and what stands there with the bug. */
+  find: string;
+  replace: string;
+  /** It takes more than a few hundred schedules. */
+  rare?: true;
+}
+
+/** How a bug was found; `undefined`: it was not. */
+export interface Finding {
+  seed: number;
+  schedules: number;
+  message: string;
+}
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+export const PLANTED: readonly PlantedBug[] = [
+  {
+    name: 'a turn counts as committed before it is',
+    file: 'src/engine/committer.ts',
+    find: 'this.#open.add(commit);',
+    replace: "this.#open.add(commit); resolve({ result: 'committed' });",
+  },
+  {
+    name: 'a state that is left does not cancel its deadlines',
+    file: 'src/actor/live-actor.ts',
+    find: 'cancel: (source: AnyActorRef, id: string) => this.#cancel(',
+    replace: 'cancel: (source: AnyActorRef, id: string) => source === undefined && this.#cancel(',
+  },
+  {
+    name: 'a restart arms deadlines anew, with a delay of their own',
+    file: 'src/actor/live-actor.ts',
+    find: 'return { id, event, dueAt, source: from, target: to, stray: stray ?? false };',
+    replace: 'return { id, event, dueAt: dueAt + 1_000, source: from, target: to, stray: stray ?? false };',
+  },
+  {
+    name: 'a deadline fires a little early',
+    file: 'src/actor/live-actor.ts',
+    find: 'if (!timer || timer.dueAt > ambient.now()) return nothing();',
+    replace: 'if (!timer || timer.dueAt > ambient.now() + 60_000) return nothing();',
+  },
+  {
+    name: 'an event overtakes a deadline that has passed',
+    file: 'src/engine/engine.ts',
+    find: "const overdue = stimulus.kind !== 'timer' &&",
+    replace: "const overdue = stimulus.kind === 'stop' &&",
+  },
+  {
+    name: 'deadlines are not looked for at a start',
+    file: 'src/engine/alarms.ts',
+    find: 'await this.#look();\n    this.#backlog.start();',
+    replace: '',
+  },
+  {
+    name: 'an inbound message is applied without its mark',
+    file: 'src/engine/composer.ts',
+    find: 'if (work.inbound) commit.inbound =',
+    replace: 'if (work.inbound && work.stimulus.kind === "timer") commit.inbound =',
+  },
+  {
+    name: 'a mark that is there already is no hindrance',
+    file: 'src/store/store.ts',
+    find: "if (commit.inbound && !taken.has(commit.inbound.id)) losers.set(commit, { result: 'duplicate' });",
+    replace: '',
+  },
+  {
+    name: 'messages are not written with their turn',
+    file: 'src/store/store.ts',
+    find: '[sql.insertOutbox, every(group, (commit) => commit.outbox)],',
+    replace: '',
+  },
+  {
+    name: 'a message that may have been sent is not marked so after a crash',
+    file: 'src/engine/outbox.ts',
+    find: 'maybeSent: uncertain || row.attempts > 0',
+    replace: 'maybeSent: false',
+  },
+  {
+    name: 'a new message goes before those that wait',
+    file: 'src/engine/outbox.ts',
+    find: 'if (queue) queue.push(pending);',
+    replace: 'if (queue) queue.splice(1, 0, pending);',
+  },
+  {
+    name: 'messages of a commit whose answer was lost are forgotten',
+    file: 'src/engine/engine.ts',
+    find: 'if (outbox) this.outbox.doubt(outbox, committed);',
+    replace: '',
+  },
+  {
+    name: 'who has opted out is forgotten at a restart',
+    file: 'src/messaging/inbound.ts',
+    find: "for (const address of await this.#options.store.knex('opt_outs').pluck('address')) this.#setOptedOut(address, true);",
+    replace: '',
+    rare: true,
+  },
+  {
+    name: 'a word of STOP that is repeated late counts anew',
+    file: 'src/messaging/inbound.ts',
+    find: "if (first!.duplicate) return { status: 'duplicate', handled: false };",
+    replace: '',
+    rare: true,
+  },
+  {
+    name: 'invocations are not started again after a crash',
+    file: 'src/engine/engine.ts',
+    find: 'await this.#alarms.start();\n    this.#orphans.start();',
+    replace: 'await this.#alarms.start();',
+    rare: true,
+  },
+  {
+    name: 'a promise starts before its turn has committed',
+    file: 'src/engine/engine.ts',
+    find: 'commit = this.composer.turn(cell, step, turn, before, ambient.now());',
+    replace:
+      'commit = this.composer.turn(cell, step, turn, before, ambient.now()); if (commit) cell.processes.start(live.root);',
+  },
+  {
+    name: 'of a group of turns, only the first one has its line in the journal',
+    file: 'src/store/store.ts',
+    find: '[sql.insertJournal, every(group, (commit) => commit.journal)],',
+    replace: '[sql.insertJournal, every(group, (commit) => commit.journal).slice(0, 1)],',
+  },
+  {
+    name: 'a custom action runs in its turn, before the commit',
+    file: 'src/actor/live-actor.ts',
+    find: 'else if (action.exec) {',
+    replace:
+      'else if (action.exec && this.#turn) action.exec(action.info, action.params);\n      else if (action.exec) {',
+  },
+  {
+    name: 'a turn that is done again draws other numbers',
+    file: 'src/engine/chance.ts',
+    find: '|$' + '{version}|$' + '{drawn++}`',
+    replace: '|$' + '{Math.random()}|$' + '{drawn++}`',
+  },
+  {
+    name: 'a bad row ends its recovery, and the start',
+    file: 'src/engine/engine.ts',
+    find: 'await this.#quarantine(cell, rest, error);\n        return;',
+    replace: 'throw error;',
+  },
+  {
+    name: 'a turn whose commit failed goes on from memory',
+    file: 'src/engine/engine.ts',
+    find: '        cell.forget();\n        break;',
+    replace: '        break;',
+  },
+];
+
+/**
+ * Plants a bug and lives through schedules until one finds it.
+ * @throws if the source has no place, or several, for it: the bug must be written anew
+ */
+export async function findBug({ file, find, replace }: PlantedBug, seeds: number): Promise<Finding | undefined> {
+  const folder = mkdtempSync(join(tmpdir(), 'perdure-planted-'));
+  try {
+    for (const part of ['src', 'machines', 'migrations', 'prompts', 'test/simulation', 'package.json', 'tsconfig.json'])
+      cpSync(join(ROOT, part), join(folder, part), { recursive: true });
+    symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+    const path = join(folder, file);
+    const source = readFileSync(path, 'utf8');
+    if (source.split(find).length !== 2)
+      throw new Error(`${file} has '${find}' ${source.split(find).length - 1} times.`);
+    writeFileSync(
+      path,
+      source.replace(find, () => replace),
+    );
+    const simulator = join(folder, 'test/simulation/simulate.ts');
+    const options = ['--import', 'tsx', simulator, '--seeds', String(seeds), '--until-found', '--json'];
+    const output = await new Promise<string>((resolve, reject) => {
+      execFile(process.execPath, options, { cwd: folder, maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
+        if (stdout.trim()) resolve(stdout);
+        else reject(new Error(stderr, { cause: error }));
+      });
+    });
+    const { failed, schedules } = JSON.parse(output) as { failed: Finding[]; schedules: number };
+    return failed[0] && { ...failed[0], schedules };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Plants all, and tells what became of each as a table; false where one was not found. */
+export async function findPlanted(seeds: number, tell: (line: string) => void): Promise<boolean> {
+  tell('| planted bug | schedules until it was found | what the simulator said |');
+  tell('| --- | ---: | --- |');
+  let all = true;
+  for (const bug of PLANTED) {
+    const found = await findBug(bug, seeds);
+    all &&= found !== undefined;
+    const said = found ? found.message.split('\n')[0]!.replaceAll('|', '\\|') : '**not found**';
+    tell(`| ${bug.name} | ${found ? found.schedules : `> ${seeds}`} | ${said} |`);
+  }
+  return all;
+}
