@@ -285,7 +285,7 @@ export class Outbox {
 
   async #failed(pending: Pending, error: Error): Promise<boolean> {
     const { row } = pending;
-    const final = error instanceof PermanentSendError || row.attempts >= ATTEMPTS || isHopeless(error);
+    const final = error instanceof PermanentSendError || row.attempts >= ATTEMPTS || takesNoEvents(error);
     pending.maybeSent = true;
     const wait = Math.min(FIRST_RETRY * 2 ** (row.attempts - 1), LAST_RETRY);
     await this.#mark(row, {
@@ -343,8 +343,8 @@ const outgoing = ({ row, maybeSent }: Pending, payload: Record<string, unknown>)
   maybeSent,
 });
 
-/** Another actor that does not exist, or does not take events, will not do so in a minute either. */
-const isHopeless = (error: Error) =>
-  ['ACTOR_NOT_FOUND', 'UNKNOWN_FLOW', 'ACTOR_QUARANTINED', 'TURN_FAILED'].includes(
+/** Of an actor that does not exist, is put aside, or throws: it will not take the event in a minute either. */
+export const takesNoEvents = (error: unknown): boolean =>
+  ['ACTOR_NOT_FOUND', 'UNKNOWN_FLOW', 'ACTOR_QUARANTINED', 'SNAPSHOT_INCOMPATIBLE', 'TURN_FAILED'].includes(
     (error as { code?: string }).code ?? '',
   );

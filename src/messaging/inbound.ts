@@ -9,6 +9,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
 import type { Done, Work } from '../engine/cell.ts';
 import type { Engine } from '../engine/engine.ts';
+import { takesNoEvents } from '../engine/outbox.ts';
 import { type Address, InvalidArgumentError, InvalidMessageError } from '../errors.ts';
 import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts';
 import type { Commit } from '../store/rows.ts';
@@ -262,25 +263,27 @@ export class Inbound {
     const text = confirm ? this.#options.texts[status] : undefined;
     const also = this.#recordOptOut(sender, out, message);
     const actors = (await this.handlers.of(sender)).filter(({ flowType }) => this.#options.flows.get(flowType)?.optOut);
-    if (actors.length === 0) {
-      const receipt = await this.#answer(message, sender, text, status, also);
-      if (receipt.status !== 'duplicate') this.#setOptedOut(sender, out);
-      return receipt;
-    }
     // Each actor's turn has a mark of its own; after a crash between two, the redelivery goes on where it stopped.
     let first: Done | undefined;
-    for (const [i, { flowType, participantId }] of actors.entries()) {
+    for (const { flowType, participantId } of actors) {
       const events = this.#options.flows.get(flowType)!.optOut!;
       const work: Work = {
         stimulus: { kind: 'event', event: out ? events.withdraw : events.rejoin },
         prepare: (_, { optOut }) => (out ? optOut?.withdraw : optOut?.rejoin) ?? null,
-        inbound: this.#mark(i === 0 ? message : { ...message, id: `${message.id}#${flowType}` }),
-        ...(i === 0 && { also, ...(text && { notices: [{ recipient: sender, payload: essential(text) }] }) }),
+        inbound: this.#mark(first ? { ...message, id: `${message.id}#${flowType}` } : message),
+        ...(!first && { also, ...(text && { notices: [{ recipient: sender, payload: essential(text) }] }) }),
       };
-      const done = await this.#options.engine.post({ flowType, participantId }, work);
-      first ??= done;
+      try {
+        const done = await this.#options.engine.post({ flowType, participantId }, work);
+        first ??= done;
+      } catch (error) {
+        if (!takesNoEvents(error)) throw error; // the wish is heeded, whatever became of the actor
+      }
     }
-    if (first!.duplicate) return { status: 'duplicate', handled: false };
+    const duplicate = first
+      ? first.duplicate
+      : (await this.#answer(message, sender, text, status, also)).status === 'duplicate';
+    if (duplicate) return { status: 'duplicate', handled: false };
     this.#setOptedOut(sender, out);
     return { status, handled: true };
   }

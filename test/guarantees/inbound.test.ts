@@ -136,6 +136,30 @@ describe('inbound: a message is applied at most once, and acknowledged when it i
     expect(texts().slice(2)).toEqual(['still there?']);
   });
 
+  it('heeds STOP also from who belongs to an actor that takes no events', async () => {
+    await test.spawn(survey, 'ada', { phoneNumber: ADA });
+    await say('hello');
+    await test.crash();
+    await test.restart();
+    await test.knex('flow_states').update({ state_data: '{' });
+    await expect(say('hello')).rejects.toMatchObject({ code: 'ACTOR_QUARANTINED' });
+    expect(await say('STOP')).toMatchObject({ status: 'stopped' });
+    await expect(test.runtime.sendTo({ to: ADA, text: 'one more thing' })).rejects.toThrow('asked not to be written to');
+    await crash();
+    await expect(test.runtime.sendTo({ to: ADA, text: 'one more thing' })).rejects.toThrow('asked not to be written to');
+    await test.settle();
+    expect(test.delivered.filter(({ payload }) => payload['essential'])).toHaveLength(1);
+  });
+
+  it('keeps to the last of STOP and START, however often they are delivered again', async () => {
+    await test.spawn(survey, 'ada', { phoneNumber: ADA });
+    await say('STOP', 'stop 1');
+    await say('START', 'start');
+    await say('STOP', 'stop 2');
+    await Promise.all([say('START', 'start'), say('STOP', 'stop 1')]);
+    await expect(test.runtime.sendTo({ to: ADA, text: 'hi' })).rejects.toThrow('asked not to be written to');
+  });
+
   it('cancels what waits to be sent when its recipient opts out', async () => {
     await test.stop();
     let reachable = false;

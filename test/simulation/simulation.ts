@@ -28,7 +28,7 @@ const START = Date.UTC(2026, 2, 28, 22); // the night in which summer time begin
 /** Beyond this many, a schedule does not come to rest. */
 const MOST_STEPS = 15_000;
 /** After the last fault, in ms. */
-const AFTERMATH = 16 * MINUTE;
+const AFTERMATH = 14 * MINUTE;
 
 const conversation = createConversationFlow({
   generate: ({ messages }, signal) => {
@@ -70,7 +70,8 @@ export async function simulate(seed: number, { traced = false } = {}): Promise<S
     faults: drawFaults(chance),
     people,
     seed: String(seed),
-    flows: (version) => [generatedFlow(machine, version), conversation, microHealthInterventionFlow],
+    flows: (version) =>
+      [...new Set(people.map(({ flowType }) => flowType))].map((flowType) => flowOf(flowType, version)),
     tell,
   });
   world.ledger = new Ledger(database, world, String(seed), flowOf);
@@ -127,11 +128,15 @@ function plan(world: World, scheduler: Scheduler, chance: Chance, people: Person
   };
   for (const person of people) later('enrol', () => world.spawn(person));
   // Many short lives find more than few long ones; what needs a long one is still found.
-  const doings = chance.happens(0.9) ? chance.between(0, 4) : chance.between(5, 20);
+  const doings = chance.happens(0.8)
+    ? chance.below(3)
+    : chance.happens(0.8)
+      ? chance.between(3, 6)
+      : chance.between(7, 16);
   const violence = chance.pick([0, 0.1, 0.3]);
   const night = !jumps && chance.happens(0.15) ? chance.below(doings) : -1;
   for (let i = 0; i < doings; i++) {
-    if (i === night) at += chance.pick([HOUR, 3 * HOUR, 12 * HOUR]);
+    if (i === night) at += chance.pick([HOUR, HOUR, 3 * HOUR, 12 * HOUR]);
     const person = chance.pick(people);
     const generated = person.flowType === GENERATED;
     if (chance.happens(violence)) later('crash', () => world.crash('anywhere'));
@@ -156,6 +161,7 @@ function plan(world: World, scheduler: Scheduler, chance: Chance, people: Person
 
 function drawPeople(chance: Chance): Person[] {
   const kinds = chance.pick([
+    [GENERATED],
     [GENERATED],
     [GENERATED],
     [GENERATED],
