@@ -144,10 +144,14 @@ describe('inbound: a message is applied at most once, and acknowledged when it i
     await test.knex('flow_states').update({ state_data: '{' });
     await expect(say('hello')).rejects.toMatchObject({ code: 'ACTOR_QUARANTINED' });
     expect(await say('STOP')).toMatchObject({ status: 'stopped' });
-    await expect(test.runtime.sendTo({ to: ADA, text: 'one more thing' })).rejects.toThrow('asked not to be written to');
+    await expect(test.runtime.sendTo({ to: ADA, text: 'one more thing' })).rejects.toThrow(
+      'asked not to be written to',
+    );
     await test.settle(); // or what was sent is not on record as sent, and is sent again
     await crash();
-    await expect(test.runtime.sendTo({ to: ADA, text: 'one more thing' })).rejects.toThrow('asked not to be written to');
+    await expect(test.runtime.sendTo({ to: ADA, text: 'one more thing' })).rejects.toThrow(
+      'asked not to be written to',
+    );
     await test.settle();
     expect(test.delivered.filter(({ payload }) => payload['essential'])).toHaveLength(1);
   });
