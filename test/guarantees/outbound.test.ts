@@ -44,6 +44,29 @@ describe('outbound: every emitted message is handed over, at least once, in orde
     expect((await test.outbox('p_1')).map(({ status }) => status)).toEqual(['sent', 'sent', 'sent']);
   });
 
+  it('takes a transport that never answers for one that failed, and goes on', async () => {
+    const attempts: [text: string, maybeSent: boolean][] = [];
+    test = await createTestRuntime({
+      flows: [counter],
+      transport: {
+        send: ({ text, maybeSent }) => {
+          attempts.push([text, maybeSent]);
+          return attempts.length === 1 ? new Promise(() => {}) : undefined;
+        },
+      },
+    });
+    await test.spawn(counter, 'p_1', { phoneNumber: ADA });
+    for (const text of ['1', '2']) await say(text);
+    await test.advance('1m');
+    expect(attempts).toEqual([['1', false]]);
+    await test.advance('2m');
+    expect(attempts).toEqual([
+      ['1', false],
+      ['1', true],
+      ['2', false],
+    ]);
+  });
+
   it('gives up at once where the transport says that it is hopeless, and goes on with the next', async () => {
     const sent: string[] = [];
     test = await createTestRuntime({
