@@ -9,7 +9,7 @@ const floors = [
   ['operations', '^src/operations/'],
   ['recovery', '^src/recovery/'],
   ['supervisor', '^src/(supervisor|registry)\\.ts$|^machines/supervisor\\.ts$'],
-  ['runtime', '^src/(runtime|logging|index)\\.ts$'],
+  ['runtime', '^src/(runtime|transaction|logging|index)\\.ts$'],
   ['flows', '^src/flows/|^machines/(?!supervisor)'],
   ['surface', '^src/(http|cli|testing|stately)/'],
 ];

@@ -52,6 +52,7 @@ export {
   type SendOptions,
   type SpawnOptions,
 } from './runtime.ts';
-export type { ActorStatus, Commit, InTransaction } from './store/rows.ts';
+export type { ActorStatus } from './store/rows.ts';
 export type { Supervision } from './supervision.ts';
 export type { Health } from './supervisor.ts';
+export type { ActorInTransaction, Transaction, TransactionOptions } from './transaction.ts';

@@ -11,6 +11,7 @@ import type { Pace } from './engine/backlog.ts';
 import type { Done } from './engine/cell.ts';
 import { Engine } from './engine/engine.ts';
 import type { Transport } from './engine/outbox.ts';
+import type { Turns } from './engine/turns.ts';
 import {
   type Address,
   formatAddress,
@@ -45,9 +46,10 @@ import {
   type SqliteOptions,
 } from './store/database.ts';
 import { SERVER_SETTING, type Server } from './store/presence.ts';
-import type { ActorStatus, Commit, OutboxStatus } from './store/rows.ts';
+import type { ActorStatus, OutboxStatus } from './store/rows.ts';
 import { Store } from './store/store.ts';
 import { type Health, type Steps, Supervisor } from './supervisor.ts';
+import { type Transaction, type TransactionOptions, Transactions } from './transaction.ts';
 
 export interface RuntimeOptions {
   /** `'sqlite:study.db'`, `':memory:'`, or a Knex instance on the `sqlite3` driver. */
@@ -101,13 +103,9 @@ export interface SpawnOptions<F extends AnyFlow> {
   input?: InputOf<F>;
   /** Bound to the actor: its messages go there, and messages from there come to it. */
   phoneNumber?: string;
-  /** The application's own writes, in the transaction that creates the actor. */
-  also?: Commit['also'];
 }
 
 export interface SendOptions {
-  /** The application's own writes, in the transaction of the turn. */
-  also?: Commit['also'];
   /** A remark for the turn's line in the journal. */
   note?: string;
 }
@@ -150,6 +148,12 @@ export type SaidMessage =
 
 const PRUNE_EVERY = 3_600_000;
 
+/** Where turns are taken: the engine, or a transaction. */
+interface Ground {
+  turns: Turns;
+  inbound: Inbound;
+}
+
 /** What there is from the start to the stop. */
 interface Running {
   engine: Engine;
@@ -178,6 +182,7 @@ export class Runtime {
   /** What runs, in figures, as a store: read it, or subscribe to it. */
   readonly registry: RuntimeRegistry;
   readonly #supervisor: Supervisor;
+  readonly #transactions = new Transactions();
   #database: OpenDatabase | undefined;
   #running: Running | undefined;
   /** What a start that only recovers was asked. */
@@ -349,6 +354,7 @@ export class Runtime {
     const drop = () => {
       this.#running?.clock.clearTimeout(this.#pruning);
       this.#running?.engine.abandon();
+      this.#transactions.abandon();
     };
     drop();
     await this.#supervisor.abandon();
@@ -369,19 +375,72 @@ export class Runtime {
     participantId: string,
     options: SpawnOptions<F> = {},
   ): Promise<ActorHandle<F>> {
-    const address = this.#address(flow, participantId);
     const { engine, inbound } = this.#up();
+    return this.#spawn({ turns: engine, inbound }, () => this.#up().engine, flow, participantId, options);
+  }
+
+  async #spawn<F extends AnyFlow>(
+    { turns, inbound }: Ground,
+    later: () => Turns,
+    flow: F,
+    participantId: string,
+    options: SpawnOptions<F> = {},
+  ): Promise<ActorHandle<F>> {
+    const address = this.#address(flow, participantId);
     const phoneNumber = options.phoneNumber && normalizePhoneNumber(options.phoneNumber, this.#options.defaultCountry);
-    await engine.spawn(address, {
+    await turns.spawn(address, {
       input: options.input,
       ...(phoneNumber && { phoneNumber }),
-      ...(options.also && { also: options.also }),
     });
-    if (phoneNumber) inbound.handlers.forget(phoneNumber);
-    return new ActorHandle<F>(
-      address,
-      () => this.#up().engine,
-      () => this.clock,
+    if (phoneNumber) inbound.forget(phoneNumber);
+    return new ActorHandle<F>(address, later, () => this.clock);
+  }
+
+  /**
+   * Runs `body` in a transaction that the application's own writes and the turns of actors share: all of it commits when
+   * `body` resolves, and none of it where it throws. What the turns ask for (messages, invocations, actions) happens after
+   * the commit. `body` runs once. Nothing else is written while it runs: keep it short.
+   *
+   * @example
+   * await runtime.transaction(async (trx) => {
+   *   await trx('orders').insert({ id, status: 'paid' })
+   *   await trx.actor(orderFlow, id).send({ type: 'paid' })
+   * })
+   * @param body gets the transaction: Knex's, with `spawn`, `actor`, `receive`, `receiveFor`, `sendTo` and `remove`
+   * @returns what `body` resolved with, once it is committed
+   * @throws what `body` threw; everything was rolled back
+   * @throws {TimeoutError} it was open for longer than `options.timeout` (5 s)
+   * @throws {TransactionError} the runtime was used within it in place of `trx`, or `trx` after its end
+   * @throws {StoreError} it could not be begun or committed
+   */
+  async transaction<T>(body: (trx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    const { engine, inbound: main } = this.#up();
+    return this.#transactions.run(
+      engine,
+      (turns) => {
+        const inbound = main.within(turns);
+        return {
+          spawn: (flow, participantId, spawn) =>
+            this.#spawn({ turns, inbound }, () => turns, flow, participantId, spawn),
+          actor: (flow: AnyFlow | string, participantId: string) =>
+            new ActorHandle(
+              this.#address(flow, participantId),
+              () => turns,
+              () => this.clock,
+            ),
+          receive: (message) => inbound.receive(message),
+          receiveFor: async (flow, participantId, message) =>
+            inbound.deliver(this.#address(flow, participantId), message),
+          sendTo: (message) => inbound.sendTo(message),
+          remove: async (flow, participantId) => {
+            const address = this.#address(flow, participantId);
+            await this.#remove({ turns, inbound }, address);
+            turns.after(() => this.events.emit('removed', { address }));
+          },
+        };
+      },
+      body,
+      options,
     );
   }
 
@@ -412,21 +471,24 @@ export class Runtime {
   /**
    * Ends an actor and deletes all that is kept of it: its row, journal, messages, handlers and dead letters. What stays is
    * the mark of each message that it applied (channel and id), so that a redelivery is still known, and an opt-out.
-   * @param also deletes the application's own rows, in the same transaction
    * @throws {ActorNotFoundError}
    */
-  async remove(flow: AnyFlow | string, participantId: string, also?: Commit['also']): Promise<void> {
+  async remove(flow: AnyFlow | string, participantId: string): Promise<void> {
     const address = this.#address(flow, participantId);
     const { engine, inbound } = this.#up();
-    const { address: phoneNumber } = await engine.row(address);
-    await engine.remove(address, async (run, knex) => {
+    await this.#remove({ turns: engine, inbound }, address);
+    this.events.emit('removed', { address });
+  }
+
+  async #remove({ turns, inbound }: Ground, address: Address): Promise<void> {
+    const { participantId } = address;
+    const { address: phoneNumber } = await turns.row(address);
+    await turns.remove(address, async (run, knex) => {
       const mine = { participant_id: participantId, flow_type: address.flowType };
       for (const table of ['dead_letters', 'response_handlers', 'outbox_messages', 'flow_journal', 'flow_states'])
         await run(knex(table).where(mine).delete() as never);
-      await also?.(run, knex);
     });
-    if (phoneNumber) inbound.handlers.forget(phoneNumber);
-    this.events.emit('removed', { address });
+    if (phoneNumber) inbound.forget(phoneNumber);
   }
 
   /**
@@ -452,12 +514,12 @@ export class Runtime {
 
   /** The runtime's time. */
   get clock(): Clock {
-    return this.#up().clock;
+    return this.#open().clock;
   }
 
   /** The database, for reading; write through the runtime. */
   get knex() {
-    return this.#up().store.knex;
+    return this.#open().store.knex;
   }
 
   /** A participant's turns, in order: the event, from where to where, when, how late, what was written. */
@@ -543,7 +605,13 @@ export class Runtime {
     return { ...this.#running, repairs: this.#running.engine };
   }
 
+  /** For what writes, or waits for what is written. */
   #up() {
+    this.#transactions.assertOutside();
+    return this.#open();
+  }
+
+  #open() {
     if (!this.#running || !this.#supervisor.open)
       throw new NotRunningError(`The runtime is ${this.#supervisor.life}. Call and await runtime.start() first.`);
     return this.#running;
@@ -571,11 +639,11 @@ export class Runtime {
 /** One actor, from the outside. */
 export class ActorHandle<F extends AnyFlow = AnyFlow> {
   readonly address: Address;
-  readonly #engine: () => Engine;
+  readonly #engine: () => Turns;
   readonly #clock: () => Clock;
 
   /** @internal */
-  constructor(address: Address, engine: () => Engine, clock: () => Clock) {
+  constructor(address: Address, engine: () => Turns, clock: () => Clock) {
     this.address = address;
     this.#engine = engine;
     this.#clock = clock;
@@ -588,7 +656,7 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
    * @throws {NotSerializableError} the event, or what the logic made of it, cannot be stored
    * @throws {ActorNotFoundError | ActorQuarantinedError | StoreError}
    */
-  async send(event: EventOf<F>, { also, note }: SendOptions = {}): Promise<Committed<F>> {
+  async send(event: EventOf<F>, { note }: SendOptions = {}): Promise<Committed<F>> {
     if (typeof (event as AnyEventObject)?.type !== 'string') {
       throw new InvalidArgumentError(
         `An event is an object with a type, like { type: 'reply' }; this is ${JSON.stringify(event) ?? String(event)}.`,
@@ -601,7 +669,6 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
     return committed(
       await this.#engine().post(this.address, {
         stimulus: { kind: 'event', event: event as AnyEventObject },
-        ...(also && { also }),
         ...(note !== undefined && { note }),
       }),
     );

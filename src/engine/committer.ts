@@ -5,6 +5,8 @@
  * The main thread and the driver's work side by side only if there are turns to make while others are written. Those whose
  * turns were committed together would all be back together; so where fewer wait than were just written, some are told
  * first, until the two are even. In the steady state the next group is written at once, and the last one told meanwhile.
+ *
+ * A transaction of the application takes its place in the queue as a whole: while it is open, nothing else is written.
  */
 import type { Commit, Outcome } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
@@ -17,9 +19,12 @@ interface Waiting {
   done: (outcome: Outcome) => void;
 }
 
+/** Writes by itself, for as long as it takes. Never rejects. */
+type Alone = () => Promise<void>;
+
 export class Committer {
   readonly #store: Store;
-  #waiting: Waiting[] = [];
+  #waiting: (Waiting | Alone)[] = [];
   #busy = false;
 
   constructor(store: Store) {
@@ -28,12 +33,19 @@ export class Committer {
 
   /** Resolves once the commit has been written, or not. Never rejects. */
   add(commit: Commit): Promise<Outcome> {
-    return new Promise((done) => {
-      this.#waiting.push({ commit, done });
-      if (this.#busy) return;
-      this.#busy = true;
-      setImmediate(() => this.#run());
-    });
+    return new Promise((done) => this.#enqueue({ commit, done }));
+  }
+
+  /** Runs `body` while nothing else is written, and everybody has been told of what was written before. */
+  alone<T>(body: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => this.#enqueue(() => body().then(resolve, reject)));
+  }
+
+  #enqueue(waiting: Waiting | Alone): void {
+    this.#waiting.push(waiting);
+    if (this.#busy) return;
+    this.#busy = true;
+    setImmediate(() => this.#run());
   }
 
   get idle(): boolean {
@@ -44,6 +56,13 @@ export class Committer {
     let rest = () => {};
     for (;;) {
       const group = this.#take();
+      if (typeof group === 'function') {
+        rest();
+        rest = () => {};
+        await new Promise(setImmediate);
+        await group();
+        continue;
+      }
       const writing = group.length > 0 ? this.#store.commit(group.map(({ commit }) => commit)) : undefined;
       // Until the driver has the script: taking a connection goes through the same queue of microtasks as the turns.
       await new Promise(setImmediate);
@@ -65,10 +84,13 @@ export class Committer {
     this.#busy = false;
   }
 
-  /** The next group. Commits with the application's own writes go alone, so that only they fail if those do. */
-  #take(): Waiting[] {
-    if (this.#waiting[0]?.commit.also) return [this.#waiting.shift()!];
-    const alone = this.#waiting.findIndex(({ commit }) => commit.also);
-    return this.#waiting.splice(0, Math.min(alone < 0 ? LARGEST_GROUP : alone, LARGEST_GROUP));
+  /** The next group. Commits with writes of their own go alone, so that only they fail if those do. */
+  #take(): Waiting[] | Alone {
+    const first = this.#waiting[0];
+    if (typeof first === 'function') return this.#waiting.shift() as Alone;
+    if (first?.commit.also) return [this.#waiting.shift() as Waiting];
+    const alone = this.#waiting.findIndex((each) => typeof each === 'function' || each.commit.also);
+    const size = Math.min(alone < 0 ? LARGEST_GROUP : alone, LARGEST_GROUP);
+    return this.#waiting.splice(0, size) as Waiting[];
   }
 }

@@ -12,6 +12,7 @@
  * A turn whose commit did not succeed leaves the in-memory actor ahead of its row, so the actor is dropped and read again.
  */
 import { createHash } from 'node:crypto';
+import type { Knex } from 'knex';
 import type { AnyEventObject, InspectionEvent } from 'xstate';
 import { LiveActor, type Stimulus, type StoredTimer, type Turn } from '../actor/live-actor.ts';
 import { Processes } from '../actor/processes.ts';
@@ -33,7 +34,7 @@ import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
 import type { ActorRow, ActorStatus, Commit, LeasedRow, Outcome } from '../store/rows.ts';
-import type { Store } from '../store/store.ts';
+import { generalError, type Store } from '../store/store.ts';
 import { Alarms } from './alarms.ts';
 import { Backlog, type Pace } from './backlog.ts';
 import { Cell, type Done, type Item, type Row, type Work } from './cell.ts';
@@ -42,6 +43,7 @@ import { Composer, eventOf, LEASE, type Undone } from './composer.ts';
 import { Loader } from './loader.ts';
 import { migrateState } from './migration.ts';
 import { Outbox, type Transport } from './outbox.ts';
+import { type InHand, type Made, type TransactionHost, TransactionTurns } from './transaction.ts';
 
 export interface EngineOptions {
   store: Store;
@@ -72,7 +74,7 @@ const COMMIT_RETRY = 1_000;
 const SUSPICIOUS = 2;
 const SWEEP_SOON = 5_000;
 
-export class Engine {
+export class Engine implements TransactionHost {
   readonly #options: EngineOptions;
   readonly #store: Store;
   readonly #clock: Clock;
@@ -241,7 +243,7 @@ export class Engine {
       return await this.#spawn(cell, options);
     } catch (error) {
       cell.forget();
-      this.#cells.delete(cell.key);
+      if (cell.pins === 0 && cell.processes.size === 0) this.#cells.delete(cell.key);
       throw error;
     } finally {
       cell.busy = false;
@@ -346,7 +348,6 @@ export class Engine {
    * @throws {ActorNotFoundError}
    */
   async remove(address: Address, also: NonNullable<Commit['also']>): Promise<void> {
-    const cell = this.#cell(address);
     for (let removed = false; !removed; ) {
       const row = await this.row(address);
       if (row.status === 'quarantined')
@@ -355,6 +356,11 @@ export class Engine {
         removed = (await this.#rewrite(row, 'perdure.deleted', null, {}, also)) !== undefined;
       else removed = true;
     }
+    this.gone(address);
+  }
+
+  gone(address: Address): void {
+    const cell = this.#cell(address);
     cell.forget();
     cell.processes.stopAll();
     this.#alarms.set(address, undefined, cell.key);
@@ -446,8 +452,85 @@ export class Engine {
   /** Writes what belongs to no actor, e.g. an inbound message from an unknown sender. */
   async write(commit: Commit): Promise<Outcome> {
     const outcome = await this.#committer.add(commit);
-    if (outcome.result === 'committed' && commit.outbox) this.outbox.accept(commit.outbox);
+    if (outcome.result === 'committed') this.written(commit);
     return outcome;
+  }
+
+  written(commit: Commit): void {
+    if (commit.outbox) this.outbox.accept(commit.outbox);
+  }
+
+  /**
+   * Runs `body` while nothing else is written, in a transaction on a connection of its own; see transaction.ts. It commits
+   * when `body` has resolved, and is rolled back when it rejects.
+   * @throws {StoreError} it could not be begun or committed
+   */
+  transaction<T>(body: (turns: TransactionTurns, trx: Knex.Transaction) => Promise<T>): Promise<T> {
+    if (this.#state !== 'running') {
+      return Promise.reject(new NotRunningError('The runtime is not running: it was not started yet, or is stopping.'));
+    }
+    return this.#committer.alone(async () => {
+      const isStopped = () => this.#state === 'stopped';
+      const assertAlive = () => {
+        if (isStopped()) throw new NotRunningError('The runtime stopped; nothing was committed.');
+      };
+      assertAlive();
+      const trx = await this.#store.knex.transaction();
+      const { rollback } = trx;
+      const turns = new TransactionTurns(this, this.#store, trx);
+      try {
+        await turns.store.lock();
+        const result = await body(turns, trx).catch((cause) => {
+          const error = generalError(cause);
+          if (error) this.failed(error);
+          throw error ?? cause;
+        });
+        await turns.close();
+        assertAlive();
+        await turns.store.seal().catch((error) => {
+          this.failed(error);
+          throw error;
+        });
+        if (!isStopped()) turns.carryOut();
+        return result;
+      } finally {
+        await turns.release();
+        await rollback(); // after the commit, of nothing
+      }
+    });
+  }
+
+  pin(address: Address): Cell {
+    const cell = this.#cell(address);
+    cell.pins++;
+    return cell;
+  }
+
+  unpin(cell: Cell): void {
+    cell.pins--;
+    if (!cell.row && cell.idle && this.#cells.get(cell.key) === cell) this.#cells.delete(cell.key);
+  }
+
+  copyOf({ address, flow }: Cell): Cell {
+    return this.#makeCell(address, flow);
+  }
+
+  restore(copy: Cell, cell: Cell, row: ActorRow): void {
+    copy.live = this.#restore(cell, row);
+    const { state_data, ...rest } = row;
+    copy.row = rest;
+  }
+
+  makeFailure(copy: Cell, work: Work, error: Error): { turn: Turn; commit: Commit } {
+    const turn = { ...nothing(), event: eventOf(work.stimulus) };
+    return { turn, commit: this.composer.failure(copy, work, turn, error, this.#clock.now()) };
+  }
+
+  adopt({ cell, copy, found }: InHand): void {
+    cell.forget();
+    cell.row = found;
+    cell.live = copy.live;
+    cell.handlerExpiresAt = copy.handlerExpiresAt;
   }
 
   #cell(address: Address): Cell {
@@ -557,7 +640,7 @@ export class Engine {
     cell.onPause.length = 0;
     this.#working--;
     // Where a process goes on, its result comes back to this cell.
-    if (!cell.row && cell.processes.size === 0) this.#cells.delete(cell.key);
+    if (!cell.row && cell.processes.size === 0 && cell.pins === 0) this.#cells.delete(cell.key);
   }
 
   /** One turn. `undefined`: not this item's turn yet, ask again. */
@@ -565,31 +648,20 @@ export class Engine {
     if (!cell.row) await this.#load(cell);
     const { row } = cell;
     if (!row) return undefined; // it was changed while it was put aside: read it again
-    if (row.status === 'quarantined') {
-      throw new ActorQuarantinedError(
-        `The actor ${formatAddress(cell.address)} is quarantined (${row.last_error}). It takes no events until it is retried.`,
-        { address: cell.address },
-      );
-    }
-    const live = cell.live!;
+    assertTakesEvents(row);
+    const before = cell.live!.snapshot;
     const ambient = this.#ambient(cell.address, row.version + 1);
     const { stimulus } = item;
-    // An event never overtakes a deadline that has passed: it fires first, as a turn of its own.
-    const overdue = stimulus.kind !== 'timer' && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= ambient.now();
-    let step: Work = overdue ? { stimulus: { kind: 'timer' } } : item;
-    const before = live.snapshot;
-    let turn: Turn;
-    let commit: Commit | undefined;
+    const overdue = isOvertaking(cell, item, ambient.now());
+    const step: Work = overdue ? { stimulus: { kind: 'timer' } } : item;
+    let made: Made;
     try {
-      const idle = row.status !== 'active' || (this.#quiet && stimulus.kind === 'timer');
-      const passed = !idle && step.stimulus.kind === 'timer' && this.#passOver(cell, live);
-      if (passed) step = { ...step, note: passed.note };
-      turn = passed ? passed.turn : idle ? nothing() : perform(live, step, ambient);
-      commit = this.composer.turn(cell, step, turn, before, ambient.now());
+      made = this.#make(cell, step, ambient, overdue);
     } catch (error) {
       cell.forget();
       return await this.#failed(cell, item, overdue, error as Error);
     }
+    const { turn, commit } = made;
     if (commit) {
       let outcome = await this.#committer.add(commit);
       if (outcome.result === 'failed') outcome = await this.#commitAgain(cell, step, commit, outcome);
@@ -599,7 +671,7 @@ export class Engine {
         return { snapshot: before, handled: false, duplicate: true };
       }
       if (outcome.result === 'failed') throw outcome.error;
-      this.#committed(cell, commit, turn);
+      this.committed(cell, commit, turn);
     }
     if (stimulus.kind === 'timer' || overdue) this.#alarms.set(cell.address, activeDueAt(cell), cell.key);
     if (overdue) return undefined;
@@ -607,6 +679,30 @@ export class Engine {
     if (stimulus.kind === 'timer' && commit && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= this.#clock.now())
       return undefined;
     return { snapshot: cell.committed ?? before, handled: turn.handled, duplicate: false };
+  }
+
+  makeNext(copy: Cell, work: Work): ReturnType<TransactionHost['makeNext']> {
+    const row = copy.row!;
+    assertTakesEvents(row);
+    const ambient = this.#ambient(copy.address, row.version + 1);
+    const overdue = isOvertaking(copy, work, ambient.now());
+    try {
+      return { overdue, made: this.#make(copy, overdue ? { stimulus: { kind: 'timer' } } : work, ambient, overdue) };
+    } catch (error) {
+      return { overdue, error: error as Error };
+    }
+  }
+
+  /** One turn, in memory. `overdue`: it is a deadline's, ahead of what it must not be overtaken by. */
+  #make(cell: Cell, work: Work, ambient: Ambient, overdue: boolean): Made {
+    const live = cell.live!;
+    const before = live.snapshot;
+    const isTimer = work.stimulus.kind === 'timer';
+    const idle = cell.row!.status !== 'active' || (this.#quiet && isTimer && !overdue);
+    const passed = !idle && isTimer && this.#passOver(cell, live);
+    const step = passed ? { ...work, note: passed.note } : work;
+    const turn = passed ? passed.turn : idle ? nothing() : perform(live, step, ambient);
+    return { turn, commit: this.composer.turn(cell, step, turn, before, ambient.now()) };
   }
 
   /** What the flow wants of a deadline that passed while nobody watched, in place of firing it late. */
@@ -628,7 +724,10 @@ export class Engine {
   }
 
   async #load(cell: Cell): Promise<void> {
+    const { generation } = cell;
     const row = await this.#loader.load(cell.address);
+    // Meanwhile a transaction has changed it.
+    if (cell.generation !== generation) return cell.row ? undefined : this.#load(cell);
     if (!row) throw new ActorNotFoundError(cell.address);
     const { state_data, ...rest } = row;
     if (row.status !== 'quarantined') {
@@ -718,12 +817,30 @@ export class Engine {
     cell: Cell,
     { input, phoneNumber, also }: { input: unknown; phoneNumber?: string; also?: Commit['also'] },
   ): Promise<Done> {
-    const { address, flow } = cell;
+    const { address } = cell;
     if (this.#state !== 'running')
       throw new NotRunningError('The runtime is not running: await runtime.start().', { address });
+    const { turn, commit } = this.makeFirst(cell, cell, { input, ...(phoneNumber && { phoneNumber }) });
+    if (also) commit.also = also;
+    const outcome = await this.#committer.add(commit);
+    if (outcome.result === 'conflict') throw new ActorExistsError(address);
+    if (outcome.result === 'failed') {
+      this.failed(outcome.error);
+      throw outcome.error;
+    }
+    this.committed(cell, commit, turn, cell.live!.snapshot);
+    return { snapshot: cell.committed, handled: true, duplicate: false };
+  }
+
+  makeFirst(
+    cell: Cell,
+    inMemory: Cell,
+    { input, phoneNumber }: { input: unknown; phoneNumber?: string },
+  ): { turn: Turn; commit: Commit } {
+    const { address, flow } = cell;
     const ambient = this.#ambient(address, 1);
     const at = ambient.now();
-    const { actor, turn } = LiveActor.spawn(flow.logic, input, this.#host(cell), ambient, this.#options.inspect);
+    const { actor, turn } = LiveActor.spawn(flow.logic, input, this.#host(inMemory), ambient, this.#options.inspect);
     cell.live = actor;
     const now = new Date(at).toISOString();
     cell.row = {
@@ -749,15 +866,7 @@ export class Engine {
       undefined,
       at,
     )!;
-    const insert = { ...cell.row, ...update! };
-    const outcome = await this.#committer.add({ ...rest, insert, ...(also && { also }) });
-    if (outcome.result === 'conflict') throw new ActorExistsError(address);
-    if (outcome.result === 'failed') {
-      this.#commitFailed(outcome.error);
-      throw outcome.error;
-    }
-    this.#committed(cell, { ...rest, update: update! }, turn);
-    return { snapshot: cell.committed, handled: true, duplicate: false };
+    return { turn, commit: { ...rest, insert: { ...cell.row, ...update! } } };
   }
 
   /** A turn that nobody can repeat (a deadline, a result) is committed again and again until that succeeds. */
@@ -769,7 +878,7 @@ export class Engine {
   ): Promise<Outcome> {
     for (let outcome: Outcome = failed; ; outcome = await this.#committer.add(commit)) {
       if (outcome.result !== 'failed') return outcome;
-      this.#commitFailed(outcome.error);
+      this.failed(outcome.error);
       if (kind === 'event' || kind === 'cancel' || kind === 'stop' || this.#state !== 'running') {
         cell.forget();
         return outcome;
@@ -779,17 +888,17 @@ export class Engine {
   }
 
   /** Whether the turn was written is not known for sure: a sweep will find what it may have left. */
-  #commitFailed(error: Error): void {
+  failed(error: Error): void {
     this.#events.emit('commitFailed', { turns: 1, error });
     this.#suspect();
   }
 
   /** The turn is durable: what it asked for may happen now. */
-  #committed(cell: Cell, commit: Commit, turn: Turn): void {
+  committed(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown = cell.live!.snapshot): void {
     const { address } = cell;
     const row = cell.row!;
-    if (commit.outbox) this.outbox.accept(commit.outbox);
-    const { update } = commit;
+    this.written(commit);
+    const update = commit.update ?? commit.insert;
     if (!update) return;
     const from = row.version === 0 ? null : row.current_state;
     row.version = update.version;
@@ -802,7 +911,7 @@ export class Engine {
     row.last_error = update.last_error;
     row.journal_id = update.journal_id;
     const live = cell.live!;
-    cell.committed = live.snapshot;
+    cell.committed = snapshot;
     if (commit.handlers) cell.handlerExpiresAt = commit.handlers[0]!.expires_at;
     this.#alarms.set(address, activeDueAt(cell), cell.key);
     live.afterCommit(turn, () => this.#ambient(address, row.version));
@@ -846,7 +955,7 @@ export class Engine {
     if (outcome.result === 'failed') throw outcome.error;
     if (outcome.result === 'conflict') return undefined;
     if (outcome.result === 'committed') {
-      this.#committed(cell, commit, turn);
+      this.committed(cell, commit, turn);
       this.#events.emit('deadLetter', { address, event: event.type, error });
     }
     return { snapshot: undefined, handled: false, duplicate: outcome.result === 'duplicate', failed: error };
@@ -889,7 +998,7 @@ export class Engine {
     if (outcome.result !== 'committed') cell.forget();
     if (outcome.result === 'failed') throw outcome.error;
     if (outcome.result !== 'committed') return;
-    this.#committed(cell, commit, turn);
+    this.committed(cell, commit, turn);
     this.#events.emit('deadLetter', { address, event: event.type, error });
   }
 
@@ -964,6 +1073,19 @@ export class Engine {
         }),
     };
   }
+}
+
+/** An event never overtakes a deadline that has passed: that fires first, as a turn of its own. */
+const isOvertaking = (cell: Cell, { stimulus }: Work, now: number): boolean =>
+  stimulus.kind !== 'timer' && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= now;
+
+function assertTakesEvents({ status, last_error, participant_id: participantId, flow_type: flowType }: Row): void {
+  if (status !== 'quarantined') return;
+  const address = { participantId, flowType };
+  throw new ActorQuarantinedError(
+    `The actor ${formatAddress(address)} is quarantined (${last_error}). It takes no events until it is retried.`,
+    { address },
+  );
 }
 
 /** What a stimulus from within the actor brought, and for whom. */

@@ -9,6 +9,8 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
 import type { Done, Work } from '../engine/cell.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { TransactionTurns } from '../engine/transaction.ts';
+import type { Turns } from '../engine/turns.ts';
 import { type Address, InvalidArgumentError, InvalidMessageError } from '../errors.ts';
 import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts';
 import type { Commit } from '../store/rows.ts';
@@ -55,20 +57,39 @@ const HOUR = 3_600_000;
 
 export class Inbound {
   readonly #options: InboundOptions;
+  readonly #turns: Turns;
+  readonly #store: Store;
+  /** Of a way in within a transaction: the one of the runtime, and what is told to it after the commit. */
+  readonly #within: { inbound: Inbound; after: (effect: () => void) => void } | undefined;
   readonly handlers: Handlers;
-  readonly #optedOut = new Set<string>();
+  readonly #optedOut = new Map<string, boolean>();
   /** Parsing a number costs more than the rest of the way in. */
   readonly #senders = new LRUCache<string, string>({ max: 50_000 });
   readonly #lastDefaultReply = new LRUCache<string, number>({ max: 10_000 });
 
-  constructor(options: InboundOptions) {
+  constructor(options: InboundOptions, within?: { inbound: Inbound; turns: TransactionTurns }) {
     this.#options = options;
-    this.handlers = new Handlers(options.store, (flowType) => options.flows.get(flowType)?.handlerTtl ?? 0);
+    this.#turns = within?.turns ?? options.engine;
+    this.#store = within?.turns.store ?? options.store;
+    this.#within = within && { inbound: within.inbound, after: within.turns.after };
+    this.handlers = new Handlers(this.#store, (flowType) => options.flows.get(flowType)?.handlerTtl ?? 0);
+    if (within) return;
     options.engine.onActivity = (address, flowType, expiresAt) => this.handlers.touch(address, flowType, expiresAt);
   }
 
   async start(): Promise<void> {
-    for (const address of await this.#options.store.knex('opt_outs').pluck('address')) this.#setOptedOut(address, true);
+    for (const address of await this.#store.knex('opt_outs').pluck('address')) this.#setOptedOut(address, true);
+  }
+
+  /** The way in within a transaction: what it learns, the runtime learns after the commit. */
+  within(turns: TransactionTurns): Inbound {
+    return new Inbound(this.#options, { inbound: this, turns });
+  }
+
+  /** The address was bound anew, or to nobody. */
+  forget(address: string): void {
+    this.handlers.forget(address);
+    this.#within?.after(() => this.#within?.inbound.forget(address));
   }
 
   async receive(message: InboundMessage): Promise<Receipt> {
@@ -97,11 +118,12 @@ export class Inbound {
     text,
     id = randomUUID(),
   }: DirectMessage): Promise<{ status: 'accepted' | 'duplicate'; to: string }> {
-    const { engine, store, clock, flows, defaultCountry } = this.#options;
+    const { clock, flows, defaultCountry } = this.#options;
+    const [turns, store] = [this.#turns, this.#store];
     if (typeof text !== 'string' || text.trim() === '') throw new InvalidArgumentError('The message has no text.');
     if (typeof id !== 'string' || id === '') throw new InvalidArgumentError("The message's id must be a text.");
     const recipient = normalizeAddress(to, defaultCountry);
-    if (this.#optedOut.has(recipient)) {
+    if (this.#hasOptedOut(recipient)) {
       throw new InvalidArgumentError(
         `${recipient} asked not to be written to (STOP). They come back by writing START.`,
       );
@@ -111,7 +133,7 @@ export class Inbound {
     const bound = await store.handlers(recipient);
     const handler = bound.find(({ flow_type, status }) => flows.has(flow_type) && status === 'active');
     if (handler) {
-      const done = await engine.post(
+      const done = await turns.post(
         { flowType: handler.flow_type, participantId: handler.participant_id },
         {
           stimulus: { kind: 'event', event: { type: 'perdure.direct' } },
@@ -122,7 +144,7 @@ export class Inbound {
       );
       return { status: done.duplicate ? 'duplicate' : 'accepted', to: recipient };
     }
-    const outcome = await engine.write({
+    const outcome = await turns.write({
       inbound: {
         id: store.nextId('inbox'),
         channel: mark.channel,
@@ -131,7 +153,7 @@ export class Inbound {
         sender: null,
         text: null,
       },
-      outbox: [engine.composer.message(null, `send:${id}`, recipient, payload, clock.now())],
+      outbox: [turns.composer.message(null, `send:${id}`, recipient, payload, clock.now())],
     });
     if (outcome.result === 'failed') throw outcome.error;
     return { status: outcome.result === 'duplicate' ? 'duplicate' : 'accepted', to: recipient };
@@ -140,7 +162,7 @@ export class Inbound {
   /** One of the words that every flow knows. */
   #keywordIn({ text }: InboundMessage, sender: string): Keyword | undefined {
     const keyword = keywordOf(text);
-    return keyword === 'start' && !this.#optedOut.has(sender) ? undefined : keyword;
+    return keyword === 'start' && !this.#hasOptedOut(sender) ? undefined : keyword;
   }
 
   #validate(message: InboundMessage): string {
@@ -163,9 +185,9 @@ export class Inbound {
 
   async #deliver({ flowType, participantId }: Address, message: InboundMessage, sender: string): Promise<Receipt> {
     const address = { flowType, participantId };
-    const { engine, flows, clock, texts } = this.#options;
+    const { flows, clock, texts } = this.#options;
     const flow = flows.get(flowType);
-    const done = await engine.post(address, {
+    const done = await this.#turns.post(address, {
       stimulus: { kind: 'event', event: replyOf(message) },
       prepare: (snapshot) => eventFor(flow, message, snapshot),
       inbound: this.#mark(message),
@@ -191,11 +213,11 @@ export class Inbound {
   }
 
   async #defaultReplyIsDue(sender: string): Promise<boolean> {
-    if (this.#optedOut.has(sender)) return false;
+    if (this.#hasOptedOut(sender)) return false;
     const now = this.#options.clock.now();
     let last = this.#lastDefaultReply.get(sender);
     if (last === undefined) {
-      const row = await this.#options.store
+      const row = await this.#store
         .knex('outbox_messages')
         .whereNull('participant_id')
         .where({ recipient: sender })
@@ -213,7 +235,7 @@ export class Inbound {
     const out = keyword === 'stop';
     const status = out ? 'stopped' : 'started';
     // Confirmed once: a second STOP gets no answer.
-    const confirm = !out || !this.#optedOut.has(sender);
+    const confirm = !out || !this.#hasOptedOut(sender);
     const text = confirm ? this.#options.texts[status] : undefined;
     const also = this.#recordOptOut(sender, out, message);
     const actors = (await this.handlers.of(sender)).filter(({ flowType }) => this.#options.flows.get(flowType)?.optOut);
@@ -231,7 +253,7 @@ export class Inbound {
         inbound: this.#mark(i === 0 ? message : { ...message, id: `${message.id}#${flowType}` }),
         ...(i === 0 && { also, ...(text && { notices: [{ recipient: sender, payload: essential(text) }] }) }),
       };
-      const done = await this.#options.engine.post({ flowType, participantId }, work);
+      const done = await this.#turns.post({ flowType, participantId }, work);
       first ??= done;
     }
     this.#setOptedOut(sender, out);
@@ -267,18 +289,19 @@ export class Inbound {
     status: Receipt['status'],
     also?: Commit['also'],
   ): Promise<Receipt> {
-    const { engine, store, clock } = this.#options;
+    const { clock } = this.#options;
+    const turns = this.#turns;
     const key = `${message.channel}:${message.id}`;
-    const outcome = await engine.write({
+    const outcome = await turns.write({
       inbound: {
-        id: store.nextId('inbox'),
+        id: this.#store.nextId('inbox'),
         channel: message.channel,
         message_id: message.id,
         applied_at: clock.now(),
         sender,
         text: message.text,
       },
-      ...(text && { outbox: [engine.composer.message(null, key, sender, essential(text), clock.now())] }),
+      ...(text && { outbox: [turns.composer.message(null, key, sender, essential(text), clock.now())] }),
       ...(also && { also }),
     });
     if (outcome.result === 'failed') throw outcome.error;
@@ -292,9 +315,17 @@ export class Inbound {
   }
 
   #setOptedOut(address: string, out: boolean): void {
-    if (out) this.#optedOut.add(address);
+    if (out || this.#within) this.#optedOut.set(address, out);
     else this.#optedOut.delete(address);
-    this.#options.engine.outbox.optOut(address, out);
+    const { inbound, after } = this.#within ?? {};
+    if (inbound) after?.(() => inbound.#setOptedOut(address, out));
+    else this.#options.engine.outbox.optOut(address, out);
+  }
+
+  #hasOptedOut(address: string): boolean {
+    const known = this.#optedOut.get(address);
+    if (known !== undefined || !this.#within) return known ?? false;
+    return this.#within.inbound.#hasOptedOut(address);
   }
 }
 
