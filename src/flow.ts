@@ -1,4 +1,12 @@
-import type { AnyActorLogic, AnyEventObject, EmittedFrom, EventFromLogic, InputFrom, SnapshotFrom } from 'xstate';
+import type {
+  AnyActorLogic,
+  AnyEventObject,
+  EmittedFrom,
+  EventFromLogic,
+  EventObject,
+  InputFrom,
+  SnapshotFrom,
+} from 'xstate';
 import { type Attempts, attemptsOf, type InvocationPolicy } from './actor/invocations.ts';
 import type { StoredTimer } from './actor/live-actor.ts';
 import { assertDurable } from './actor/logic.ts';
@@ -102,7 +110,8 @@ export type AnyFlow = Flow<any>;
 export type InputOf<F extends AnyFlow> = InputFrom<F['logic']>;
 export type EventOf<F extends AnyFlow> = EventFromLogic<F['logic']>;
 export type SnapshotOf<F extends AnyFlow> = SnapshotFrom<F['logic']>;
-export type EmittedOf<F extends AnyFlow> = EmittedFrom<F['logic']> & AnyEventObject;
+export type EmittedOf<F extends AnyFlow> =
+  EmittedFrom<F['logic']> extends infer E ? (unknown extends E ? AnyEventObject : Extract<E, EventObject>) : never;
 
 /**
  * Defines a flow: the logic of its actors, and how they meet the world.

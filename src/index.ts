@@ -50,6 +50,7 @@ export {
   type RuntimeOptions,
   type SaidMessage,
   type SendOptions,
+  type SpawnArguments,
   type SpawnOptions,
 } from './runtime.ts';
 export type { ActorStatus } from './store/rows.ts';

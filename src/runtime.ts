@@ -99,11 +99,17 @@ export interface RecoveryOptions {
   sweepEvery?: Duration;
 }
 
-export interface SpawnOptions<F extends AnyFlow> {
-  input?: InputOf<F>;
+/** `input` may be left out only where the flow's logic does without. */
+export type SpawnOptions<F extends AnyFlow> = (undefined extends InputOf<F>
+  ? { input?: InputOf<F> }
+  : { input: InputOf<F> }) & {
   /** Bound to the actor: its messages go there, and messages from there come to it. */
   phoneNumber?: string;
-}
+};
+
+/** The options of a spawn, which may be left out where nothing in them is needed. */
+export type SpawnArguments<F extends AnyFlow> =
+  undefined extends InputOf<F> ? [options?: SpawnOptions<F>] : [options: SpawnOptions<F>];
 
 export interface SendOptions {
   /** A remark for the turn's line in the journal. */
@@ -373,7 +379,7 @@ export class Runtime {
   async spawn<F extends AnyFlow>(
     flow: F,
     participantId: string,
-    options: SpawnOptions<F> = {},
+    ...[options]: SpawnArguments<F>
   ): Promise<ActorHandle<F>> {
     const { engine, inbound } = this.#up();
     return this.#spawn({ turns: engine, inbound }, () => this.#up().engine, flow, participantId, options);
@@ -384,14 +390,11 @@ export class Runtime {
     later: () => Turns,
     flow: F,
     participantId: string,
-    options: SpawnOptions<F> = {},
+    { input, phoneNumber: given }: { input?: unknown; phoneNumber?: string } = {},
   ): Promise<ActorHandle<F>> {
     const address = this.#address(flow, participantId);
-    const phoneNumber = options.phoneNumber && normalizePhoneNumber(options.phoneNumber, this.#options.defaultCountry);
-    await turns.spawn(address, {
-      input: options.input,
-      ...(phoneNumber && { phoneNumber }),
-    });
+    const phoneNumber = given && normalizePhoneNumber(given, this.#options.defaultCountry);
+    await turns.spawn(address, { input, ...(phoneNumber && { phoneNumber }) });
     if (phoneNumber) inbound.forget(phoneNumber);
     return new ActorHandle<F>(address, later, () => this.clock);
   }
@@ -420,7 +423,7 @@ export class Runtime {
       (turns) => {
         const inbound = main.within(turns);
         return {
-          spawn: (flow, participantId, spawn) =>
+          spawn: (flow, participantId, ...[spawn]) =>
             this.#spawn({ turns, inbound }, () => turns, flow, participantId, spawn),
           actor: (flow: AnyFlow | string, participantId: string) =>
             new ActorHandle(
@@ -445,6 +448,9 @@ export class Runtime {
   }
 
   /** A handle on an actor; nothing is loaded until it is used. */
+  actor<F extends AnyFlow>(flow: F, participantId: string): ActorHandle<F>;
+  actor(flow: string, participantId: string): ActorHandle;
+  actor<F extends AnyFlow>(flow: F | string, participantId: string): ActorHandle<F>;
   actor<F extends AnyFlow>(flow: F | string, participantId: string): ActorHandle<F> {
     const address = this.#address(flow, participantId);
     return new ActorHandle<F>(
@@ -729,9 +735,12 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
   }
 
   /** Hears emitted events, after their turn has committed, in this process. `'*'` is any type. */
-  on(type: EmittedOf<F>['type'] | '*', listener: (emitted: EmittedOf<F>) => void): { unsubscribe(): void } {
+  on<T extends EmittedOf<F>['type'] | '*'>(
+    type: T,
+    listener: (emitted: T extends '*' ? EmittedOf<F> : Extract<EmittedOf<F>, { type: T }>) => void,
+  ): { unsubscribe(): void } {
     const unsubscribe = this.#engine().observe(this.address, (_, emitted) => {
-      for (const event of emitted) if (type === '*' || event.type === type) listener(event as EmittedOf<F>);
+      for (const event of emitted) if (type === '*' || event.type === type) listener(event as never);
     });
     return { unsubscribe };
   }
@@ -740,6 +749,14 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
    * Resolves with the first committed snapshot that satisfies the predicate: the present one, or a later one.
    * @throws {TimeoutError} after `timeout` (default: never) of the runtime's time
    */
+  async waitFor<S extends SnapshotOf<F>>(
+    predicate: (snapshot: SnapshotOf<F>) => snapshot is S,
+    options?: { timeout?: Duration },
+  ): Promise<S>;
+  async waitFor(
+    predicate: (snapshot: SnapshotOf<F>) => boolean,
+    options?: { timeout?: Duration },
+  ): Promise<SnapshotOf<F>>;
   async waitFor(
     predicate: (snapshot: SnapshotOf<F>) => boolean,
     options: { timeout?: Duration } = {},

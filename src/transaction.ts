@@ -6,7 +6,7 @@ import type { Engine } from './engine/engine.ts';
 import type { TransactionTurns } from './engine/transaction.ts';
 import { InvalidArgumentError, NotRunningError, TimeoutError, TransactionError } from './errors.ts';
 import type { AnyFlow } from './flow.ts';
-import type { ActorHandle, Runtime, SpawnOptions } from './runtime.ts';
+import type { ActorHandle, Runtime, SpawnArguments } from './runtime.ts';
 
 /**
  * A transaction on the database, as Knex has it, in which actors take turns too: pass it on as a `Knex.Transaction`. What
@@ -17,11 +17,12 @@ export interface Transaction extends Knex.Transaction {
   spawn<F extends AnyFlow>(
     flow: F,
     participantId: string,
-    ...options: SpawnOptions<F> extends infer O ? [options?: O] : never
+    ...options: SpawnArguments<F>
   ): Promise<ActorInTransaction<F>>;
   /** As {@link Runtime.actor}. */
   actor<F extends AnyFlow>(flow: F, participantId: string): ActorInTransaction<F>;
   actor(flow: string, participantId: string): ActorInTransaction;
+  actor<F extends AnyFlow>(flow: F | string, participantId: string): ActorInTransaction<F>;
   /** As {@link Runtime.receive}. */
   receive: Runtime['receive'];
   /** As {@link Runtime.receiveFor}. */

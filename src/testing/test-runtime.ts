@@ -7,7 +7,7 @@ import { SimulatedClock } from '../clock.ts';
 import { type Duration, milliseconds } from '../duration.ts';
 import type { OutgoingMessage, Transport } from '../engine/outbox.ts';
 import type { AnyFlow, InboundMessage } from '../flow.ts';
-import { type ActorHandle, createRuntime, type Runtime, type RuntimeOptions, type SpawnOptions } from '../runtime.ts';
+import { type ActorHandle, createRuntime, type Runtime, type RuntimeOptions, type SpawnArguments } from '../runtime.ts';
 
 export interface TestRuntimeOptions extends Omit<RuntimeOptions, 'database' | 'clock' | 'timeScale'> {
   /** Default: a database in memory of its own. */
@@ -59,8 +59,8 @@ export class TestRuntime {
     return this.runtime.knex;
   }
 
-  spawn<F extends AnyFlow>(flow: F, participantId: string, options?: SpawnOptions<F>): Promise<ActorHandle<F>> {
-    return this.runtime.spawn(flow, participantId, options);
+  spawn<F extends AnyFlow>(flow: F, participantId: string, ...options: SpawnArguments<F>): Promise<ActorHandle<F>> {
+    return this.runtime.spawn(flow, participantId, ...options);
   }
 
   actor<F extends AnyFlow>(flow: F, participantId: string): ActorHandle<F> {
