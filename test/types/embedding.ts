@@ -111,8 +111,6 @@ export async function otherLogic(runtime: Runtime) {
 
   const shopping = await runtime.spawn(cart, 's_1');
   expectTypeOf((await shopping.send({ type: 'add', item: 'tea' })).context.last).toBeString();
-    last: string;
-  }>();
   // @ts-expect-error a store knows its events too
   await shopping.send({ type: 'remove', item: 'tea' });
 }
