@@ -11,7 +11,7 @@ const floors = [
   ['supervisor', '^src/(supervisor|registry)\\.ts$|^machines/supervisor\\.ts$'],
   ['runtime', '^src/(runtime|transaction|logging|index)\\.ts$'],
   ['flows', '^src/flows/|^machines/(?!supervisor)'],
-  ['surface', '^src/(http|cli|testing|stately)/'],
+  ['surface', '^src/(http|cli|testing|stately|opentelemetry)/'],
 ];
 
 /** @type {import('dependency-cruiser').IConfiguration} */

@@ -32,7 +32,7 @@ export interface RuntimeFigures extends Health {
   /** How far a long recovery is; null: there is none. */
   recovering: RuntimeEvents['recovering'] | null;
   /** What the last recovery found, by component, in words. */
-  recovered: readonly RuntimeEvents['recovered'][];
+  recovered: readonly Omit<RuntimeEvents['recovered'], 'ms'>[];
 }
 
 type Counter = Exclude<keyof FlowFigures, 'version' | 'strategy'>;

@@ -80,6 +80,8 @@ export class Transactions {
       );
     }
     const limit = milliseconds(timeout);
+    // The callback sees the caller's own AsyncLocalStorage: its request, its trace.
+    const inCallersContext = AsyncLocalStorage.snapshot();
     this.#waiting++;
     try {
       return await engine.transaction(async (turns, trx) => {
@@ -91,7 +93,8 @@ export class Transactions {
           timer = setTimeout(() => reject(tooLong(limit)), limit);
         });
         try {
-          return await Promise.race([this.#context.run(context, async () => body(shared)), cut]);
+          const work = inCallersContext(() => this.#context.run(context, async () => body(shared)));
+          return await Promise.race([work, cut]);
         } finally {
           context.open = false;
           this.#abort = undefined;

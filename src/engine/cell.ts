@@ -27,6 +27,8 @@ export interface Item {
   note?: string;
   /** What to write if the turn throws, instead of nothing; then the item counts as done. */
   onFailure?: (error: Error) => Pick<Commit, 'deadLetter'> & { notices?: Item['notices'] };
+  /** Where it was asked for, if somebody traces. */
+  trace?: unknown;
   resolve: (done: Done) => void;
   reject: (error: Error) => void;
 }

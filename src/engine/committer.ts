@@ -24,11 +24,14 @@ type Alone = () => Promise<void>;
 
 export class Committer {
   readonly #store: Store;
+  readonly #written: (turns: number, ms: number) => void;
   #waiting: (Waiting | Alone)[] = [];
   #busy = false;
 
-  constructor(store: Store) {
+  /** @param written told of each group: its size, and how long it took, in ms */
+  constructor(store: Store, written: (turns: number, ms: number) => void) {
     this.#store = store;
+    this.#written = written;
   }
 
   /** Resolves once the commit has been written, or not. Never rejects. */
@@ -60,9 +63,12 @@ export class Committer {
         rest();
         rest = () => {};
         await new Promise(setImmediate);
+        const began = performance.now();
         await group();
+        this.#written(1, performance.now() - began);
         continue;
       }
+      const began = performance.now();
       const writing = group.length > 0 ? this.#store.commit(group.map(({ commit }) => commit)) : undefined;
       // Until the driver has the script: taking a connection goes through the same queue of microtasks as the turns.
       await new Promise(setImmediate);
@@ -70,6 +76,7 @@ export class Committer {
       rest = () => {};
       if (writing) {
         const outcomes = await writing;
+        this.#written(group.length, performance.now() - began);
         const tell = (from: number, to: number) => {
           for (let i = from; i < to; i++) group[i]!.done(outcomes[i]!);
         };

@@ -109,7 +109,7 @@ export class Engine implements TransactionHost {
     this.#store = options.store;
     this.#clock = options.clock;
     this.#events = options.events;
-    this.#committer = new Committer(options.store);
+    this.#committer = new Committer(options.store, (turns, ms) => this.#events.emit('committed', { turns, ms }));
     this.#loader = new Loader(options.store);
     this.#alarms = new Alarms(
       options.store,
@@ -266,7 +266,8 @@ export class Engine implements TransactionHost {
     }
     return new Promise((resolve, reject) => {
       const cell = this.#cell(address);
-      cell.queue.push({ ...work, resolve, reject });
+      const { trace } = this.#events;
+      cell.queue.push(trace ? { ...work, trace: trace(), resolve, reject } : { ...work, resolve, reject });
       this.#run(cell);
     });
   }
@@ -500,6 +501,10 @@ export class Engine implements TransactionHost {
     });
   }
 
+  trace(): unknown {
+    return this.#events.trace?.();
+  }
+
   pin(address: Address): Cell {
     const cell = this.#cell(address);
     cell.pins++;
@@ -552,6 +557,7 @@ export class Engine implements TransactionHost {
       chance: this.#chance,
       settled: (sessionId, event) => this.#push(cell, { kind: 'relay', sessionId, event }),
       failed: (attempt) => this.#events.emit('invocationFailed', { address, ...attempt }),
+      succeeded: (attempt) => this.#events.emit('invoked', { address, ...attempt }),
     });
     return cell;
   }
@@ -582,7 +588,8 @@ export class Engine implements TransactionHost {
   /** A stimulus from within the actor (a result, an action that calls `self.send`), for which nobody waits. */
   #push(cell: Cell, stimulus: Stimulus): void {
     if (this.#state !== 'running') return; // the process goes down; what matters follows from the row
-    cell.queue.push({ stimulus, resolve: () => {}, reject: () => {} });
+    const { trace } = this.#events;
+    cell.queue.push({ stimulus, ...(trace && { trace: trace() }), resolve: () => {}, reject: () => {} });
     this.#run(cell);
   }
 
@@ -671,7 +678,7 @@ export class Engine implements TransactionHost {
         return { snapshot: before, handled: false, duplicate: true };
       }
       if (outcome.result === 'failed') throw outcome.error;
-      this.committed(cell, commit, turn);
+      this.committed(cell, commit, turn, cell.live!.snapshot, overdue ? undefined : item.trace);
     }
     if (stimulus.kind === 'timer' || overdue) this.#alarms.set(cell.address, activeDueAt(cell), cell.key);
     if (overdue) return undefined;
@@ -820,6 +827,7 @@ export class Engine implements TransactionHost {
     const { address } = cell;
     if (this.#state !== 'running')
       throw new NotRunningError('The runtime is not running: await runtime.start().', { address });
+    const trace = this.#events.trace?.();
     const { turn, commit } = this.makeFirst(cell, cell, { input, ...(phoneNumber && { phoneNumber }) });
     if (also) commit.also = also;
     const outcome = await this.#committer.add(commit);
@@ -828,7 +836,7 @@ export class Engine implements TransactionHost {
       this.failed(outcome.error);
       throw outcome.error;
     }
-    this.committed(cell, commit, turn, cell.live!.snapshot);
+    this.committed(cell, commit, turn, cell.live!.snapshot, trace);
     return { snapshot: cell.committed, handled: true, duplicate: false };
   }
 
@@ -894,7 +902,7 @@ export class Engine implements TransactionHost {
   }
 
   /** The turn is durable: what it asked for may happen now. */
-  committed(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown = cell.live!.snapshot): void {
+  committed(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown = cell.live!.snapshot, trace?: unknown): void {
     const { address } = cell;
     const row = cell.row!;
     this.written(commit);
@@ -925,6 +933,7 @@ export class Engine implements TransactionHost {
       version: row.version,
       at,
       ...(turn.firedDueAt !== undefined && { lateness: at - turn.firedDueAt }),
+      ...(trace !== undefined && { trace }),
     });
     for (const observer of this.#observers.get(cell.key) ?? []) {
       try {
@@ -940,7 +949,8 @@ export class Engine implements TransactionHost {
     const { address } = cell;
     const { stimulus } = item;
     const event = eventOf(stimulus);
-    this.#events.emit('turnFailed', { address, event: event.type, error });
+    const { trace } = item;
+    this.#events.emit('turnFailed', { address, event: event.type, error, ...(trace !== undefined && { trace }) });
     if (overdue || stimulus.kind === 'timer' || stimulus.kind === 'relay' || stimulus.kind === 'emit') {
       await this.#supervise(cell, item, overdue, error);
       return undefined;

@@ -62,7 +62,9 @@ export interface TransactionHost {
   /** The copy takes the place of the actor in memory. */
   adopt(actor: InHand): void;
   /** A turn is durable: what it asked for may happen. */
-  committed(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown): void;
+  committed(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown, trace?: unknown): void;
+  /** Where a turn is asked for, if somebody traces. */
+  trace(): unknown;
   /** The same of a commit that belongs to no actor. */
   written(commit: Commit): void;
   /** Nothing of the actor is kept any more. */
@@ -96,27 +98,29 @@ export class TransactionTurns implements Turns {
   readonly after = (effect: () => void): void => void this.#effects.push(effect);
 
   post(address: Address, work: Work): Promise<Done> {
+    const trace = this.#host.trace();
     return this.#next(address, async () => {
       const actor = await this.#take(address);
       const { copy } = actor;
       if (work.inbound && (await this.store.isApplied(work.inbound.channel, work.inbound.messageId)))
         return { snapshot: copy.live?.snapshot, handled: false, duplicate: true };
-      return this.#make(actor, work);
+      return this.#make(actor, work, trace);
     });
   }
 
   /** The turn of `work`, after those of deadlines that have passed. */
-  async #make(actor: InHand, work: Work): Promise<Done> {
+  async #make(actor: InHand, work: Work, trace?: unknown): Promise<Done> {
     const { copy } = actor;
     for (;;) {
       const next = this.#host.makeNext(copy, work);
       if ('error' in next) return this.#failed(actor, next.overdue ? undefined : work.onFailure && work, next.error);
-      await this.#write(actor, next.made);
+      await this.#write(actor, next.made, next.overdue ? undefined : trace);
       if (!next.overdue) return { snapshot: copy.live!.snapshot, handled: next.made.turn.handled, duplicate: false };
     }
   }
 
   spawn(address: Address, options: Parameters<Turns['spawn']>[1]): Promise<Done> {
+    const trace = this.#host.trace();
     return this.#next(address, async () => {
       if ((await this.store.load([address])).length > 0) throw new ActorExistsError(address);
       const cell = this.#pin(address);
@@ -124,7 +128,7 @@ export class TransactionTurns implements Turns {
       const made = this.#host.makeFirst(copy, cell, options);
       const actor = { cell, copy, found: { ...copy.row! } };
       this.#inHand.set(cell.key, actor);
-      await this.#write(actor, made);
+      await this.#write(actor, made, trace);
       return { snapshot: copy.live!.snapshot, handled: true, duplicate: false };
     });
   }
@@ -257,7 +261,7 @@ export class TransactionTurns implements Turns {
     return row;
   }
 
-  async #write(actor: InHand, { turn, commit }: Made): Promise<void> {
+  async #write(actor: InHand, { turn, commit }: Made, trace?: unknown): Promise<void> {
     const { cell, copy } = actor;
     if (!commit) return;
     await this.#dooming(() => this.store.write(commit));
@@ -267,7 +271,7 @@ export class TransactionTurns implements Turns {
     actor.changed = true;
     if (commit.handlers) copy.handlerExpiresAt = commit.handlers[0]!.expires_at;
     const { snapshot } = copy.live!;
-    this.after(() => this.#host.committed(cell, commit, turn, snapshot));
+    this.after(() => this.#host.committed(cell, commit, turn, snapshot, trace));
   }
 
   /** The turn threw: the copy is read again, and for a message the failure is written in its place. */

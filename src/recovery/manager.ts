@@ -144,7 +144,7 @@ export class RecoveryManager {
     report.durationMs = Math.round(performance.now() - began);
     for (const { flowType, participantId, reason, action } of report.failed)
       this.#events.emit('notRecovered', { address: { flowType, participantId }, reason, action });
-    this.#events.emit('recovered', { component: component.name, summary: summary(report) });
+    this.#events.emit('recovered', { component: component.name, summary: summary(report), ms: report.durationMs });
     return report;
   }
 }
