@@ -4,6 +4,7 @@ import { type Duration, milliseconds } from '../duration.ts';
 import { PerdureError } from '../errors.ts';
 import { chat } from './chat.ts';
 import { registerDeadLetters } from './dead-letters.ts';
+import { init } from './init.ts';
 import { exportMachine } from './machine.ts';
 import { registerQuarantine } from './quarantine.ts';
 import { recover } from './recover.ts';
@@ -55,6 +56,12 @@ program
       .default('info'),
   )
   .action(start);
+
+program
+  .command('init')
+  .description('begin a project: one flow with its texts and its test, a service, and a page to talk with it')
+  .argument('[folder]', 'an empty or new folder', '.')
+  .action(init);
 
 program
   .command('recover')
