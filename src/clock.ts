@@ -7,6 +7,7 @@ export interface Clock {
   now(): number;
   /** Calls `fn` once, after about `ms` of this clock's milliseconds; of a long wait, it may be long before. */
   setTimeout(fn: () => void, ms: number): unknown;
+  /** Has a timeout not called. */
   clearTimeout(handle: unknown): void;
 }
 
@@ -73,6 +74,7 @@ export class SimulatedClock implements Clock {
     return entry;
   }
 
+  /** Has a timeout not called. */
   clearTimeout(handle: unknown): void {
     const index = this.#pending.indexOf(handle as never);
     if (index >= 0) this.#pending.splice(index, 1);

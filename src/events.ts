@@ -7,6 +7,7 @@ import type { Address } from './errors.ts';
 /** Where a runtime's life stands. */
 export type Life = 'stopped' | 'booting' | 'migrating' | 'recovering' | 'running' | 'draining' | 'failed';
 
+/** What a runtime tells of, by the name of the event; listen with `runtime.on(name, listener)`. */
 export interface RuntimeEvents {
   /** The runtime's life or health is another one. `troubles`: what is wrong, by what it is about. */
   status: { status: Life; health: 'healthy' | 'degraded'; troubles: Readonly<Record<string, string>> };

@@ -30,6 +30,7 @@ export type FlowRecord =
   | { table: string; row: Record<string, unknown> }
   | { table: string; where: Record<string, unknown>; set: Record<string, unknown> };
 
+/** What {@link defineFlow} is given. */
 export interface FlowDefinition<
   TLogic extends AnyActorLogic,
   TReceived extends EventFromLogic<TLogic> | null = EventFromLogic<TLogic> | null,
@@ -106,10 +107,13 @@ export interface Flow<TLogic extends AnyActorLogic = AnyActorLogic>
 /** Any flow, whatever its logic. */
 export type AnyFlow = Flow<any>;
 
-/** Input, events and snapshots of a flow. */
+/** The input that a flow's actors are spawned with. */
 export type InputOf<F extends AnyFlow> = InputFrom<F['logic']>;
+/** The events that a flow's actors take. */
 export type EventOf<F extends AnyFlow> = EventFromLogic<F['logic']>;
+/** The snapshots of a flow's actors. */
 export type SnapshotOf<F extends AnyFlow> = SnapshotFrom<F['logic']>;
+/** What a flow's actors emit. */
 export type EmittedOf<F extends AnyFlow> =
   EmittedFrom<F['logic']> extends infer E ? (unknown extends E ? AnyEventObject : Extract<E, EventObject>) : never;
 

@@ -52,6 +52,7 @@ export {
   type SendOptions,
   type SpawnArguments,
   type SpawnOptions,
+  type Subscription,
 } from './runtime.ts';
 export type { ActorStatus } from './store/rows.ts';
 export type { Supervision } from './supervision.ts';

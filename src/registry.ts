@@ -24,6 +24,7 @@ export interface FlowFigures {
   deadLetters: number;
 }
 
+/** What runs, in figures, since the start. */
 export interface RuntimeFigures extends Health {
   flows: Readonly<Record<string, FlowFigures>>;
   messages: { sent: number; failed: number };

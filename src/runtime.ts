@@ -51,6 +51,7 @@ import { Store } from './store/store.ts';
 import { type Health, type Steps, Supervisor } from './supervisor.ts';
 import { type Transaction, type TransactionOptions, Transactions } from './transaction.ts';
 
+/** What {@link createRuntime} is given. */
 export interface RuntimeOptions {
   /** `'sqlite:study.db'`, `':memory:'`, or a Knex instance on the `sqlite3` driver. */
   database: DatabaseOption;
@@ -111,6 +112,7 @@ export type SpawnOptions<F extends AnyFlow> = (undefined extends InputOf<F>
 export type SpawnArguments<F extends AnyFlow> =
   undefined extends InputOf<F> ? [options?: SpawnOptions<F>] : [options: SpawnOptions<F>];
 
+/** What belongs to a turn besides its event. */
 export interface SendOptions {
   /** A remark for the turn's line in the journal. */
   note?: string;
@@ -179,6 +181,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   return new Runtime(options);
 }
 
+/** Durable actors on one database. Made by {@link createRuntime}. */
 export class Runtime {
   readonly #options: RuntimeOptions;
   readonly #flows: ReadonlyMap<string, AnyFlow>;
@@ -642,6 +645,12 @@ export class Runtime {
   }
 }
 
+/** Listens, until told otherwise. */
+export interface Subscription {
+  /** From now on nothing is heard. */
+  unsubscribe(): void;
+}
+
 /** One actor, from the outside. */
 export class ActorHandle<F extends AnyFlow = AnyFlow> {
   readonly address: Address;
@@ -727,9 +736,9 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
   }
 
   /** Hears each committed snapshot from now on, in this process. */
-  subscribe(observer: ((snapshot: SnapshotOf<F>) => void) | { next?: (snapshot: SnapshotOf<F>) => void }): {
-    unsubscribe(): void;
-  } {
+  subscribe(
+    observer: ((snapshot: SnapshotOf<F>) => void) | { next?: (snapshot: SnapshotOf<F>) => void },
+  ): Subscription {
     const next = typeof observer === 'function' ? observer : observer.next?.bind(observer);
     return { unsubscribe: this.#engine().observe(this.address, (snapshot) => next?.(snapshot)) };
   }
@@ -738,7 +747,7 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
   on<T extends EmittedOf<F>['type'] | '*'>(
     type: T,
     listener: (emitted: T extends '*' ? EmittedOf<F> : Extract<EmittedOf<F>, { type: T }>) => void,
-  ): { unsubscribe(): void } {
+  ): Subscription {
     const unsubscribe = this.#engine().observe(this.address, (_, emitted) => {
       for (const event of emitted) if (type === '*' || event.type === type) listener(event as never);
     });

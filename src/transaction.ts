@@ -21,7 +21,9 @@ export interface Transaction extends Knex.Transaction {
   ): Promise<ActorInTransaction<F>>;
   /** As {@link Runtime.actor}. */
   actor<F extends AnyFlow>(flow: F, participantId: string): ActorInTransaction<F>;
+  /** As {@link Runtime.actor}. */
   actor(flow: string, participantId: string): ActorInTransaction;
+  /** As {@link Runtime.actor}. */
   actor<F extends AnyFlow>(flow: F | string, participantId: string): ActorInTransaction<F>;
   /** As {@link Runtime.receive}. */
   receive: Runtime['receive'];
@@ -39,6 +41,7 @@ export type ActorInTransaction<F extends AnyFlow = AnyFlow> = Pick<
   'address' | 'send' | 'getSnapshot' | 'timers' | 'cancelTimer' | 'describe' | 'stop'
 >;
 
+/** How a transaction runs. */
 export interface TransactionOptions {
   /** How long it may be open, in real time: nothing else is written meanwhile. Default: `'5s'`. */
   timeout?: Duration;

@@ -15,6 +15,7 @@ import type { Address } from '../errors.ts';
 import type { RuntimeEvents } from '../events.ts';
 import type { Runtime } from '../runtime.ts';
 
+/** What is traced, and with what. */
 export interface TracingOptions {
   /** Default: `trace.getTracer('perdure')`, of the provider that is registered globally. */
   tracer?: Tracer;

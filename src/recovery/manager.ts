@@ -19,6 +19,7 @@ export interface RecoveryGround {
   repairs: Repairs;
 }
 
+/** How to recover. */
 export interface RecoverOptions {
   /** Default: `lazy`. */
   mode?: RecoveryMode;
@@ -31,6 +32,7 @@ export interface RecoverOptions {
 /** Between two reports of progress, in real ms. */
 const PROGRESS_EVERY = 1_000;
 
+/** Recovers the components that are registered with it, one after another; it knows no flow. */
 export class RecoveryManager {
   readonly #components: Recoverable[] = [];
   readonly #events: EventChannel;

@@ -9,6 +9,7 @@ import type { OutgoingMessage, Transport } from '../engine/outbox.ts';
 import type { AnyFlow, InboundMessage } from '../flow.ts';
 import { type ActorHandle, createRuntime, type Runtime, type RuntimeOptions, type SpawnArguments } from '../runtime.ts';
 
+/** What {@link createTestRuntime} is given; what it leaves out of the runtime’s options, the test runtime sets. */
 export interface TestRuntimeOptions extends Omit<RuntimeOptions, 'database' | 'clock' | 'timeScale'> {
   /** Default: a database in memory of its own. */
   database?: RuntimeOptions['database'];
@@ -25,6 +26,7 @@ export async function createTestRuntime(options: TestRuntimeOptions): Promise<Te
   return runtime;
 }
 
+/** The real runtime under test. Made by {@link createTestRuntime}. */
 export class TestRuntime {
   readonly clock: SimulatedClock;
   /** What the transport was given, in order. */
@@ -59,14 +61,17 @@ export class TestRuntime {
     return this.runtime.knex;
   }
 
+  /** As `runtime.spawn`. */
   spawn<F extends AnyFlow>(flow: F, participantId: string, ...options: SpawnArguments<F>): Promise<ActorHandle<F>> {
     return this.runtime.spawn(flow, participantId, ...options);
   }
 
+  /** As `runtime.actor`. */
   actor<F extends AnyFlow>(flow: F, participantId: string): ActorHandle<F> {
     return this.runtime.actor(flow, participantId);
   }
 
+  /** As `runtime.receive`. */
   receive(message: InboundMessage) {
     return this.runtime.receive(message);
   }
@@ -148,6 +153,7 @@ export class TestRuntime {
     this.#runtime = runtime;
   }
 
+  /** Stops the runtime and drops the database in memory. */
   async stop(): Promise<void> {
     const runtime = this.#runtime;
     this.#runtime = undefined;
