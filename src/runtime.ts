@@ -222,9 +222,8 @@ export class Runtime {
 
   /**
    * Opens the database, migrates it, and recovers what a former process left: deadlines, invocations, unsent messages.
-   * Resolves when the runtime takes events.
-   * @param options.quiet internal: it takes commands and does nothing of itself, for the command line on a file that no
-   *   server runs on
+   * Resolves when the runtime takes events. (`quiet` is internal: it takes commands and does nothing of itself, for the
+   * command line on a file that no server runs on.)
    * @throws {InvalidArgumentError} it is started already
    * @throws {DatabaseInUseError | NewerDatabaseError | StoreError} the database cannot be had
    * @throws {NotRunningError} it was stopped before it had started
@@ -235,8 +234,7 @@ export class Runtime {
 
   /**
    * Recovers, and tells what was found, without taking up work: for an operator who wants to know. A dry run only reads,
-   * also beside another process that runs on the database, or while this one does.
-   * @param options.mode default: `verify`
+   * also beside another process that runs on the database, or while this one does. `mode` is `verify` by default.
    * @throws {InvalidArgumentError} it is no dry run, and the runtime runs
    * @throws {DatabaseInUseError} it is no dry run, and another process runs on the database
    */

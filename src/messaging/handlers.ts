@@ -24,10 +24,14 @@ export interface Binding {
 export class Handlers {
   readonly #store: Store;
   readonly #ttl: (flowType: string) => number;
-  readonly #cache = new LRUCache<string, Handler[]>({ max: 50_000 });
+  readonly #cache: LRUCache<string, Handler[]>;
 
-  /** @param ttl how long a handler of a flow lives after its actor's last turn, in ms */
-  constructor(store: Store, ttl: (flowType: string) => number) {
+  /**
+   * @param ttl how long a handler of a flow lives after its actor's last turn, in ms
+   * @param max how many addresses are remembered
+   */
+  constructor(store: Store, ttl: (flowType: string) => number, max: number) {
+    this.#cache = new LRUCache({ max });
     this.#store = store;
     this.#ttl = ttl;
   }

@@ -64,15 +64,19 @@ export class Inbound {
   readonly handlers: Handlers;
   readonly #optedOut = new Map<string, boolean>();
   /** Parsing a number costs more than the rest of the way in. */
-  readonly #senders = new LRUCache<string, string>({ max: 50_000 });
-  readonly #lastDefaultReply = new LRUCache<string, number>({ max: 10_000 });
+  readonly #senders: LRUCache<string, string>;
+  readonly #lastDefaultReply: LRUCache<string, number>;
 
   constructor(options: InboundOptions, within?: { inbound: Inbound; turns: TransactionTurns }) {
     this.#options = options;
     this.#turns = within?.turns ?? options.engine;
     this.#store = within?.turns.store ?? options.store;
     this.#within = within && { inbound: within.inbound, after: within.turns.after };
-    this.handlers = new Handlers(this.#store, (flowType) => options.flows.get(flowType)?.handlerTtl ?? 0);
+    // These caches take room for all that they may hold: those of a transaction are small, or the runtime's own.
+    const ttl = (flowType: string) => options.flows.get(flowType)?.handlerTtl ?? 0;
+    this.handlers = new Handlers(this.#store, ttl, within ? 10 : 50_000);
+    this.#senders = within ? within.inbound.#senders : new LRUCache({ max: 50_000 });
+    this.#lastDefaultReply = new LRUCache({ max: within ? 10 : 10_000 });
     if (within) return;
     options.engine.onActivity = (address, flowType, expiresAt) => this.handlers.touch(address, flowType, expiresAt);
   }
@@ -227,6 +231,8 @@ export class Inbound {
     }
     if (now - last < HOUR) return false;
     this.#lastDefaultReply.set(sender, now);
+    const { inbound, after } = this.#within ?? {};
+    if (inbound) after?.(() => void inbound.#lastDefaultReply.set(sender, now));
     return true;
   }
 

@@ -18,7 +18,8 @@ describe('the package, as it would be published', { timeout: 240_000 }, () => {
   beforeAll(async () => {
     tarball = await Project.pack(project.folder);
     project.write('package.json', { name: 'consumer', private: true, type: 'module' });
-    await project.install(tarball, '@types/node@20');
+    // The last two are optional peers, and what the types of Node are.
+    await project.install(tarball, '@types/node@20', '@opentelemetry/api');
   }, 240_000);
   afterAll(() => project.remove(), 60_000);
 
