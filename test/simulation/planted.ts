@@ -110,8 +110,8 @@ export const PLANTED: readonly PlantedBug[] = [
   {
     name: 'a word of STOP that is repeated late counts anew',
     file: 'src/messaging/inbound.ts',
-    find: "if (first!.duplicate) return { status: 'duplicate', handled: false };",
-    replace: '',
+    find: "if (duplicate) return { status: 'duplicate', handled: false };\n    this.#setOptedOut(sender, out);",
+    replace: 'this.#setOptedOut(sender, out);',
     rare: true,
   },
   {
