@@ -1,6 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 
 const here = (path: string) => new URL(path, import.meta.url).pathname;
@@ -23,6 +23,7 @@ beforeAll(async () => {
   guide = await import(file);
 });
 afterAll(async () => {
+  vi.unstubAllEnvs();
   await test.stop();
   rmSync(folder, { recursive: true });
 });
@@ -41,6 +42,7 @@ it('leads people from one version to the next, as the guide says', async () => {
 });
 
 it('registers two versions, and writes golden snapshots', async () => {
+  vi.stubEnv('CI', ''); // where it is set, they are only proved, and never written
   expect(guide.both.registry.get().context.flows.survey).toMatchObject({ version: 2, formerVersions: [1] });
   expect(await guide.golden(join(folder, 'golden'))).toMatchObject({ proved: 4 });
 });
