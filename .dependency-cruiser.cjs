@@ -10,9 +10,9 @@ const floors = [
   ['recovery', '^src/recovery/'],
   ['evolution', '^src/evolution/'],
   ['supervisor', '^src/(supervisor|registry)\\.ts$|^machines/supervisor\\.ts$'],
-  ['runtime', '^src/(runtime|logging|index)\\.ts$'],
+  ['runtime', '^src/(runtime|transaction|logging|index)\\.ts$'],
   ['flows', '^src/flows/|^machines/(?!supervisor)'],
-  ['surface', '^src/(http|cli|testing|stately)/'],
+  ['surface', '^src/(http|cli|testing|stately|opentelemetry)/'],
 ];
 
 /** @type {import('dependency-cruiser').IConfiguration} */

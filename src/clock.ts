@@ -9,6 +9,7 @@ export interface Clock {
   now(): number;
   /** Calls `fn` once, after about `ms` of this clock's milliseconds; of a long wait, it may be long before. */
   setTimeout(fn: () => void, ms: number): unknown;
+  /** Has a timeout not called. */
   clearTimeout(handle: unknown): void;
 }
 
@@ -86,6 +87,7 @@ export class SimulatedClock implements Clock {
     return timer;
   }
 
+  /** Has a timeout not called. */
   clearTimeout(handle: unknown): void {
     const timer = handle as Armed | undefined;
     if (!timer?.fn) return;

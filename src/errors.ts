@@ -199,7 +199,12 @@ export class NotRunningError extends PerdureError {
   readonly code = 'NOT_RUNNING';
 }
 
-/** `waitFor` gave up. */
+/** What belongs to a transaction was asked of the runtime, or the other way round, or after its end. */
+export class TransactionError extends PerdureError {
+  readonly code = 'TRANSACTION';
+}
+
+/** `waitFor` gave up, or a transaction took too long and was rolled back. */
 export class TimeoutError extends PerdureError {
   readonly code = 'TIMEOUT';
 }

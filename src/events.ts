@@ -7,6 +7,7 @@ import type { Address } from './errors.ts';
 /** Where a runtime's life stands. */
 export type Life = 'stopped' | 'booting' | 'migrating' | 'recovering' | 'running' | 'draining' | 'failed';
 
+/** What a runtime tells of, by the name of the event; listen with `runtime.on(name, listener)`. */
 export interface RuntimeEvents {
   /** The runtime's life or health is another one. `troubles`: what is wrong, by what it is about. */
   status: { status: Life; health: 'healthy' | 'degraded'; troubles: Readonly<Record<string, string>> };
@@ -19,9 +20,15 @@ export interface RuntimeEvents {
     version: number;
     at: number;
     lateness?: number;
+    /** Where it was asked for, if somebody traces; see {@link EventChannel.trace}. */
+    trace?: unknown;
   };
   /** A turn threw and was undone. */
-  turnFailed: { address: Address; event: string; error: Error };
+  turnFailed: { address: Address; event: string; error: Error; trace?: unknown };
+  /** A group of turns was written in one transaction, or what an application wrote with them. `ms`: how long that took. */
+  committed: { turns: number; ms: number };
+  /** An invocation has its result, at that attempt. `ms`: how long the attempt took. */
+  invoked: { address: Address; src: string; attempt: number; ms: number };
   /** An event was put aside with its error. */
   deadLetter: { address: Address; event: string; error: Error };
   /** An attempt of an invocation failed. `after`: ms until the next; `undefined`: it was the last, and goes to `onError`. */
@@ -32,6 +39,7 @@ export interface RuntimeEvents {
     attempts: number;
     error: unknown;
     after: number | undefined;
+    ms: number;
   };
   /** A deadline or a result made the logic throw; it is tried again `after` ms. */
   restarting: { address: Address; event: string; error: Error; after: number };
@@ -42,7 +50,7 @@ export interface RuntimeEvents {
   /** A participant could not be recovered. */
   notRecovered: { address: Address; reason: string; action: string };
   /** A component has been recovered, with its figures. */
-  recovered: { component: string; summary: string };
+  recovered: { component: string; summary: string; ms: number };
   /** An actor was put aside; it takes no events until it is retried. */
   quarantined: { address: Address; error: Error; escalated: boolean };
   /** A quarantined actor goes on from its last good state. */
@@ -51,16 +59,18 @@ export interface RuntimeEvents {
   removed: { address: Address };
   /** A quarantined actor was ended by an operator. */
   discarded: { address: Address; reason: string | undefined };
-  /** A dead letter was applied after all, or given up by an operator. */
+  /** A dead letter was applied after all. */
   deadLetterRetried: { address: Address; id: number };
+  /** A dead letter was given up by an operator. */
   deadLetterDiscarded: { address: Address; id: number; reason: string | undefined };
   /** A custom action threw after its commit. Nothing else is affected. */
   actionFailed: { address: Address; error: unknown };
   /** A machine's `log(...)`. */
   log: { address: Address; args: unknown[] };
-  /** A message was handed over to the transport, or finally not. */
-  sent: { recipient: string; id: number; attempts: number };
-  sendFailed: { recipient: string; id: number; attempts: number; error: Error; final: boolean };
+  /** A message was handed over to the transport. `ms`: how long the attempt took. */
+  sent: { recipient: string; id: number; attempts: number; ms: number };
+  /** An attempt to hand a message over failed. `final`: there will be no other. */
+  sendFailed: { recipient: string; id: number; attempts: number; error: Error; final: boolean; ms: number };
   /** A group of turns could not be written; the turns were undone. */
   commitFailed: { turns: number; error: Error };
   /** The database takes writes again, after some that failed. */
@@ -72,6 +82,11 @@ export interface RuntimeEvents {
 type Listener<T> = (event: T) => void;
 
 export class EventChannel {
+  /**
+   * Tells what a turn's span starts from, in the context of who asks for the turn. Nobody traces where there is none.
+   * @internal
+   */
+  trace: (() => unknown) | undefined;
   readonly #listeners = new Map<string, Set<Listener<never>>>();
 
   /** Listens to one kind of event; call the result to stop. A listener that throws harms nobody. */

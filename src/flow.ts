@@ -1,4 +1,12 @@
-import type { AnyActorLogic, AnyEventObject, EmittedFrom, EventFromLogic, InputFrom, SnapshotFrom } from 'xstate';
+import type {
+  AnyActorLogic,
+  AnyEventObject,
+  EmittedFrom,
+  EventFromLogic,
+  EventObject,
+  InputFrom,
+  SnapshotFrom,
+} from 'xstate';
 import type { ContextSchema } from './actor/fit.ts';
 import { type Attempts, attemptsOf, type InvocationPolicy } from './actor/invocations.ts';
 import type { StoredTimer } from './actor/live-actor.ts';
@@ -24,6 +32,7 @@ export type FlowRecord =
   | { table: string; row: Record<string, unknown> }
   | { table: string; where: Record<string, unknown>; set: Record<string, unknown> };
 
+/** What {@link defineFlow} is given. */
 export interface FlowDefinition<
   TLogic extends AnyActorLogic,
   TReceived extends EventFromLogic<TLogic> | null = EventFromLogic<TLogic> | null,
@@ -116,11 +125,15 @@ export interface Flow<TLogic extends AnyActorLogic = AnyActorLogic>
 /** Any flow, whatever its logic. */
 export type AnyFlow = Flow<any>;
 
-/** Input, events and snapshots of a flow. */
+/** The input that a flow's actors are spawned with. */
 export type InputOf<F extends AnyFlow> = InputFrom<F['logic']>;
+/** The events that a flow's actors take. */
 export type EventOf<F extends AnyFlow> = EventFromLogic<F['logic']>;
+/** The snapshots of a flow's actors. */
 export type SnapshotOf<F extends AnyFlow> = SnapshotFrom<F['logic']>;
-export type EmittedOf<F extends AnyFlow> = EmittedFrom<F['logic']> & AnyEventObject;
+/** What a flow's actors emit. */
+export type EmittedOf<F extends AnyFlow> =
+  EmittedFrom<F['logic']> extends infer E ? (unknown extends E ? AnyEventObject : Extract<E, EventObject>) : never;
 
 /**
  * Defines a flow: the logic of its actors, and how they meet the world.

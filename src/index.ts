@@ -74,8 +74,11 @@ export {
   type RuntimeOptions,
   type SaidMessage,
   type SendOptions,
+  type SpawnArguments,
   type SpawnOptions,
+  type Subscription,
 } from './runtime.ts';
-export type { ActorStatus, Commit, InTransaction } from './store/rows.ts';
+export type { ActorStatus } from './store/rows.ts';
 export type { Supervision } from './supervision.ts';
 export type { Health } from './supervisor.ts';
+export type { ActorInTransaction, Transaction, TransactionOptions } from './transaction.ts';

@@ -27,6 +27,7 @@ export interface FlowFigures {
   deadLetters: number;
 }
 
+/** What runs, in figures, since the start. */
 export interface RuntimeFigures extends Health {
   flows: Readonly<Record<string, FlowFigures>>;
   messages: { sent: number; failed: number };
@@ -35,7 +36,7 @@ export interface RuntimeFigures extends Health {
   /** How far a long recovery is; null: there is none. */
   recovering: RuntimeEvents['recovering'] | null;
   /** What the last recovery found, by component, in words. */
-  recovered: readonly RuntimeEvents['recovered'][];
+  recovered: readonly Omit<RuntimeEvents['recovered'], 'ms'>[];
 }
 
 type Counter = Exclude<keyof FlowFigures, 'version' | 'formerVersions' | 'strategy'>;

@@ -17,6 +17,7 @@ import {
   type StatelyInspector,
 } from './engine/inspection.ts';
 import type { Transport } from './engine/outbox.ts';
+import type { Turns } from './engine/turns.ts';
 import {
   ActorNotFoundError,
   type Address,
@@ -56,8 +57,10 @@ import { SERVER_SETTING, type Server } from './store/presence.ts';
 import type { ActorStatus, Commit, OutboxStatus } from './store/rows.ts';
 import { Store } from './store/store.ts';
 import { type Health, type Steps, Supervisor } from './supervisor.ts';
+import { type Transaction, type TransactionOptions, Transactions } from './transaction.ts';
 import { type FlowVersions, versionsOf } from './versions.ts';
 
+/** What {@link createRuntime} is given. */
 export interface RuntimeOptions {
   /** `'sqlite:study.db'`, `':memory:'`, or a Knex instance on the `sqlite3` driver. */
   database: DatabaseOption;
@@ -111,17 +114,20 @@ export interface RecoveryOptions {
   sweepEvery?: Duration;
 }
 
-export interface SpawnOptions<F extends AnyFlow> {
-  input?: InputOf<F>;
+/** `input` may be left out only where the flow's logic does without. */
+export type SpawnOptions<F extends AnyFlow> = (undefined extends InputOf<F>
+  ? { input?: InputOf<F> }
+  : { input: InputOf<F> }) & {
   /** Bound to the actor: its messages go there, and messages from there come to it. */
   phoneNumber?: string;
-  /** The application's own writes, in the transaction that creates the actor. */
-  also?: Commit['also'];
-}
+};
 
+/** The options of a spawn, which may be left out where nothing in them is needed. */
+export type SpawnArguments<F extends AnyFlow> =
+  undefined extends InputOf<F> ? [options?: SpawnOptions<F>] : [options: SpawnOptions<F>];
+
+/** What belongs to a turn besides its event. */
 export interface SendOptions {
-  /** The application's own writes, in the transaction of the turn. */
-  also?: Commit['also'];
   /** A remark for the turn's line in the journal. */
   note?: string;
 }
@@ -166,6 +172,12 @@ export type SaidMessage =
 const PRUNE_AT_LEAST_EVERY = 86_400_000;
 const PRUNE_AT_MOST_EVERY = 3_600_000;
 
+/** Where turns are taken: the engine, or a transaction. */
+interface Ground {
+  turns: Turns;
+  inbound: Inbound;
+}
+
 /** What there is from the start to the stop. */
 interface Running {
   engine: Engine;
@@ -185,6 +197,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   return new Runtime(options);
 }
 
+/** Durable actors on one database. Made by {@link createRuntime}. */
 export class Runtime {
   readonly #options: RuntimeOptions;
   readonly #versions: ReadonlyMap<string, FlowVersions>;
@@ -197,6 +210,7 @@ export class Runtime {
   readonly registry: RuntimeRegistry;
   readonly #inspection = new Inspection((error) => this.events.emit('fault', { during: 'an inspector', error }));
   readonly #supervisor: Supervisor;
+  readonly #transactions = new Transactions();
   #database: OpenDatabase | undefined;
   #running: Running | undefined;
   /** What a start that only recovers was asked. */
@@ -229,9 +243,8 @@ export class Runtime {
 
   /**
    * Opens the database, migrates it, and recovers what a former process left: deadlines, invocations, unsent messages.
-   * Resolves when the runtime takes events.
-   * @param options.quiet internal: it takes commands and does nothing of itself, for the command line on a file that no
-   *   server runs on
+   * Resolves when the runtime takes events. (`quiet` is internal: it takes commands and does nothing of itself, for the
+   * command line on a file that no server runs on.)
    * @throws {InvalidArgumentError} it is started already
    * @throws {DatabaseInUseError | NewerDatabaseError | StoreError} the database cannot be had
    * @throws {NotRunningError} it was stopped before it had started
@@ -242,8 +255,7 @@ export class Runtime {
 
   /**
    * Recovers, and tells what was found, without taking up work: for an operator who wants to know. A dry run only reads,
-   * also beside another process that runs on the database, or while this one does.
-   * @param options.mode default: `verify`
+   * also beside another process that runs on the database, or while this one does. `mode` is `verify` by default.
    * @throws {InvalidArgumentError} it is no dry run, and the runtime runs
    * @throws {DatabaseInUseError} it is no dry run, and another process runs on the database
    */
@@ -400,7 +412,9 @@ export class Runtime {
   async abandon(): Promise<void> {
     const drop = () => {
       this.#running?.clock.clearTimeout(this.#pruning);
-      return this.#running?.engine.abandon();
+      const dropped = this.#running?.engine.abandon();
+      this.#transactions.abandon();
+      return dropped;
     };
     const dropped = drop();
     await this.#supervisor.abandon();
@@ -420,25 +434,78 @@ export class Runtime {
   async spawn<F extends AnyFlow>(
     flow: F,
     participantId: string,
-    options: SpawnOptions<F> = {},
+    ...[options]: SpawnArguments<F>
+  ): Promise<ActorHandle<F>> {
+    const { engine, inbound } = this.#up();
+    return this.#spawn({ turns: engine, inbound }, () => this.#up().engine, flow, participantId, options);
+  }
+
+  async #spawn<F extends AnyFlow>(
+    { turns, inbound }: Ground,
+    later: () => Turns,
+    flow: F,
+    participantId: string,
+    { input, phoneNumber: given }: { input?: unknown; phoneNumber?: string } = {},
   ): Promise<ActorHandle<F>> {
     const address = this.#address(flow, participantId);
-    const { engine, inbound } = this.#up();
-    const phoneNumber = options.phoneNumber && normalizePhoneNumber(options.phoneNumber, this.#options.defaultCountry);
-    await engine.spawn(address, {
-      input: options.input,
-      ...(phoneNumber && { phoneNumber }),
-      ...(options.also && { also: options.also }),
-    });
-    if (phoneNumber) inbound.handlers.forget(phoneNumber);
-    return new ActorHandle<F>(
-      address,
-      () => this.#up().engine,
-      () => this.clock,
+    const phoneNumber = given && normalizePhoneNumber(given, this.#options.defaultCountry);
+    await turns.spawn(address, { input, ...(phoneNumber && { phoneNumber }) });
+    if (phoneNumber) inbound.forget(phoneNumber);
+    return new ActorHandle<F>(address, later, () => this.clock);
+  }
+
+  /**
+   * Runs `body` in a transaction that the application's own writes and the turns of actors share: all of it commits when
+   * `body` resolves, and none of it where it throws. What the turns ask for (messages, invocations, actions) happens after
+   * the commit. `body` runs once. Nothing else is written while it runs: keep it short.
+   *
+   * @example
+   * await runtime.transaction(async (trx) => {
+   *   await trx('orders').insert({ id, status: 'paid' })
+   *   await trx.actor(orderFlow, id).send({ type: 'paid' })
+   * })
+   * @param body gets the transaction: Knex's, with `spawn`, `actor`, `receive`, `receiveFor`, `sendTo` and `remove`
+   * @returns what `body` resolved with, once it is committed
+   * @throws what `body` threw; everything was rolled back
+   * @throws {TimeoutError} it was open for longer than `options.timeout` (5 s)
+   * @throws {TransactionError} the runtime was used within it in place of `trx`, or `trx` after its end
+   * @throws {StoreError} it could not be begun or committed
+   */
+  async transaction<T>(body: (trx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    const { engine, inbound: main } = this.#up();
+    return this.#transactions.run(
+      engine,
+      (turns) => {
+        const inbound = main.within(turns);
+        return {
+          spawn: (flow, participantId, ...[spawn]) =>
+            this.#spawn({ turns, inbound }, () => turns, flow, participantId, spawn),
+          actor: (flow: AnyFlow | string, participantId: string) =>
+            new ActorHandle(
+              this.#address(flow, participantId),
+              () => turns,
+              () => this.clock,
+            ),
+          receive: (message) => inbound.receive(message),
+          receiveFor: async (flow, participantId, message) =>
+            inbound.deliver(this.#address(flow, participantId), message),
+          sendTo: (message) => inbound.sendTo(message),
+          remove: async (flow, participantId) => {
+            const address = this.#address(flow, participantId);
+            await this.#remove({ turns, inbound }, address);
+            turns.after(() => this.events.emit('removed', { address }));
+          },
+        };
+      },
+      body,
+      options,
     );
   }
 
   /** A handle on an actor; nothing is loaded until it is used. */
+  actor<F extends AnyFlow>(flow: F, participantId: string): ActorHandle<F>;
+  actor(flow: string, participantId: string): ActorHandle;
+  actor<F extends AnyFlow>(flow: F | string, participantId: string): ActorHandle<F>;
   actor<F extends AnyFlow>(flow: F | string, participantId: string): ActorHandle<F> {
     const address = this.#address(flow, participantId);
     return new ActorHandle<F>(
@@ -465,25 +532,28 @@ export class Runtime {
   /**
    * Ends an actor and deletes all that is kept of it: its row, journal, messages, handlers and dead letters. What stays is
    * the mark of each message that it applied (channel and id), so that a redelivery is still known, and an opt-out.
-   * @param also deletes the application's own rows, in the same transaction
    * @throws {ActorNotFoundError} there is no such actor; what else is kept under its address is deleted
    */
-  async remove(flow: AnyFlow | string, participantId: string, also?: Commit['also']): Promise<void> {
+  async remove(flow: AnyFlow | string, participantId: string): Promise<void> {
     const address = this.#address(flow, participantId);
     const { engine, inbound } = this.#up();
+    await this.#remove({ turns: engine, inbound }, address);
+    this.events.emit('removed', { address });
+  }
+
+  async #remove({ turns, inbound }: Ground, address: Address): Promise<void> {
+    const { participantId, flowType } = address;
     const erase: NonNullable<Commit['also']> = async (run, knex) => {
-      const mine = { participant_id: participantId, flow_type: address.flowType };
+      const mine = { participant_id: participantId, flow_type: flowType };
       for (const table of ['dead_letters', 'response_handlers', 'outbox_messages', 'flow_journal', 'flow_states'])
         await run(knex(table).where(mine).delete() as never);
-      await also?.(run, knex);
     };
-    const { address: phoneNumber } = await engine.row(address).catch(async (error) => {
-      const outcome = error instanceof ActorNotFoundError ? await engine.write({ also: erase }) : undefined;
+    const { address: phoneNumber } = await turns.row(address).catch(async (error) => {
+      const outcome = error instanceof ActorNotFoundError ? await turns.write({ also: erase }) : undefined;
       throw outcome?.result === 'failed' ? outcome.error : error;
     });
-    await engine.remove(address, erase);
-    if (phoneNumber) inbound.handlers.forget(phoneNumber);
-    this.events.emit('removed', { address });
+    await turns.remove(address, erase);
+    if (phoneNumber) inbound.forget(phoneNumber);
   }
 
   /**
@@ -528,12 +598,12 @@ export class Runtime {
 
   /** The runtime's time. */
   get clock(): Clock {
-    return this.#up().clock;
+    return this.#open().clock;
   }
 
   /** The database, for reading; write through the runtime. */
   get knex() {
-    return this.#up().store.knex;
+    return this.#open().store.knex;
   }
 
   /** A participant's turns, in order: the event, from where to where, when, how late, what was written. */
@@ -624,7 +694,13 @@ export class Runtime {
     return { ...this.#running, repairs: this.#running.engine };
   }
 
+  /** For what writes, or waits for what is written. */
   #up() {
+    this.#transactions.assertOutside();
+    return this.#open();
+  }
+
+  #open() {
     if (this.#running && this.#supervisor.open) return this.#running;
     const { life } = this.#supervisor;
     const advice = life === 'stopped' ? 'Call and await runtime.start() first.' : 'Try again once it runs.';
@@ -653,14 +729,20 @@ export class Runtime {
   }
 }
 
+/** Listens, until told otherwise. */
+export interface Subscription {
+  /** From now on nothing is heard. */
+  unsubscribe(): void;
+}
+
 /** One actor, from the outside. */
 export class ActorHandle<F extends AnyFlow = AnyFlow> {
   readonly address: Address;
-  readonly #engine: () => Engine;
+  readonly #engine: () => Turns;
   readonly #clock: () => Clock;
 
   /** @internal */
-  constructor(address: Address, engine: () => Engine, clock: () => Clock) {
+  constructor(address: Address, engine: () => Turns, clock: () => Clock) {
     this.address = address;
     this.#engine = engine;
     this.#clock = clock;
@@ -673,7 +755,7 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
    * @throws {NotSerializableError} the event, or what the logic made of it, cannot be stored
    * @throws {ActorNotFoundError | ActorQuarantinedError | StoreError}
    */
-  async send(event: EventOf<F>, { also, note }: SendOptions = {}): Promise<Committed<F>> {
+  async send(event: EventOf<F>, { note }: SendOptions = {}): Promise<Committed<F>> {
     if (typeof (event as AnyEventObject)?.type !== 'string') {
       throw new InvalidArgumentError(
         `An event is an object with a type, like { type: 'reply' }; this is ${JSON.stringify(event) ?? String(event)}.`,
@@ -686,7 +768,6 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
     return committed(
       await this.#engine().post(this.address, {
         stimulus: { kind: 'event', event: event as AnyEventObject },
-        ...(also && { also }),
         ...(note !== undefined && { note }),
       }),
     );
@@ -739,17 +820,20 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
   }
 
   /** Hears each committed snapshot from now on, in this process. */
-  subscribe(observer: ((snapshot: SnapshotOf<F>) => void) | { next?: (snapshot: SnapshotOf<F>) => void }): {
-    unsubscribe(): void;
-  } {
+  subscribe(
+    observer: ((snapshot: SnapshotOf<F>) => void) | { next?: (snapshot: SnapshotOf<F>) => void },
+  ): Subscription {
     const next = typeof observer === 'function' ? observer : observer.next?.bind(observer);
     return { unsubscribe: this.#engine().observe(this.address, (snapshot) => next?.(snapshot)) };
   }
 
   /** Hears emitted events, after their turn has committed, in this process. `'*'` is any type. */
-  on(type: EmittedOf<F>['type'] | '*', listener: (emitted: EmittedOf<F>) => void): { unsubscribe(): void } {
+  on<T extends EmittedOf<F>['type'] | '*'>(
+    type: T,
+    listener: (emitted: T extends '*' ? EmittedOf<F> : Extract<EmittedOf<F>, { type: T }>) => void,
+  ): Subscription {
     const unsubscribe = this.#engine().observe(this.address, (_, emitted) => {
-      for (const event of emitted) if (type === '*' || event.type === type) listener(event as EmittedOf<F>);
+      for (const event of emitted) if (type === '*' || event.type === type) listener(event as never);
     });
     return { unsubscribe };
   }
@@ -758,6 +842,14 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
    * Resolves with the first committed snapshot that satisfies the predicate: the present one, or a later one.
    * @throws {TimeoutError} after `timeout` (default: never) of the runtime's time
    */
+  async waitFor<S extends SnapshotOf<F>>(
+    predicate: (snapshot: SnapshotOf<F>) => snapshot is S,
+    options?: { timeout?: Duration },
+  ): Promise<S>;
+  async waitFor(
+    predicate: (snapshot: SnapshotOf<F>) => boolean,
+    options?: { timeout?: Duration },
+  ): Promise<SnapshotOf<F>>;
   async waitFor(
     predicate: (snapshot: SnapshotOf<F>) => boolean,
     options: { timeout?: Duration } = {},

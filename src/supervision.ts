@@ -6,6 +6,7 @@
 import { type Backoff, type BackoffOptions, backoff, backoffOf, type Duration, milliseconds } from './duration.ts';
 import { InvalidArgumentError } from './errors.ts';
 
+/** What becomes of an actor whose deadline, or a result that it waits for, makes its logic throw. */
 export interface Supervision {
   /**
    * `restart`: try again from the last committed snapshot, after a backoff; once that has failed too often, quarantine.

@@ -9,6 +9,7 @@ import type { EventChannel, Life } from './events.ts';
 
 type Snapshot = SnapshotFrom<typeof supervisorMachine>;
 
+/** Where the runtime stands, and what is known to be wrong. */
 export interface Health {
   /** `running`: it takes events. See the machine for what each state means. */
   status: Life;

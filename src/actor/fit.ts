@@ -19,6 +19,7 @@ export interface ContextSchema {
   readonly '~standard': {
     readonly version: 1;
     readonly vendor: string;
+    /** Gives `{ value }`, or `{ issues }`. */
     validate(value: unknown): unknown;
   };
 }

@@ -35,8 +35,9 @@ export interface AttemptHost {
   clock: Clock;
   /** In [0, 1), for the jitter. */
   chance(): number;
-  /** An attempt failed. `after`: ms until the next one; `undefined`: there is none. */
-  failed(attempt: { attempt: number; attempts: number; error: unknown; after: number | undefined }): void;
+  /** An attempt failed. `after`: ms until the next one; `undefined`: there is none. `ms`: how long it took. */
+  failed(attempt: { attempt: number; attempts: number; error: unknown; after: number | undefined; ms: number }): void;
+  succeeded(attempt: { attempt: number; ms: number }): void;
 }
 
 /**
@@ -86,7 +87,7 @@ export function invoke(
   call: (signal: AbortSignal) => unknown,
   name: string,
   policy: Attempts = ONCE,
-  { clock, chance, failed }: AttemptHost,
+  { clock, chance, failed, succeeded }: AttemptHost,
   { resolve, reject }: { resolve: (result: unknown) => void; reject: (error: unknown) => void },
 ): () => void {
   const { attempts, timeout } = policy;
@@ -97,6 +98,8 @@ export function invoke(
   const again = (attempt: number) => {
     controller = new AbortController();
     const { signal } = controller;
+    const began = performance.now();
+    const elapsed = () => performance.now() - began;
     let settled = false;
     const settle = (then: () => void) => {
       if (settled || ended) return;
@@ -108,7 +111,7 @@ export function invoke(
       settle(() => {
         const retry = attempt < attempts && mayHelp(policy, error);
         const after = retry ? backoff(policy, attempt, chance()) : undefined;
-        failed({ attempt, attempts, error, after });
+        failed({ attempt, attempts, error, after, ms: elapsed() });
         if (after === undefined) end(() => reject(error));
         else stopWaiting = wakeAt(clock, clock.now() + after, () => again(attempt + 1));
       });
@@ -122,7 +125,14 @@ export function invoke(
       });
     }
     // One that throws at once is a rejection, as in XState.
-    new Promise((resolved) => resolved(call(signal))).then((result) => settle(() => end(() => resolve(result))), fail);
+    new Promise((resolved) => resolved(call(signal))).then(
+      (result) =>
+        settle(() => {
+          succeeded({ attempt, ms: elapsed() });
+          end(() => resolve(result));
+        }),
+      fail,
+    );
   };
   const end = (tell: () => void) => {
     ended = true;

@@ -54,7 +54,7 @@ export function asProcess(
 }
 
 /** What processes need of the engine. */
-export interface ProcessHost extends Omit<AttemptHost, 'failed'> {
+export interface ProcessHost extends Omit<AttemptHost, 'failed' | 'succeeded'> {
   /** The actor, for messages. */
   name: string;
   /** By the name of the invoked logic. */
@@ -62,6 +62,7 @@ export interface ProcessHost extends Omit<AttemptHost, 'failed'> {
   /** A promise ended; the event is to be applied to the child of that session id, in a turn. */
   settled(sessionId: string, event: AnyEventObject): void;
   failed(attempt: Parameters<AttemptHost['failed']>[0] & { src: string }): void;
+  succeeded(attempt: Parameters<AttemptHost['succeeded']>[0] & { src: string }): void;
 }
 
 export class Processes {
@@ -130,13 +131,18 @@ export class Processes {
     const { emit } = (ref as unknown as { _actorScope: { emit: unknown } })._actorScope;
     // `config` is the function given to fromPromise.
     const creator = (logic as unknown as { config(args: object): unknown }).config;
-    const { name, policies, settled, clock, chance, failed } = this.#host;
+    const { name, policies, settled, clock, chance, failed, succeeded } = this.#host;
     const settle = (type: string) => (data: unknown) => settled(sessionId, { type, data });
     const stop = invoke(
       (signal) => creator({ input, system, self: ref, signal, emit }),
       `${name}, invocation '${src}'`,
       policies().get(src),
-      { clock, chance, failed: (attempt) => failed({ ...attempt, src }) },
+      {
+        clock,
+        chance,
+        failed: (attempt) => failed({ ...attempt, src }),
+        succeeded: (attempt) => succeeded({ ...attempt, src }),
+      },
       { resolve: settle('xstate.promise.resolve'), reject: settle('xstate.promise.reject') },
     );
     return { kind: 'promise', stop };

@@ -6,6 +6,7 @@ import { registerAdopt } from './adopt.ts';
 import { chat } from './chat.ts';
 import { registerDeadLetters } from './dead-letters.ts';
 import { registerEvolution } from './evolution.ts';
+import { init } from './init.ts';
 import { registerMachine } from './machine.ts';
 import { registerQuarantine } from './quarantine.ts';
 import { recover } from './recover.ts';
@@ -60,6 +61,12 @@ program
       .default('info'),
   )
   .action(start);
+
+program
+  .command('init')
+  .description('begin a project: one flow with its texts and its test, a service, and a page to talk with it')
+  .argument('[folder]', 'an empty or new folder', '.')
+  .action(init);
 
 program
   .command('recover')

@@ -29,6 +29,8 @@ export interface Item {
   insistent?: true;
   /** What to write if the turn throws, instead of nothing; then the item counts as done. */
   onFailure?: (error: Error) => Pick<Commit, 'deadLetter'> & { notices?: Item['notices'] };
+  /** Where it was asked for, if somebody traces. */
+  trace?: unknown;
   resolve: (done: Done) => void;
   reject: (error: Error) => void;
 }
@@ -68,6 +70,10 @@ export class Cell {
   /** The snapshot of the last commit; while a turn is being committed, `live` is ahead of it. */
   committed: any;
   handlerExpiresAt = 0;
+  /** How many transactions have it in hand; while they do, it stays in memory. */
+  pins = 0;
+  /** Counts how often what was in memory was forgotten: a row that was being read meanwhile may be out of date. */
+  generation = 0;
   readonly failures = new Failures();
 
   constructor(address: Address, flow: AnyFlow, host: Omit<ProcessHost, 'name' | 'policies'>) {
@@ -80,11 +86,12 @@ export class Cell {
 
   /** Nothing is going on, so that it may leave memory. */
   get idle(): boolean {
-    return !this.busy && this.queue.length === 0 && this.processes.size === 0;
+    return !this.busy && this.pins === 0 && this.queue.length === 0 && this.processes.size === 0;
   }
 
   /** Forgets what is in memory, so that the next turn starts from the row. Promises go on. */
   forget(): void {
+    this.generation++;
     this.processes.unbind();
     this.live = undefined;
     this.row = undefined;

@@ -5,6 +5,8 @@
  * The main thread and the driver's work side by side only if there are turns to make while others are written. Those whose
  * turns were committed together would all be back together; so where fewer wait than were just written, some are told
  * first, until the two are even. In the steady state the next group is written at once, and the last one told meanwhile.
+ *
+ * A transaction of the application takes its place in the queue as a whole: while it is open, nothing else is written.
  */
 import type { Commit, Outcome } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
@@ -17,17 +19,27 @@ interface Waiting {
   done: (outcome: Outcome) => void;
 }
 
+/** Writes by itself, for as long as it takes. */
+interface Alone {
+  /** Never rejects. */
+  run(): Promise<void>;
+  refuse(error: Error): void;
+}
+
 export class Committer {
   readonly #store: Store;
-  #waiting: Waiting[] = [];
+  readonly #written: (turns: number, ms: number) => void;
+  #waiting: (Waiting | Alone)[] = [];
   /** Those whose outcome nobody has been told. */
   readonly #open = new Set<Commit>();
   #busy = false;
   #running: Promise<void> = Promise.resolve();
   #abandoned: Error | undefined;
 
-  constructor(store: Store) {
+  /** @param written told of each group: its size, and how long it took, in ms */
+  constructor(store: Store, written: (turns: number, ms: number) => void) {
     this.#store = store;
+    this.#written = written;
   }
 
   /** Resolves once the commit has been written, or not. Never rejects. */
@@ -39,11 +51,21 @@ export class Committer {
         resolve(outcome);
       };
       this.#open.add(commit);
-      this.#waiting.push({ commit, done });
-      if (this.#busy) return;
-      this.#busy = true;
-      this.#running = new Promise(setImmediate).then(() => this.#run());
+      this.#enqueue({ commit, done });
     });
+  }
+
+  /** Runs `body` while nothing else is written, and everybody has been told of what was written before. */
+  alone<T>(body: () => Promise<T>): Promise<T> {
+    if (this.#abandoned) return Promise.reject(this.#abandoned);
+    return new Promise((resolve, refuse) => this.#enqueue({ run: () => body().then(resolve, refuse), refuse }));
+  }
+
+  #enqueue(waiting: Waiting | Alone): void {
+    this.#waiting.push(waiting);
+    if (this.#busy) return;
+    this.#busy = true;
+    this.#running = new Promise(setImmediate).then(() => this.#run());
   }
 
   /** Resolves once nothing is left to write. */
@@ -66,7 +88,10 @@ export class Committer {
    */
   async abandon(error: Error): Promise<void> {
     this.#abandoned = error;
-    for (const { done } of this.#waiting.splice(0)) done({ result: 'failed', error });
+    for (const each of this.#waiting.splice(0)) {
+      if ('run' in each) each.refuse(error);
+      else each.done({ result: 'failed', error });
+    }
     await this.rest();
   }
 
@@ -74,6 +99,16 @@ export class Committer {
     let rest = () => {};
     for (;;) {
       const group = this.#take();
+      if ('run' in group) {
+        rest();
+        rest = () => {};
+        await new Promise(setImmediate);
+        const began = performance.now();
+        await group.run();
+        this.#written(1, performance.now() - began);
+        continue;
+      }
+      const began = performance.now();
       const writing = group.length > 0 ? this.#store.commit(group.map(({ commit }) => commit)) : undefined;
       // Until the driver has the script: taking a connection goes through the same queue of microtasks as the turns.
       await new Promise(setImmediate);
@@ -81,6 +116,7 @@ export class Committer {
       rest = () => {};
       if (writing) {
         const outcomes = await writing;
+        this.#written(group.length, performance.now() - began);
         const tell = (from: number, to: number) => {
           const lost: Outcome | undefined = this.#abandoned && { result: 'failed', error: this.#abandoned };
           for (let i = from; i < to; i++) group[i]!.done(lost ?? outcomes[i]!);
@@ -96,10 +132,13 @@ export class Committer {
     this.#busy = false;
   }
 
-  /** The next group. Commits with the application's own writes go alone, so that only they fail if those do. */
-  #take(): Waiting[] {
-    if (this.#waiting[0]?.commit.also) return [this.#waiting.shift()!];
-    const alone = this.#waiting.findIndex(({ commit }) => commit.also);
-    return this.#waiting.splice(0, Math.min(alone < 0 ? LARGEST_GROUP : alone, LARGEST_GROUP));
+  /** The next group. Commits with writes of their own go alone, so that only they fail if those do. */
+  #take(): Waiting[] | Alone {
+    const first = this.#waiting[0];
+    if (first && 'run' in first) return this.#waiting.shift() as Alone;
+    if (first?.commit.also) return [this.#waiting.shift() as Waiting];
+    const alone = this.#waiting.findIndex((each) => 'run' in each || each.commit.also);
+    const size = Math.min(alone < 0 ? LARGEST_GROUP : alone, LARGEST_GROUP);
+    return this.#waiting.splice(0, size) as Waiting[];
   }
 }

@@ -11,6 +11,7 @@
  *
  * A turn whose commit did not succeed leaves the in-memory actor ahead of its row, so the actor is dropped and read again.
  */
+import type { Knex } from 'knex';
 import type { AnyEventObject, InspectionEvent } from 'xstate';
 import { LiveActor, type Stimulus, type StoredTimer, type Turn } from '../actor/live-actor.ts';
 import { Processes } from '../actor/processes.ts';
@@ -34,7 +35,7 @@ import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
 import type { ActorRow, ActorStatus, ActorUpdate, Commit, LeasedRow, Outcome } from '../store/rows.ts';
-import { isGeneral, type Store } from '../store/store.ts';
+import { generalError, isGeneral, type Store } from '../store/store.ts';
 import type { FlowVersions } from '../versions.ts';
 import { Alarms } from './alarms.ts';
 import { Backlog, type Pace } from './backlog.ts';
@@ -46,6 +47,7 @@ import type { Inspection } from './inspection.ts';
 import { Loader } from './loader.ts';
 import { type Migrated, migrateRow } from './migration.ts';
 import { Outbox, type Transport } from './outbox.ts';
+import { type InHand, type Made, type TransactionHost, TransactionTurns } from './transaction.ts';
 
 export interface EngineOptions {
   store: Store;
@@ -80,7 +82,7 @@ const COMMIT_RETRY = 1_000;
 const SUSPICIOUS = 2;
 const SWEEP_SOON = 5_000;
 
-export class Engine {
+export class Engine implements TransactionHost {
   readonly #options: EngineOptions;
   readonly #store: Store;
   readonly #clock: Clock;
@@ -99,6 +101,8 @@ export class Engine {
   /** Of those at work, how many wait for another attempt. */
   #pausing = 0;
   readonly #pauses = new Map<unknown, () => void>();
+  /** The one that is open. */
+  #transaction: TransactionTurns | undefined;
   #sweepTimer: unknown;
   #sweepAt = Number.POSITIVE_INFINITY;
   #sweeping: Promise<void> | undefined;
@@ -115,7 +119,7 @@ export class Engine {
     this.#store = options.store;
     this.#clock = options.clock;
     this.#events = options.events;
-    this.#committer = new Committer(options.store);
+    this.#committer = new Committer(options.store, (turns, ms) => this.#events.emit('committed', { turns, ms }));
     this.#loader = new Loader(options.store);
     this.#alarms = new Alarms(
       options.store,
@@ -177,7 +181,8 @@ export class Engine {
       if (this.#suspicion > 0) await this.#probe();
       this.#alarms.sweep();
       this.#orphans.start();
-      this.outbox.sweep(await this.#store.unsent(), this.#committer.open);
+      const unsent = await this.#store.unsent();
+      this.outbox.sweep(unsent, [...this.#committer.open, ...(this.#transaction?.commits ?? [])]);
     } catch (error) {
       this.#events.emit('fault', { during: 'sweeping', error });
       this.#suspicion = SUSPICIOUS;
@@ -283,7 +288,7 @@ export class Engine {
     } catch (error) {
       cell.forget();
       // What has come meanwhile is worked off by this very cell: there must be no second one.
-      if (cell.queue.length === 0) this.#cells.delete(cell.key);
+      if (cell.idle) this.#cells.delete(cell.key);
       throw error;
     } finally {
       if (cell.queue.length > 0) this.#run(cell);
@@ -310,7 +315,8 @@ export class Engine {
     }
     return new Promise((resolve, reject) => {
       const cell = this.#cell(address);
-      cell.queue.push({ ...work, resolve, reject });
+      const { trace } = this.#events;
+      cell.queue.push(trace ? { ...work, trace: trace(), resolve, reject } : { ...work, resolve, reject });
       this.#run(cell);
     });
   }
@@ -395,7 +401,6 @@ export class Engine {
    * @throws {ActorNotFoundError}
    */
   async remove(address: Address, also: NonNullable<Commit['also']>): Promise<void> {
-    const cell = this.#cell(address);
     for (let removed = false; !removed; ) {
       const row = await this.row(address);
       if (row.status === 'quarantined')
@@ -404,6 +409,11 @@ export class Engine {
         removed = (await this.#rewrite(row, 'perdure.deleted', null, {}, also)) !== undefined;
       else removed = true;
     }
+    this.gone(address);
+  }
+
+  gone(address: Address): void {
+    const cell = this.#cell(address);
     cell.forget();
     cell.processes.stopAll();
     this.#alarms.set(address, undefined, cell.key);
@@ -505,9 +515,101 @@ export class Engine {
   /** Writes what belongs to no actor, e.g. an inbound message from an unknown sender. */
   async write(commit: Commit): Promise<Outcome> {
     const outcome = await this.#committer.add(commit);
-    if (outcome.result === 'committed' && commit.outbox) this.outbox.accept(commit.outbox);
+    if (outcome.result === 'committed') this.written(commit);
     if (outcome.result === 'failed') this.#commitFailed(commit, outcome.error);
     return outcome;
+  }
+
+  written(commit: Commit): void {
+    if (commit.outbox) this.outbox.accept(commit.outbox);
+  }
+
+  /**
+   * Runs `body` while nothing else is written, in a transaction on a connection of its own; see transaction.ts. It commits
+   * when `body` has resolved, and is rolled back when it rejects.
+   * @throws {StoreError} it could not be begun or committed
+   */
+  transaction<T>(body: (turns: TransactionTurns, trx: Knex.Transaction) => Promise<T>): Promise<T> {
+    if (this.#state !== 'running') {
+      return Promise.reject(new NotRunningError('The runtime is not running: it was not started yet, or is stopping.'));
+    }
+    return this.#committer.alone(async () => {
+      const isStopped = () => this.#state === 'stopped';
+      const assertAlive = () => {
+        if (isStopped()) throw new NotRunningError('The runtime stopped; nothing was committed.');
+      };
+      assertAlive();
+      const trx = await this.#store.knex.transaction();
+      const { rollback } = trx;
+      const turns = new TransactionTurns(this, this.#store, trx);
+      this.#transaction = turns;
+      try {
+        await turns.store.lock().catch((error) => {
+          this.failed(error);
+          throw error;
+        });
+        const result = await body(turns, trx).catch((cause) => {
+          const error = generalError(cause);
+          if (error) this.failed(error);
+          throw error ?? cause;
+        });
+        await turns.close();
+        assertAlive();
+        await turns.store.seal().catch((error) => {
+          // It may have been written all the same: once it is over, the outbox asks.
+          const over = turns.over.then(() => false);
+          for (const { outbox } of turns.commits) if (outbox) this.outbox.doubt(outbox, over);
+          this.failed(error);
+          throw error;
+        });
+        if (!isStopped()) turns.carryOut();
+        return result;
+      } finally {
+        // After the commit, a rollback of nothing.
+        await turns.release(rollback).finally(() => {
+          this.#transaction = undefined;
+        });
+      }
+    });
+  }
+
+  trace(): unknown {
+    return this.#events.trace?.();
+  }
+
+  pin(address: Address): Cell {
+    const cell = this.#cell(address);
+    cell.pins++;
+    return cell;
+  }
+
+  unpin(cell: Cell): void {
+    cell.pins--;
+    if (!cell.row && cell.idle && this.#cells.get(cell.key) === cell) this.#cells.delete(cell.key);
+  }
+
+  copyOf({ address, flow }: Cell): Cell {
+    return this.#makeCell(address, flow);
+  }
+
+  restore(copy: Cell, cell: Cell, row: ActorRow): void {
+    copy.flow = this.#migrate(row).flow;
+    copy.live = this.#restore(cell, row);
+    const { state_data, ...rest } = row;
+    copy.row = rest;
+  }
+
+  makeFailure(copy: Cell, work: Work, error: Error): { turn: Turn; commit: Commit } {
+    const turn = { ...nothing(), event: eventOf(work.stimulus) };
+    return { turn, commit: this.composer.failure(copy, work, turn, error, this.#clock.now()) };
+  }
+
+  adopt({ cell, copy, found }: InHand): void {
+    cell.forget();
+    cell.row = found;
+    cell.flow = copy.flow;
+    cell.live = copy.live;
+    cell.handlerExpiresAt = copy.handlerExpiresAt;
   }
 
   #cell(address: Address): Cell {
@@ -529,6 +631,7 @@ export class Engine {
       chance: this.#chance,
       settled: (sessionId, event) => this.#push(cell, { kind: 'relay', sessionId, event }),
       failed: (attempt) => this.#events.emit('invocationFailed', { address, ...attempt }),
+      succeeded: (attempt) => this.#events.emit('invoked', { address, ...attempt }),
     });
     return cell;
   }
@@ -559,7 +662,9 @@ export class Engine {
   /** A stimulus from within the actor (a result, an action that calls `self.send`), for which nobody waits. */
   #push(cell: Cell, stimulus: Stimulus): void {
     if (this.#state !== 'running') return; // the process goes down; what matters follows from the row
-    cell.queue.push({ stimulus, insistent: true, resolve: () => {}, reject: () => {} });
+    const { trace } = this.#events;
+    const item = { stimulus, insistent: true as const, resolve: () => {}, reject: () => {} };
+    cell.queue.push(trace ? { ...item, trace: trace() } : item);
     this.#run(cell);
   }
 
@@ -620,7 +725,7 @@ export class Engine {
     this.#options.inspection.introduce(cell);
     cell.onPause.length = 0;
     // Where a process goes on, its result comes back to this cell.
-    if (!cell.row && cell.processes.size === 0) this.#cells.delete(cell.key);
+    if (!cell.row && cell.processes.size === 0 && cell.pins === 0) this.#cells.delete(cell.key);
   }
 
   /** One turn. `undefined`: not this item's turn yet, ask again. */
@@ -628,31 +733,20 @@ export class Engine {
     if (!cell.row) await this.#load(cell);
     const { row } = cell;
     if (!row) return undefined; // it was changed while it was put aside: read it again
-    if (row.status === 'quarantined') {
-      throw new ActorQuarantinedError(
-        `The actor ${formatAddress(cell.address)} is quarantined: ${sentence(row.last_error ?? '')} It takes no events until it is retried.`,
-        { address: cell.address },
-      );
-    }
-    const live = cell.live!;
+    assertTakesEvents(row);
+    const before = cell.live!.snapshot;
     const ambient = this.#ambient(cell.address, row.version + 1);
     const { stimulus } = item;
-    // An event never overtakes a deadline that has passed: it fires first, as a turn of its own.
-    const overdue = stimulus.kind !== 'timer' && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= ambient.now();
-    let step: Work = overdue ? { stimulus: { kind: 'timer' } } : item;
-    const before = live.snapshot;
-    let turn: Turn;
-    let commit: Commit | undefined;
+    const overdue = isOvertaking(cell, item, ambient.now());
+    const step: Work = overdue ? { stimulus: { kind: 'timer' } } : item;
+    let made: Made;
     try {
-      const idle = row.status !== 'active' || (this.#quiet && stimulus.kind === 'timer');
-      const passed = !idle && step.stimulus.kind === 'timer' && this.#passOver(cell, live);
-      if (passed) step = { ...step, note: passed.note };
-      turn = passed ? passed.turn : idle ? nothing() : perform(live, cell.flow, step, ambient);
-      commit = this.composer.turn(cell, step, turn, before, ambient.now());
+      made = this.#make(cell, step, ambient, overdue);
     } catch (error) {
       cell.forget();
       return await this.#failed(cell, item, overdue, error as Error);
     }
+    const { turn, commit } = made;
     if (commit) {
       let outcome = await this.#committer.add(commit);
       if (outcome.result === 'failed') outcome = await this.#commitAgain(cell, step, commit, outcome);
@@ -662,7 +756,7 @@ export class Engine {
         return { snapshot: before, handled: false, duplicate: true };
       }
       if (outcome.result === 'failed') throw outcome.error;
-      this.#committed(cell, commit, turn);
+      this.committed(cell, commit, turn, cell.live!.snapshot, overdue ? undefined : item.trace);
     }
     if (stimulus.kind === 'timer' || overdue) this.#alarms.set(cell.address, activeDueAt(cell), cell.key);
     if (overdue) return undefined;
@@ -670,6 +764,30 @@ export class Engine {
     const goesOn = stimulus.kind === 'timer' && commit && this.#state === 'running';
     if (goesOn && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= this.#clock.now()) return undefined;
     return { snapshot: cell.committed ?? before, handled: turn.handled, duplicate: false };
+  }
+
+  makeNext(copy: Cell, work: Work): ReturnType<TransactionHost['makeNext']> {
+    const row = copy.row!;
+    assertTakesEvents(row);
+    const ambient = this.#ambient(copy.address, row.version + 1);
+    const overdue = isOvertaking(copy, work, ambient.now());
+    try {
+      return { overdue, made: this.#make(copy, overdue ? { stimulus: { kind: 'timer' } } : work, ambient, overdue) };
+    } catch (error) {
+      return { overdue, error: error as Error };
+    }
+  }
+
+  /** One turn, in memory. `overdue`: it is a deadline's, ahead of what it must not be overtaken by. */
+  #make(cell: Cell, work: Work, ambient: Ambient, overdue: boolean): Made {
+    const live = cell.live!;
+    const before = live.snapshot;
+    const isTimer = work.stimulus.kind === 'timer';
+    const idle = cell.row!.status !== 'active' || (this.#quiet && isTimer && !overdue);
+    const passed = !idle && isTimer && this.#passOver(cell, live);
+    const step = passed ? { ...work, note: passed.note } : work;
+    const turn = passed ? passed.turn : idle ? nothing() : perform(live, cell.flow, step, ambient);
+    return { turn, commit: this.composer.turn(cell, step, turn, before, ambient.now()) };
   }
 
   /** What the flow wants of a deadline that passed while nobody watched, in place of firing it late. */
@@ -691,7 +809,10 @@ export class Engine {
   }
 
   async #load(cell: Cell): Promise<void> {
+    const { generation } = cell;
     const row = await this.#loader.load(cell.address);
+    // Meanwhile a transaction has changed it.
+    if (cell.generation !== generation) return cell.row ? undefined : this.#load(cell);
     if (!row) throw new ActorNotFoundError(cell.address);
     const { state_data, ...rest } = row;
     if (row.status !== 'quarantined') {
@@ -845,13 +966,32 @@ export class Engine {
     { input, phoneNumber, also }: { input: unknown; phoneNumber?: string; also?: Commit['also'] },
   ): Promise<Done> {
     const { address } = cell;
-    const flow = this.#flow(address);
-    cell.flow = flow;
     if (this.#state !== 'running')
       throw new NotRunningError('The runtime is not running: await runtime.start().', { address });
+    const trace = this.#events.trace?.();
+    const { turn, commit } = this.makeFirst(cell, cell, { input, ...(phoneNumber && { phoneNumber }) });
+    if (also) commit.also = also;
+    const outcome = await this.#committer.add(commit);
+    if (outcome.result === 'conflict') throw new ActorExistsError(address);
+    if (outcome.result === 'failed') {
+      this.#commitFailed(commit, outcome.error);
+      throw outcome.error;
+    }
+    this.committed(cell, commit, turn, cell.live!.snapshot, trace);
+    return { snapshot: cell.committed, handled: true, duplicate: false };
+  }
+
+  makeFirst(
+    cell: Cell,
+    inMemory: Cell,
+    { input, phoneNumber }: { input: unknown; phoneNumber?: string },
+  ): { turn: Turn; commit: Commit } {
+    const { address } = cell;
+    const flow = this.#flow(address);
+    cell.flow = flow;
     const ambient = this.#ambient(address, 1);
     const at = ambient.now();
-    const { actor, turn } = LiveActor.spawn(flow.logic, input, this.#host(cell), ambient);
+    const { actor, turn } = LiveActor.spawn(flow.logic, input, this.#host(inMemory), ambient);
     cell.live = actor;
     const now = new Date(at).toISOString();
     cell.row = {
@@ -877,16 +1017,7 @@ export class Engine {
       undefined,
       at,
     )!;
-    const insert = { ...cell.row, ...update! };
-    const commit: Commit = { ...rest, insert, ...(also && { also }) };
-    const outcome = await this.#committer.add(commit);
-    if (outcome.result === 'conflict') throw new ActorExistsError(address);
-    if (outcome.result === 'failed') {
-      this.#commitFailed(commit, outcome.error);
-      throw outcome.error;
-    }
-    this.#committed(cell, { ...rest, update: update! }, turn);
-    return { snapshot: cell.committed, handled: true, duplicate: false };
+    return { turn, commit: { ...rest, insert: { ...cell.row, ...update! } } };
   }
 
   /** A turn that nobody can repeat (a deadline, a result) is committed again and again until that succeeds. */
@@ -915,6 +1046,11 @@ export class Engine {
     return outcome;
   }
 
+  /** What was to be written outside of a turn's own commit could not be. */
+  failed(error: Error): void {
+    this.#commitFailed({}, error);
+  }
+
   /**
    * Whether it was written is not known for sure: the outbox will ask, and a sweep finds what else it may have left.
    * @param committed where it is tried again: how that ends
@@ -928,11 +1064,11 @@ export class Engine {
   }
 
   /** The turn is durable: what it asked for may happen now. */
-  #committed(cell: Cell, commit: Commit, turn: Turn): void {
+  committed(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown = cell.live!.snapshot, trace?: unknown): void {
     const { address } = cell;
     const row = cell.row!;
-    if (commit.outbox) this.outbox.accept(commit.outbox);
-    const { update } = commit;
+    this.written(commit);
+    const update = commit.update ?? commit.insert;
     if (!update) return;
     const from = row.version === 0 ? null : row.current_state;
     row.version = update.version;
@@ -945,7 +1081,7 @@ export class Engine {
     row.last_error = update.last_error;
     row.journal_id = update.journal_id;
     const live = cell.live!;
-    cell.committed = live.snapshot;
+    cell.committed = snapshot;
     if (commit.handlers) cell.handlerExpiresAt = commit.handlers[0]!.expires_at;
     this.#alarms.set(address, activeDueAt(cell), cell.key);
     live.afterCommit(turn, () => this.#ambient(address, row.version));
@@ -959,6 +1095,7 @@ export class Engine {
       version: row.version,
       at,
       ...(turn.firedDueAt !== undefined && { lateness: at - turn.firedDueAt }),
+      ...(trace !== undefined && { trace }),
     });
     this.#options.inspection.committed(cell, turn);
     for (const observer of this.#observers.get(cell.key) ?? []) {
@@ -975,7 +1112,8 @@ export class Engine {
     const { address } = cell;
     const { stimulus } = item;
     const event = eventOf(stimulus);
-    this.#events.emit('turnFailed', { address, event: event.type, error });
+    const { trace } = item;
+    this.#events.emit('turnFailed', { address, event: event.type, error, ...(trace !== undefined && { trace }) });
     if (overdue || stimulus.kind === 'timer' || stimulus.kind === 'relay' || stimulus.kind === 'emit') {
       await this.#supervise(cell, item, overdue, error);
       return undefined;
@@ -993,7 +1131,7 @@ export class Engine {
     }
     if (outcome.result === 'conflict') return undefined;
     if (outcome.result === 'committed') {
-      this.#committed(cell, commit, turn);
+      this.committed(cell, commit, turn);
       this.#events.emit('deadLetter', { address, event: event.type, error });
     }
     return { snapshot: undefined, handled: false, duplicate: outcome.result === 'duplicate', failed: error };
@@ -1039,7 +1177,7 @@ export class Engine {
       throw outcome.error;
     }
     if (outcome.result !== 'committed') return;
-    this.#committed(cell, commit, turn);
+    this.committed(cell, commit, turn);
     this.#events.emit('deadLetter', { address, event: event.type, error });
   }
 
@@ -1109,6 +1247,19 @@ export class Engine {
     const at = this.#clock.now();
     return { now: () => at, random: this.#options.random ?? chanceOf(this.#options.seed, address, version) };
   }
+}
+
+/** An event never overtakes a deadline that has passed: that fires first, as a turn of its own. */
+const isOvertaking = (cell: Cell, { stimulus }: Work, now: number): boolean =>
+  stimulus.kind !== 'timer' && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= now;
+
+function assertTakesEvents({ status, last_error, participant_id: participantId, flow_type: flowType }: Row): void {
+  if (status !== 'quarantined') return;
+  const address = { participantId, flowType };
+  throw new ActorQuarantinedError(
+    `The actor ${formatAddress(address)} is quarantined: ${sentence(last_error ?? '')} It takes no events until it is retried.`,
+    { address },
+  );
 }
 
 /** What a stimulus from within the actor brought, and for whom. */

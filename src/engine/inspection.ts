@@ -54,8 +54,11 @@ export interface InspectionObserver {
 
 /** An inspector of `@statelyai/inspect`. */
 export interface StatelyInspector {
+  /** An actor has become live. */
   actor(actor: any, snapshot?: any): void;
+  /** An event was part of a turn. */
   event(actor: any, event: any, info?: any): void;
+  /** An actor is in this state. */
   snapshot(actor: any, snapshot: any, info?: any): void;
 }
 
@@ -65,6 +68,7 @@ export interface Inspected {
   address: Address;
 }
 
+/** Whom an observer looks at, and how much it is shown. */
 export interface InspectOptions {
   /** Only actors of this flow. */
   flow?: string | { type: string };

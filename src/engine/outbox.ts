@@ -243,6 +243,7 @@ export class Outbox {
     if (this.#stopped) return false;
     if (pending.forgotten) return true;
     row.attempts++;
+    const began = performance.now();
     try {
       if (row.kind === 'event')
         await this.#options.deliver(payload['to'] as Address, payload['event'], row.idempotency_key);
@@ -257,10 +258,11 @@ export class Outbox {
         await this.#handOver(outgoing(pending, payload));
       }
     } catch (cause) {
-      return this.#failed(pending, cause as Error);
+      return this.#failed(pending, cause as Error, performance.now() - began);
     }
+    const ms = performance.now() - began;
     await this.#mark(row, { status: 'sent', next_attempt_at: null, last_error: null });
-    this.#options.events.emit('sent', { recipient: row.recipient, id: row.id, attempts: row.attempts });
+    this.#options.events.emit('sent', { recipient: row.recipient, id: row.id, attempts: row.attempts, ms });
     return true;
   }
 
@@ -283,7 +285,7 @@ export class Outbox {
     }
   }
 
-  async #failed(pending: Pending, error: Error): Promise<boolean> {
+  async #failed(pending: Pending, error: Error, ms: number): Promise<boolean> {
     const { row } = pending;
     const final = error instanceof PermanentSendError || row.attempts >= ATTEMPTS || takesNoEvents(error);
     pending.maybeSent = true;
@@ -299,6 +301,7 @@ export class Outbox {
       attempts: row.attempts,
       error,
       final,
+      ms,
     });
     return final;
   }

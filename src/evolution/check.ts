@@ -20,6 +20,7 @@ import {
 } from './report.ts';
 import { verdictOf } from './verdict.ts';
 
+/** What is checked, and under which flows. */
 export interface CheckOptions {
   /** `'sqlite:study.db'`, or a Knex instance. */
   database: DatabaseOption;
@@ -27,6 +28,7 @@ export interface CheckOptions {
   flows: readonly AnyFlow[];
   /** Only the participants of this one. */
   flowType?: string;
+  /** Told now and then how many participants have been looked at. */
   onProgress?: (progress: { done: number; total: number }) => void;
 }
 

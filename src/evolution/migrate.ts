@@ -7,6 +7,7 @@ import type { FlowVersions } from '../versions.ts';
 import { checkStore } from './check.ts';
 import { type CheckReport, type FlowCheck, isOk, note, versionCheck } from './report.ts';
 
+/** Whom {@link Runtime.migrate} leads over, and whether it does. */
 export interface MigrateOptions {
   /** Runs the migrations on copies and tells what would become of whom; nothing is changed. Default: false. */
   dryRun?: boolean;

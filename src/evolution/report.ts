@@ -29,6 +29,7 @@ export interface VersionCheck {
   unlisted: number;
 }
 
+/** What becomes of the participants of one flow. */
 export interface FlowCheck {
   flowType: string;
   /** The newest that is registered; null: none is. */
@@ -38,6 +39,7 @@ export interface FlowCheck {
   versions: VersionCheck[];
 }
 
+/** What becomes of everybody. */
 export interface CheckReport {
   /** Everybody goes on. */
   ok: boolean;

@@ -6,11 +6,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { CountryCode } from 'libphonenumber-js';
-import { ActorNotFoundError, InvalidArgumentError, PhoneNumberTakenError, StoreError } from '../errors.ts';
+import { ActorNotFoundError, InvalidArgumentError, PhoneNumberTakenError } from '../errors.ts';
 import { nextLocalTime } from '../machine/index.ts';
 import { normalizePhoneNumber } from '../messaging/address.ts';
 import type { Runtime } from '../runtime.ts';
-import type { Commit } from '../store/rows.ts';
 import { forgetKept } from './adoption/kept.ts';
 import type { ConversationFlow } from './conversation.ts';
 import { microHealthInterventionFlow } from './micro-health-intervention.ts';
@@ -117,9 +116,10 @@ export class Participants {
       const event =
         table === 'intervention_participants' ? interventionUpdate(columns) : conversationUpdate(former, columns);
       const set = { ...columns, updated_at: new Date(runtime.clock.now()).toISOString() };
-      await actor.send(event, {
+      await runtime.transaction(async (trx) => {
+        await trx.actor(this.#flowOf(table), id).send(event);
         // Also what the machine does not know, or does not want to know any more.
-        also: async (run, knex) => void (await run(knex(table).where({ id }).update(set) as never)),
+        await trx(table).where({ id }).update(set);
       });
     }
     if (step) {
@@ -140,19 +140,19 @@ export class Participants {
     const other = table === 'intervention_participants' ? 'conversation_participants' : 'intervention_participants';
     const phone = participant.phone_number;
     const phones = [phone, phone.slice(1)]; // as it is written now, and as the system before wrote it
-    const also: NonNullable<Commit['also']> = async (run, knex) => {
+    await this.#options.runtime.transaction(async (trx) => {
+      await trx.remove(this.#flowOf(table), id).catch((error) => {
+        if (!(error instanceof ActorNotFoundError)) throw error; // its row was lost, and the rest is deleted
+      });
       if (table === 'intervention_participants')
-        await run(knex('intervention_responses').where({ participant_id: id }).delete() as never);
-      await run(knex(table).where({ id }).delete() as never);
-      await forgetKept(run, knex, this.#flowOf(table), id);
+        await trx('intervention_responses').where({ participant_id: id }).delete();
+      await trx(table).where({ id }).delete();
+      await forgetKept(trx, this.#flowOf(table), id);
       // The logs by phone number stay for as long as the number takes part in the other flow.
-      if (await run(knex(other).where({ phone_number: phone }).first('id') as never)) return;
-      await run(knex('inbox').whereIn('sender', phones).update({ sender: null, text: null }) as never);
-      await run(knex('receipts').whereIn('recipient', phones).delete() as never);
-      await run(knex('responses').whereIn('sender', phones).delete() as never);
-    };
-    await this.#options.runtime.remove(this.#flowOf(table), id, also).catch((error) => {
-      if (!(error instanceof ActorNotFoundError)) throw error; // its row was lost, and the rest is deleted
+      if (await trx(other).where({ phone_number: phone }).first('id')) return;
+      await trx('inbox').whereIn('sender', phones).update({ sender: null, text: null });
+      await trx('receipts').whereIn('recipient', phones).delete();
+      await trx('responses').whereIn('sender', phones).delete();
     });
     return true;
   }
@@ -209,23 +209,19 @@ export class Participants {
   }
 
   async #enrol(table: ParticipantTable, row: Participant, flowType: string, input: unknown): Promise<void> {
-    const flow = this.#options.runtime.flows.get(flowType)!;
+    const { runtime } = this.#options;
+    const flow = runtime.flows.get(flowType)!;
     try {
-      await this.#options.runtime.spawn(flow, row.id, {
-        input,
-        phoneNumber: row.phone_number,
-        also: async (run, knex) => {
-          await run(
-            knex(table)
-              .where({ phone_number: row.phone_number })
-              .whereIn('status', ['withdrawn', 'completed'])
-              .update({ phone_number: knex.raw("phone_number || ' (' || id || ')'") }) as never,
-          );
-          await run(knex(table).insert(row) as never);
-        },
+      await runtime.transaction(async (trx) => {
+        await trx(table)
+          .where({ phone_number: row.phone_number })
+          .whereIn('status', ['withdrawn', 'completed'])
+          .update({ phone_number: trx.raw("phone_number || ' (' || id || ')'") });
+        await trx(table).insert(row);
+        await trx.spawn(flow, row.id, { input, phoneNumber: row.phone_number });
       });
     } catch (error) {
-      if (!(error instanceof StoreError && error.reason === 'constraint')) throw error;
+      if ((error as { code?: string }).code !== 'SQLITE_CONSTRAINT') throw error;
       throw new PhoneNumberTakenError(
         `${row.phone_number} belongs to an active participant already. Withdraw that one first, or use another number.`,
         { cause: error },

@@ -17,6 +17,7 @@ import { quarantineRoutes } from './quarantine.ts';
 import { timerRoutes } from './timers.ts';
 import { trafficRoutes } from './traffic.ts';
 
+/** What the HTTP service works on. */
 export interface HttpOptions {
   runtime: Runtime;
   participants: Participants;
@@ -58,6 +59,7 @@ export async function createHttpService(options: HttpOptions): Promise<FastifyIn
   return app;
 }
 
+/** The HTTP service as a Fastify plugin: `app.register(perdureHttp, { runtime, participants, prefix })`. */
 export async function perdureHttp(app: FastifyInstance, options: HttpOptions): Promise<void> {
   app.addHook('onRoute', (route) => {
     route.bodyLimit ??= 64 * 1024;

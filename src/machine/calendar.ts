@@ -6,6 +6,7 @@
  */
 import { Temporal } from 'temporal-polyfill';
 
+/** A time of the day in a time zone. */
 export interface LocalTime {
   /** The result lies strictly after this instant, in ms since the epoch. */
   after: number;

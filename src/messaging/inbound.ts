@@ -10,6 +10,8 @@ import type { Clock } from '../clock.ts';
 import type { Done, Work } from '../engine/cell.ts';
 import type { Engine } from '../engine/engine.ts';
 import { takesNoEvents } from '../engine/outbox.ts';
+import type { TransactionTurns } from '../engine/transaction.ts';
+import type { Turns } from '../engine/turns.ts';
 import { type Address, InvalidArgumentError, InvalidMessageError } from '../errors.ts';
 import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts';
 import type { Commit } from '../store/rows.ts';
@@ -60,29 +62,45 @@ const LOOK_UP_AGAIN = 1_000;
 
 export class Inbound {
   readonly #options: InboundOptions;
+  readonly #turns: Turns;
+  readonly #store: Store;
+  /** Of a way in within a transaction: the one of the runtime, and what is told to it after the commit. */
+  readonly #within: { inbound: Inbound; after: (effect: () => void) => void; over: Promise<void> } | undefined;
   readonly handlers: Handlers;
-  readonly #optedOut = new Set<string>();
+  readonly #optedOut = new Map<string, boolean>();
   /** Whose STOP or START is being committed. */
   readonly #obeying = new Map<string, Promise<void>>();
   /** Parsing a number costs more than the rest of the way in. */
   readonly #senders: LRUCache<string, string>;
   readonly #lastDefaultReply: LRUCache<string, number>;
 
-  constructor(options: InboundOptions) {
+  constructor(options: InboundOptions, within?: { inbound: Inbound; turns: TransactionTurns }) {
     this.#options = options;
+    this.#turns = within?.turns ?? options.engine;
+    this.#store = within?.turns.store ?? options.store;
+    this.#within = within && { inbound: within.inbound, after: within.turns.after, over: within.turns.over };
     const { cacheSize } = options;
-    this.#senders = new LRUCache(upTo(5 * cacheSize));
+    this.#senders = within ? within.inbound.#senders : new LRUCache(upTo(5 * cacheSize));
     this.#lastDefaultReply = new LRUCache(upTo(cacheSize));
-    this.handlers = new Handlers(
-      options.store,
-      5 * cacheSize,
-      (flowType) => options.flows.get(flowType)?.handlerTtl ?? 0,
-    );
+    const ttl = (flowType: string) => options.flows.get(flowType)?.handlerTtl ?? 0;
+    this.handlers = new Handlers(this.#store, 5 * cacheSize, ttl);
+    if (within) return;
     options.engine.onActivity = (address, flowType, expiresAt) => this.handlers.touch(address, flowType, expiresAt);
   }
 
   async start(): Promise<void> {
-    for (const address of await this.#options.store.knex('opt_outs').pluck('address')) this.#setOptedOut(address, true);
+    for (const address of await this.#store.knex('opt_outs').pluck('address')) this.#setOptedOut(address, true);
+  }
+
+  /** The way in within a transaction: what it learns, the runtime learns after the commit. */
+  within(turns: TransactionTurns): Inbound {
+    return new Inbound(this.#options, { inbound: this, turns });
+  }
+
+  /** The address was bound anew, or to nobody. */
+  forget(address: string): void {
+    this.handlers.forget(address);
+    this.#within?.after(() => this.#within?.inbound.forget(address));
   }
 
   async receive(message: InboundMessage): Promise<Receipt> {
@@ -111,11 +129,12 @@ export class Inbound {
     text,
     id = randomUUID(),
   }: DirectMessage): Promise<{ status: 'accepted' | 'duplicate'; to: string }> {
-    const { engine, store, clock, flows, defaultCountry } = this.#options;
+    const { clock, flows, defaultCountry } = this.#options;
+    const [turns, store] = [this.#turns, this.#store];
     if (typeof text !== 'string' || text.trim() === '') throw new InvalidArgumentError('The message has no text.');
     if (typeof id !== 'string' || id === '') throw new InvalidArgumentError("The message's id must be a text.");
     const recipient = normalizeAddress(to, defaultCountry);
-    if (this.#optedOut.has(recipient)) {
+    if (this.#hasOptedOut(recipient)) {
       throw new InvalidArgumentError(
         `${recipient} asked not to be written to (STOP). They come back by writing START.`,
       );
@@ -125,7 +144,7 @@ export class Inbound {
     const bound = await store.handlers(recipient);
     const handler = bound.find(({ flow_type, status }) => flows.has(flow_type) && status === 'active');
     if (handler) {
-      const done = await engine.post(
+      const done = await turns.post(
         { flowType: handler.flow_type, participantId: handler.participant_id },
         {
           stimulus: { kind: 'event', event: { type: 'perdure.direct' } },
@@ -136,7 +155,7 @@ export class Inbound {
       );
       return { status: done.duplicate ? 'duplicate' : 'accepted', to: recipient };
     }
-    const outcome = await engine.write({
+    const outcome = await turns.write({
       inbound: {
         id: store.nextId('inbox'),
         channel: mark.channel,
@@ -145,7 +164,7 @@ export class Inbound {
         sender: null,
         text: null,
       },
-      outbox: [engine.composer.message(null, `send:${id}`, recipient, payload, clock.now())],
+      outbox: [turns.composer.message(null, `send:${id}`, recipient, payload, clock.now())],
     });
     if (outcome.result === 'failed') throw outcome.error;
     return { status: outcome.result === 'duplicate' ? 'duplicate' : 'accepted', to: recipient };
@@ -154,7 +173,7 @@ export class Inbound {
   /** One of the words that every flow knows. */
   #keywordIn({ text }: InboundMessage, sender: string): Keyword | undefined {
     const keyword = keywordOf(text);
-    return keyword === 'start' && !this.#optedOut.has(sender) ? undefined : keyword;
+    return keyword === 'start' && !this.#hasOptedOut(sender) ? undefined : keyword;
   }
 
   #validate(message: InboundMessage): string {
@@ -177,8 +196,8 @@ export class Inbound {
 
   async #deliver({ flowType, participantId }: Address, message: InboundMessage, sender: string): Promise<Receipt> {
     const address = { flowType, participantId };
-    const { engine, clock, texts } = this.#options;
-    const done = await engine.post(address, {
+    const { clock, texts } = this.#options;
+    const done = await this.#turns.post(address, {
       stimulus: { kind: 'event', event: replyOf(message) },
       prepare: (snapshot, flow) => eventFor(flow, message, snapshot),
       inbound: this.#mark(message),
@@ -204,11 +223,11 @@ export class Inbound {
   }
 
   async #defaultReplyIsDue(sender: string): Promise<boolean> {
-    if (this.#optedOut.has(sender)) return false;
+    if (this.#hasOptedOut(sender)) return false;
     const now = this.#options.clock.now();
     let last = this.#lastDefaultReply.get(sender);
     if (last === undefined) {
-      const row = await this.#options.store
+      const row = await this.#store
         .knex('outbox_messages')
         .whereNull('participant_id')
         .where({ recipient: sender })
@@ -218,6 +237,8 @@ export class Inbound {
     }
     if (now - last < HOUR) return false;
     this.#lastDefaultReply.set(sender, now);
+    const { inbound, after } = this.#within ?? {};
+    if (inbound) after?.(() => void inbound.#lastDefaultReply.set(sender, now));
     return true;
   }
 
@@ -227,18 +248,34 @@ export class Inbound {
    */
   #obey(keyword: Keyword, message: InboundMessage, sender: string): Promise<Receipt> {
     if (keyword === 'help') return this.#keyword(keyword, message, sender);
+    if (this.#within) {
+      // Later words wait for the end of the transaction, and so does what is to be sent.
+      const { inbound, over } = this.#within;
+      inbound.#decide(
+        sender,
+        over.then(() => inbound.#lookUp(sender)),
+      );
+      return this.#keyword(keyword, message, sender);
+    }
     const obeyed = (this.#obeying.get(sender) ?? Promise.resolve()).then(() => this.#keyword(keyword, message, sender));
-    const settled = obeyed
-      .then(
+    const settled = this.#decide(
+      sender,
+      obeyed.then(
         ({ status }) => (status === 'duplicate' ? this.#lookUp(sender) : undefined),
         () => this.#lookUp(sender),
-      )
-      .finally(() => {
-        if (this.#obeying.get(sender) === settled) this.#obeying.delete(sender);
-      });
+      ),
+    );
+    return settled.then(() => obeyed);
+  }
+
+  /** Until that is settled, later words of the person wait, and nothing is sent to them. */
+  #decide(sender: string, decision: Promise<void>): Promise<void> {
+    const settled = Promise.all([this.#obeying.get(sender), decision]).then(() => {
+      if (this.#obeying.get(sender) === settled) this.#obeying.delete(sender);
+    });
     this.#obeying.set(sender, settled);
     this.#options.engine.outbox.hold(sender, settled);
-    return settled.then(() => obeyed);
+    return settled;
   }
 
   /** Asks the database whether somebody has opted out, until it answers. */
@@ -259,7 +296,7 @@ export class Inbound {
     const out = keyword === 'stop';
     const status = out ? 'stopped' : 'started';
     // Confirmed once: a second STOP gets no answer.
-    const confirm = !out || !this.#optedOut.has(sender);
+    const confirm = !out || !this.#hasOptedOut(sender);
     const text = confirm ? this.#options.texts[status] : undefined;
     const also = this.#recordOptOut(sender, out, message);
     const actors = (await this.handlers.of(sender)).filter(({ flowType }) => this.#options.flows.get(flowType)?.optOut);
@@ -274,7 +311,7 @@ export class Inbound {
         ...(!first && { also, ...(text && { notices: [{ recipient: sender, payload: essential(text) }] }) }),
       };
       try {
-        const done = await this.#options.engine.post({ flowType, participantId }, work);
+        const done = await this.#turns.post({ flowType, participantId }, work);
         first ??= done;
       } catch (error) {
         if (!takesNoEvents(error)) throw error; // the wish is heeded, whatever became of the actor
@@ -317,18 +354,19 @@ export class Inbound {
     status: Receipt['status'],
     also?: Commit['also'],
   ): Promise<Receipt> {
-    const { engine, store, clock } = this.#options;
+    const { clock } = this.#options;
+    const turns = this.#turns;
     const key = `${message.channel}:${message.id}`;
-    const outcome = await engine.write({
+    const outcome = await turns.write({
       inbound: {
-        id: store.nextId('inbox'),
+        id: this.#store.nextId('inbox'),
         channel: message.channel,
         message_id: message.id,
         applied_at: clock.now(),
         sender,
         text: message.text,
       },
-      ...(text && { outbox: [engine.composer.message(null, key, sender, essential(text), clock.now())] }),
+      ...(text && { outbox: [turns.composer.message(null, key, sender, essential(text), clock.now())] }),
       ...(also && { also }),
     });
     if (outcome.result === 'failed') throw outcome.error;
@@ -342,9 +380,17 @@ export class Inbound {
   }
 
   #setOptedOut(address: string, out: boolean): void {
-    if (out) this.#optedOut.add(address);
+    if (out || this.#within) this.#optedOut.set(address, out);
     else this.#optedOut.delete(address);
-    this.#options.engine.outbox.optOut(address, out);
+    const { inbound, after } = this.#within ?? {};
+    if (inbound) after?.(() => inbound.#setOptedOut(address, out));
+    else this.#options.engine.outbox.optOut(address, out);
+  }
+
+  #hasOptedOut(address: string): boolean {
+    const known = this.#optedOut.get(address);
+    if (known !== undefined || !this.#within) return known ?? false;
+    return this.#within.inbound.#hasOptedOut(address);
   }
 }
 

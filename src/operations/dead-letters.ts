@@ -75,6 +75,7 @@ interface LetterRow extends DeadLetterRow {
 
 const STATUSES = ['open', 'retried', 'discarded', 'all'];
 
+/** The events that could not be applied: lists, shows, retries and discards them. */
 export class DeadLetters {
   readonly #options: DeadLettersOptions;
 

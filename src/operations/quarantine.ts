@@ -48,6 +48,7 @@ export interface QuarantineOptions {
 
 type FoundRow = ActorRow & { journal_event: string | null; journal_at: number | null };
 
+/** The actors that were put aside: lists, shows, retries and discards them. */
 export class Quarantine {
   readonly #options: QuarantineOptions;
 

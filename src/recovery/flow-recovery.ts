@@ -17,6 +17,7 @@ const EARLIEST = Date.UTC(2000, 0, 1);
 /** A deadline further away than this, in ms, is hardly meant. */
 const CENTURY = 100 * 365.25 * 86_400_000;
 
+/** What the recovery of a flow does besides. */
 export interface FlowRecoveryOptions {
   /** Names it in the report. Default: the flow's type. */
   name?: string;

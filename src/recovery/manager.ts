@@ -19,6 +19,7 @@ export interface RecoveryGround {
   repairs: Repairs;
 }
 
+/** How to recover. */
 export interface RecoverOptions {
   /** Default: `lazy`. */
   mode?: RecoveryMode;
@@ -33,6 +34,7 @@ const GRACE = 2_000;
 /** Between two reports of progress, in real ms. */
 const PROGRESS_EVERY = 1_000;
 
+/** Recovers the components that are registered with it, one after another; it knows no flow. */
 export class RecoveryManager {
   readonly #components: Recoverable[] = [];
   readonly #events: EventChannel;
@@ -161,7 +163,7 @@ export class RecoveryManager {
     report.durationMs = Math.round(performance.now() - began);
     for (const { flowType, participantId, reason, action } of report.failed)
       this.#events.emit('notRecovered', { address: { flowType, participantId }, reason, action });
-    this.#events.emit('recovered', { component: component.name, summary: summary(report) });
+    this.#events.emit('recovered', { component: component.name, summary: summary(report), ms: report.durationMs });
     return report;
   }
 

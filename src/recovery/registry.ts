@@ -38,6 +38,7 @@ export interface RegistryOptions {
   progress: (done: number, total: number | undefined) => void;
 }
 
+/** What a component that recovers may use: the rows, the services that the application registered, its report. */
 export class RecoveryRegistry {
   readonly #options: RegistryOptions;
 

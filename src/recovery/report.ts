@@ -11,6 +11,7 @@ export interface Finding {
   action: string;
 }
 
+/** What became of one component in a recovery. */
 export interface ComponentReport {
   name: string;
   flowType?: string;
@@ -39,6 +40,7 @@ export interface ComponentReport {
   durationMs: number;
 }
 
+/** What a recovery found, component by component. */
 export interface RecoveryReport {
   mode: RecoveryMode;
   /** Nothing was changed. */

@@ -24,6 +24,7 @@ export const EXPORT_FORMATS = ['stately-json', 'xstate', 'mermaid', 'scxml', 'sv
  */
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
+/** What to write a machine as. */
 export interface ExportOptions<F extends ExportFormat = ExportFormat> {
   format: F;
 }

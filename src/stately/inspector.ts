@@ -14,6 +14,7 @@ import { InvalidArgumentError } from '../errors.ts';
 import type { Runtime } from '../runtime.ts';
 import { inspectorPage } from './inspector-page.ts';
 
+/** Where the window is, and what it shows. */
 export interface InspectorOptions {
   /** Default: 8080, where receivers look. 0: any that is free. */
   port?: number;
@@ -23,9 +24,11 @@ export interface InspectorOptions {
   unmasked?: boolean;
 }
 
+/** A window that is open. */
 export interface InspectorServer {
   /** The page. With `?flow=` and `&participant=` it shows only those. */
   readonly url: string;
+  /** Closes it; resolves once nobody is connected any more. */
   close(): Promise<void>;
 }
 

@@ -1,6 +1,7 @@
 /** What the tables hold, as the code above the store sees it. Instants are ms since the epoch. */
 import type { Knex } from 'knex';
 
+/** `active` takes events; `done`, `error` and `stopped` have ended; `quarantined` was put aside until an operator decides. */
 export type ActorStatus = 'active' | 'done' | 'error' | 'stopped' | 'quarantined';
 
 /** A row of `flow_states`. */

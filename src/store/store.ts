@@ -57,6 +57,37 @@ export class Store {
     return ++this.#last[table];
   }
 
+  /** The same tables, seen and written within a transaction that is open. */
+  within(trx: Knex.Transaction): Store {
+    return new Store(trx, this.#last);
+  }
+
+  /** Whether an inbound message was applied. */
+  async isApplied(channel: string, messageId: string): Promise<boolean> {
+    return (await this.knex('inbox').where({ channel, message_id: messageId }).first('id')) !== undefined;
+  }
+
+  /**
+   * Writes what one turn writes into the transaction that is open ({@link within}).
+   * @throws where it cannot be written; then part of it may be, and the transaction must be rolled back
+   */
+  async write(commit: Commit): Promise<void> {
+    const losers = await Connection.use(this.knex, (connection) => this.#stepwise(connection, [commit]));
+    const lost = losers.get(commit);
+    if (lost) throw new StoreError('unknown', `A turn of a transaction was not written: ${lost.result}.`);
+  }
+
+  /** Makes what the open transaction ({@link within}) wrote durable; it is ended with a rollback of nothing. */
+  async seal(): Promise<void> {
+    // Knex would leave a transaction open whose COMMIT fails: here it is still one that can be rolled back.
+    await Connection.use(this.knex, (connection) => connection.exec('COMMIT; BEGIN'));
+  }
+
+  /** Takes the lock for writing now, so that nothing that the transaction ({@link within}) reads can change any more. */
+  async lock(): Promise<void> {
+    await Connection.use(this.knex, (connection) => connection.run('DELETE FROM runtime_settings WHERE 0'));
+  }
+
   /** Writes a group of turns; the outcomes come in the order of the group. */
   async commit(group: readonly Commit[]): Promise<Outcome[]> {
     let losers: Map<Commit, Outcome>;
@@ -274,6 +305,13 @@ function every<T>(group: readonly Commit[], pick: (commit: Commit) => T | T[] | 
     else if (picked !== undefined) all.push(picked);
   }
   return all;
+}
+
+/** The driver's error as a {@link StoreError}, where the reason lies in the database and not in the statement. */
+export function generalError(error: unknown): StoreError | undefined {
+  if (!isSqlite(error)) return undefined;
+  const explained = storeError(error);
+  return GENERAL.has(explained.reason) ? explained : undefined;
 }
 
 const isSqlite = (error: unknown) => String((error as { code?: unknown })?.code).startsWith('SQLITE_');

@@ -46,6 +46,7 @@ export class ActorView {
     return this.toString();
   }
 
+  /** As a text for people. */
   toString(options: ViewOptions = {}): string {
     const { address, status, lastError, snapshot, timers } = this;
     const lines = [`${formatAddress(address)} (${status})`];

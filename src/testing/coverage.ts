@@ -1,11 +1,13 @@
 /** How much of a flow's machines was seen at work. */
 import { PerdureError } from '../errors.ts';
 
+/** What was covered of one kind, and what was not. */
 export interface Covered {
   covered: string[];
   missed: string[];
 }
 
+/** How much of a flow's machines was gone through. */
 export interface Coverage {
   /** States that were entered, of all machines of the flow. */
   states: Covered;

@@ -8,6 +8,7 @@ import { assertScript, type Script } from './script.ts';
 import { Stage, type StageOptions } from './stage.ts';
 import { differences, type Reference, runDoomed, runReference } from './verdict.ts';
 
+/** What {@link crashEverywhere} is given besides the script. */
 export interface CrashOptions<F extends AnyFlow = AnyFlow> extends StageOptions<F> {
   /** Custom actions that a crash may lose, by type; `'*'`: all. Default: none. */
   harmless?: readonly string[];
@@ -26,6 +27,7 @@ export interface CrashReport {
   runs: number;
   /** How often the process died in them. */
   crashes: number;
+  /** In one line. */
   toString(): string;
 }
 

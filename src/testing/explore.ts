@@ -29,6 +29,7 @@ import type { Stage } from './stage.ts';
 import { promiseNames } from './stubs.ts';
 import { runDoomed, runReference } from './verdict.ts';
 
+/** What {@link explore} is given. */
 export interface ExploreOptions<F extends AnyFlow = AnyFlow, E extends EventOf<F> = EventOf<F>>
   extends Omit<CrashOptions<F>, 'stubs'> {
   /** Sample events to try wherever they mean something, or a function of the snapshot that gives them. */

@@ -19,6 +19,7 @@ import type { AnyFlow } from '../flow.ts';
 import { type FlowVersions, versionsOf } from '../versions.ts';
 import { nameOfStep, restingStates, type Stop, stepsFrom, take, type WalkOptions, walk } from './walk.ts';
 
+/** Where golden snapshots are, and how to walk through the flow. */
 export interface GoldenOptions extends WalkOptions {
   /** Where the files are. Default: `__golden__` beside the file that calls. */
   folder?: string | URL;
@@ -31,6 +32,7 @@ export interface GoldenOptions extends WalkOptions {
   update?: boolean;
 }
 
+/** What was written, and what was proved. */
 export interface GoldenResult {
   folder: string;
   /** Files that were written now, relative to the folder. */

@@ -15,6 +15,7 @@ import { TestActor } from './test-actor.ts';
 import { TestRuntime } from './test-runtime.ts';
 import { isMeant, type TestTimer, type When } from './test-timer.ts';
 
+/** What a matcher gives to the test framework. */
 export interface MatcherResult {
   pass: boolean;
   /** What is wrong: that it does not match, or, under `.not`, that it does. */

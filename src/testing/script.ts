@@ -19,6 +19,7 @@ export type ScriptStep<F extends AnyFlow = AnyFlow> =
   /** It fails, with an error or a message of one. */
   | { reject: string; with?: unknown };
 
+/** Steps, one after the other. */
 export type Script<F extends AnyFlow = AnyFlow> = readonly ScriptStep<F>[];
 
 const KINDS = ['send', 'receive', 'advance', 'advanceTo', 'resolve', 'reject'] as const;

@@ -7,8 +7,10 @@ import { TestActor } from './test-actor.ts';
  * elsewhere: `expect.addSnapshotSerializer(serializer)`.
  */
 export const serializer = {
+  /** Whether it prints such a value. */
   test: (value: unknown): boolean => value instanceof ActorView || value instanceof TestActor || isSnapshot(value),
 
+  /** Prints it. */
   serialize(value: unknown, _config: unknown, indentation: string): string {
     if (value instanceof TestActor) {
       throw new TypeError(

@@ -20,7 +20,12 @@ export interface StageOptions<F extends AnyFlow = AnyFlow> {
   /** Other flows of the runtime. */
   flows?: readonly AnyFlow[];
   /** Something of the world outside that a crash must not change either; reset before each run. */
-  watch?: { reset?(): void; read(): unknown };
+  watch?: {
+    /** Brings it to where a run begins. */
+    reset?(): void;
+    /** What is compared. */
+    read(): unknown;
+  };
 }
 
 export interface Setup extends Omit<StageOptions, 'stubs' | 'flows' | 'participantId'> {

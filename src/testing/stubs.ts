@@ -24,6 +24,7 @@ export interface StubCall<TInput = any> {
 /** What a stub does with each call, in place of waiting for the test. */
 export type StubAnswer<TInput = any, TOutput = any> = (call: StubCall<TInput>) => TOutput | Promise<TOutput>;
 
+/** Where a stub stands in. */
 export interface StubOptions {
   /** Only in this flow. Default: in all. */
   flow?: AnyFlow;

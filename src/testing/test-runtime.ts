@@ -19,7 +19,7 @@ import {
   type Runtime,
   type RuntimeOptions,
   type SendOptions,
-  type SpawnOptions,
+  type SpawnArguments,
 } from '../runtime.ts';
 import { ActorView } from './actor-view.ts';
 import { RunawayWatch } from './runaway.ts';
@@ -29,6 +29,7 @@ import { TestActor } from './test-actor.ts';
 import { type TestTimer, testTimer } from './test-timer.ts';
 import { actorOf, actorsOf, means, type Who } from './who.ts';
 
+/** What {@link createTestRuntime} is given; what it leaves out of the runtime’s options, the test runtime sets. */
 export interface TestRuntimeOptions extends Omit<RuntimeOptions, 'database' | 'clock' | 'timeScale'> {
   /** Seeds all chance: `random()` in turns, and the jitter of waits. Default: `'test'`. */
   seed?: string;
@@ -74,6 +75,7 @@ interface Life {
   end(why: Error): void;
 }
 
+/** The real runtime under test. Made by {@link createTestRuntime}. */
 export class TestRuntime {
   readonly clock: SimulatedClock;
   /** What the transport was given, in order. */
@@ -122,8 +124,8 @@ export class TestRuntime {
   }
 
   /** Creates an actor; resolves once its first turn has committed. See {@link Runtime.spawn}. */
-  async spawn<F extends AnyFlow>(flow: F, participantId: string, options?: SpawnOptions<F>): Promise<TestActor<F>> {
-    const { address } = await this.asked(() => this.runtime.spawn(flow, participantId, options));
+  async spawn<F extends AnyFlow>(flow: F, participantId: string, ...options: SpawnArguments<F>): Promise<TestActor<F>> {
+    const { address } = await this.asked(() => this.runtime.spawn(flow, participantId, ...options));
     return new TestActor<F>(address, this);
   }
 

@@ -13,6 +13,7 @@ import type { AnyFlow } from '../flow.ts';
 /** What an invoked promise comes to. */
 export type InvocationOutcome = { output: unknown } | { error: unknown };
 
+/** What there is to try on a walk through a flow. */
 export interface WalkOptions {
   /** Of new actors. */
   input?: unknown;

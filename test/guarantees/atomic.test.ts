@@ -61,21 +61,4 @@ describe('atomic: a turn commits all that it writes, or nothing', () => {
     await test.knex.raw('DROP TRIGGER refusal');
     expect((await actor.send({ type: 'inc' })).context.count).toBe(1);
   });
-
-  it('writes the application’s own rows in the transaction that creates the actor', async () => {
-    await test.knex.schema.createTable('study', (table) => {
-      table.text('participant').primary();
-    });
-    const enrol = (id: string, row: string) =>
-      test.spawn(counter, id, {
-        also: async (run, knex) => {
-          await run(knex('study').insert({ participant: row }) as never);
-        },
-      });
-    await enrol('q_1', 'Ada');
-    await expect(enrol('q_2', 'Ada')).rejects.toThrow(/UNIQUE/);
-    expect(await test.knex('flow_states').where({ participant_id: 'q_2' })).toEqual([]);
-    await enrol('q_2', 'Grace');
-    expect(await test.knex('study').pluck('participant')).toEqual(['Ada', 'Grace']);
-  });
 });

@@ -59,7 +59,8 @@ describe('removing an actor', () => {
   it("leaves all as it was where the application's own part fails", async () => {
     const actor = await test.spawn(counter, 'ada');
     await actor.send({ type: 'inc' });
-    const removed = test.runtime.remove(counter, 'ada', async () => {
+    const removed = test.runtime.transaction(async (trx) => {
+      await trx.remove(counter, 'ada');
       throw new Error('not now');
     });
     await expect(removed).rejects.toThrow('not now');

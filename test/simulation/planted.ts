@@ -55,8 +55,8 @@ export const PLANTED: readonly PlantedBug[] = [
   {
     name: 'an event overtakes a deadline that has passed',
     file: 'src/engine/engine.ts',
-    find: "const overdue = stimulus.kind !== 'timer' &&",
-    replace: "const overdue = stimulus.kind === 'stop' &&",
+    find: "stimulus.kind !== 'timer' && (activeDueAt(cell)",
+    replace: "stimulus.kind === 'stop' && (activeDueAt(cell)",
   },
   {
     name: 'deadlines are not looked for at a start',
@@ -103,7 +103,7 @@ export const PLANTED: readonly PlantedBug[] = [
   {
     name: 'who has opted out is forgotten at a restart',
     file: 'src/messaging/inbound.ts',
-    find: "for (const address of await this.#options.store.knex('opt_outs').pluck('address')) this.#setOptedOut(address, true);",
+    find: "for (const address of await this.#store.knex('opt_outs').pluck('address')) this.#setOptedOut(address, true);",
     replace: '',
     rare: true,
   },
@@ -124,9 +124,9 @@ export const PLANTED: readonly PlantedBug[] = [
   {
     name: 'a promise starts before its turn has committed',
     file: 'src/engine/engine.ts',
-    find: 'commit = this.composer.turn(cell, step, turn, before, ambient.now());',
+    find: 'return { turn, commit: this.composer.turn(cell, step, turn, before, ambient.now()) };',
     replace:
-      'commit = this.composer.turn(cell, step, turn, before, ambient.now()); if (commit) cell.processes.start(live.root);',
+      'const commit = this.composer.turn(cell, step, turn, before, ambient.now()); if (commit) cell.processes.start(live.root); return { turn, commit };',
   },
   {
     name: 'of a group of turns, only the first one has its line in the journal',

@@ -8,6 +8,7 @@ import {
   type InspectionObserver,
   type InspectOptions,
 } from '../../src/index.ts';
+import { Store } from '../../src/store/store.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 import { counter } from '../guarantees/machines.ts';
 
@@ -92,7 +93,11 @@ describe('runtime.inspect', () => {
         created.on('fault', ({ during, error }) => faults.push(`${during}: ${(error as Error).message}`)),
     });
   });
-  afterEach(() => runtime.stop());
+  const { commit } = Store.prototype;
+  afterEach(async () => {
+    Store.prototype.commit = commit;
+    await runtime.stop();
+  });
 
   const look = (options: InspectOptions = { unmasked: true }) => {
     const notes = new Notes();
@@ -146,7 +151,11 @@ describe('runtime.inspect', () => {
     const gate = new Promise<void>((resolve) => {
       open = resolve;
     });
-    const sent = actor.send({ type: 'inc' }, { also: () => gate });
+    Store.prototype.commit = async function (group) {
+      await gate;
+      return commit.call(this, group);
+    };
+    const sent = actor.send({ type: 'inc' });
     for (let i = 0; i < 20; i++) await new Promise(setImmediate);
     const late = look();
     expect([notes.lines(), late.notes.lines()]).toEqual([[], []]);
@@ -155,13 +164,34 @@ describe('runtime.inspect', () => {
     expect(notes.take().at(-1)?.snapshot?.context).toMatchObject({ count: 1 });
     expect(late.notes.take()[0]?.snapshot?.context).toMatchObject({ count: 1 });
 
-    await expect(actor.send({ type: 'inc' }, { also: () => Promise.reject(new Error('no')) })).rejects.toThrow();
+    Store.prototype.commit = async (group) => group.map(() => ({ result: 'failed', error: new Error('no') }));
+    await expect(actor.send({ type: 'inc' })).rejects.toThrow('no');
+    Store.prototype.commit = commit;
     await expect(actor.send({ type: 'throw' })).rejects.toThrow();
     await actor.getSnapshot();
     for (const { kind, snapshot } of notes.take()) {
       expect(kind).not.toBe('event');
       expect(snapshot?.context).toMatchObject({ count: 1 });
     }
+  });
+
+  it("hears of a transaction's turns once it has committed, and nothing of one that is rolled back", async () => {
+    const actor = await runtime.spawn(counter, 'a');
+    const { notes } = look();
+    notes.take();
+    await runtime.runtime.transaction(async (trx) => {
+      await trx.actor(counter, 'a').send({ type: 'inc' });
+      expect(notes.lines()).toEqual([]);
+      expect(look().notes.take()[0]?.snapshot?.context).toMatchObject({ count: 0 });
+    });
+    expect(notes.take().at(-1)?.snapshot?.context).toMatchObject({ count: 1 });
+    const undone = runtime.runtime.transaction(async (trx) => {
+      await trx.actor(counter, 'a').send({ type: 'inc' });
+      throw new Error('no');
+    });
+    await expect(undone).rejects.toThrow('no');
+    await actor.getSnapshot();
+    expect(notes.lines()).toEqual([]);
   });
 
   it('shows children, what passes between them, and their end', async () => {

@@ -233,11 +233,12 @@ describe('health and figures', () => {
   it("is not degraded where the application's own writes are refused, which its caller is told", async () => {
     await test.knex.raw('CREATE TABLE guests (phone TEXT PRIMARY KEY)');
     const enrol = (id: string) =>
-      test.spawn(flow, id, {
-        also: async (run, knex) => void (await run(knex('guests').insert({ phone: '1' }) as never)),
+      test.runtime.transaction(async (trx) => {
+        await trx.spawn(flow, id);
+        await trx('guests').insert({ phone: '1' });
       });
     await enrol('p_1');
-    await expect(enrol('p_2')).rejects.toMatchObject({ code: 'STORE_ERROR', reason: 'constraint' });
+    await expect(enrol('p_2')).rejects.toMatchObject({ code: 'SQLITE_CONSTRAINT' });
     expect(test.runtime.health()).toMatchObject({ health: 'healthy', troubles: {} });
     expect(test.runtime.registry.get().context.commitsFailed).toBe(0);
   });

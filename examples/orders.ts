@@ -1,0 +1,105 @@
+/** The shop behind all examples: a flow, a table of its own, and what can be done with both. */
+import { createRuntime, defineFlow, PerdureError } from 'perdure';
+import { message } from 'perdure/machine';
+import { emit, setup } from 'xstate';
+
+/** An order waits 15 minutes to be paid, and is reminded of once. */
+const orderFlow = defineFlow({
+  type: 'order',
+  version: 1,
+  logic: setup({
+    types: { context: {} as { customer: string }, input: {} as { customer: string }, events: {} as { type: 'pay' } },
+    delays: { patience: 15 * 60_000 },
+  }).createMachine({
+    context: ({ input }) => ({ customer: input.customer }),
+    initial: 'placed',
+    states: {
+      placed: {
+        on: { pay: 'paid' },
+        after: { patience: { actions: emit(({ context }) => message(`${context.customer}, your order waits.`)) } },
+      },
+      paid: { entry: emit(({ context }) => message(`Thank you, ${context.customer}!`)) },
+    },
+  }),
+});
+
+export type Shop = ReturnType<typeof createShop>;
+
+/** @param database e.g. `sqlite:shop.db`, or the Knex instance that the application has */
+export function createShop(database: string) {
+  const runtime = createRuntime({
+    database,
+    flows: [orderFlow],
+    transport: { send: ({ to, text }) => console.log(`to ${to}: ${text}`) },
+  });
+  return {
+    runtime,
+
+    async start(): Promise<void> {
+      await runtime.start();
+      if (!(await runtime.knex.schema.hasTable('orders')))
+        await runtime.knex.schema.createTable('orders', (table) => {
+          table.text('id').primary();
+          table.text('customer').notNullable();
+          table.text('status').notNullable();
+        });
+    },
+
+    /** The row and the actor come into being together, or not at all. */
+    async place(id: string, customer: string): Promise<Order> {
+      if (!id || !customer) throw new ShopError(400, 'An order needs an id and a customer.');
+      if (await runtime.knex('orders').where({ id }).first()) throw new ShopError(409, 'There is such an order.');
+      await runtime.transaction(async (trx) => {
+        await trx('orders').insert({ id, customer, status: 'placed' });
+        await trx.spawn(orderFlow, id, { input: { customer } });
+      });
+      return this.find(id);
+    },
+
+    /** Paid once: the second time the flow has no transition for it, and nothing is written. */
+    async pay(id: string): Promise<Order> {
+      await runtime.transaction(async (trx) => {
+        const { handled } = await trx.actor(orderFlow, id).send({ type: 'pay' });
+        if (!handled) throw new ShopError(409, 'The order is paid already.');
+        await trx('orders').where({ id }).update({ status: 'paid' });
+      });
+      return this.find(id);
+    },
+
+    async find(id: string): Promise<Order> {
+      const actor = runtime.actor(orderFlow, id);
+      const [{ state }, [timer], row] = await Promise.all([
+        actor.describe(),
+        actor.timers(),
+        runtime.knex('orders').where({ id }).first(),
+      ]);
+      return { id, state, status: row.status, remindAt: timer?.dueAt ?? null };
+    },
+  };
+}
+
+export interface Order {
+  id: string;
+  /** Of the actor. */
+  state: string;
+  /** Of the row. */
+  status: string;
+  remindAt: number | null;
+}
+
+class ShopError extends Error {
+  readonly status: number;
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** What to answer for an error: its HTTP status and its message. */
+export function explain(error: unknown): { status: number; error: string } {
+  if (error instanceof ShopError) return { status: error.status, error: error.message };
+  if (error instanceof PerdureError)
+    return { status: error.code === 'ACTOR_NOT_FOUND' ? 404 : 503, error: error.message };
+  console.error(error);
+  return { status: 500, error: 'Something went wrong.' };
+}

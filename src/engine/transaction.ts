@@ -1,0 +1,310 @@
+/**
+ * Turns of actors in a transaction of the application.
+ *
+ *   queue of commits → BEGIN, and the lock for writing → the application's statements and turns → COMMIT → effects
+ *
+ * The transaction has a place in the queue of the group commit, and while it is open nothing else is written. It takes the
+ * lock for writing first, and reads through its own connection, so that what it has read stays true until it commits:
+ * none of its turns can lose a swap, and the callback runs once. A turn is made on a copy of the actor of its own, and
+ * written at once, so that the transaction's later statements see it.
+ *
+ * The actors in memory know nothing of it until it has committed. A turn that one of them makes meanwhile waits for its own
+ * commit, loses its swap there, and is made again: turns stay serial. After the commit the copies take the places of the
+ * actors in memory, and what the turns asked for happens, in order.
+ *
+ * Crash points: before the COMMIT nothing of it exists; after it, all of it does, and the next start takes up the messages,
+ * deadlines and invocations as after any turn. A turn that throws has written nothing, and the transaction may go on; where
+ * a turn cannot be written, part of it may be, and the transaction can only be rolled back.
+ */
+import type { Knex } from 'knex';
+import type { Turn } from '../actor/live-actor.ts';
+import { ActorExistsError, ActorNotFoundError, type Address, formatAddress, TransactionError } from '../errors.ts';
+import type { ActorRow, Commit, Outcome } from '../store/rows.ts';
+import type { Store } from '../store/store.ts';
+import type { Cell, Done, Row, Work } from './cell.ts';
+import type { Composer } from './composer.ts';
+import type { Turns } from './turns.ts';
+
+/** A turn that was made, and is not committed yet. */
+export interface Made {
+  turn: Turn;
+  /** `undefined`: there is nothing to write. */
+  commit: Commit | undefined;
+}
+
+/** An actor that a transaction has in hand. */
+export interface InHand {
+  /** The actor in memory, which knows nothing of the transaction. */
+  cell: Cell;
+  /** The transaction's own copy. */
+  copy: Cell;
+  /** The row as the transaction found it. */
+  found: Row;
+  /** It has made a turn. */
+  changed?: true;
+}
+
+/** What a transaction needs of the engine. */
+export interface TransactionHost {
+  readonly composer: Composer;
+  /** The actor in memory, which stays there until it is let go. */
+  pin(address: Address): Cell;
+  unpin(cell: Cell): void;
+  copyOf(cell: Cell): Cell;
+  /** Puts what the row holds into the copy. */
+  restore(copy: Cell, cell: Cell, row: ActorRow): void;
+  /** Makes the next turn: of a deadline that has passed (`overdue`), or else of `work`. */
+  makeNext(copy: Cell, work: Work): { overdue: boolean; made: Made } | { overdue: boolean; error: Error };
+  /** Makes the first turn of an actor. */
+  makeFirst(copy: Cell, cell: Cell, options: Parameters<Turns['spawn']>[1]): { turn: Turn; commit: Commit };
+  /** What is written in place of a turn that threw. */
+  makeFailure(copy: Cell, work: Work, error: Error): { turn: Turn; commit: Commit };
+  /** The copy takes the place of the actor in memory. */
+  adopt(actor: InHand): void;
+  /** A turn is durable: what it asked for may happen. */
+  committed(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown, trace?: unknown): void;
+  /** Where a turn is asked for, if somebody traces. */
+  trace(): unknown;
+  /** The same of a commit that belongs to no actor. */
+  written(commit: Commit): void;
+  /** Nothing of the actor is kept any more. */
+  gone(address: Address): void;
+  /** A turn could not be written. */
+  failed(error: Error): void;
+}
+
+export class TransactionTurns implements Turns {
+  readonly composer: Composer;
+  readonly store: Store;
+  /** What it writes, in order. */
+  readonly commits: Commit[] = [];
+  /** Resolves once it has ended, in whichever way. */
+  readonly over: Promise<void>;
+  #ended = () => {};
+  readonly #host: TransactionHost;
+  readonly #inHand = new Map<string, InHand>();
+  readonly #pinned: Cell[] = [];
+  readonly #effects: (() => void)[] = [];
+  /** One thing at a time, in the order in which they were asked for. */
+  #last: Promise<unknown> = Promise.resolve();
+  #open = true;
+  /** How many inner transactions are open. */
+  #inner = 0;
+  /** Why it can only be rolled back. */
+  #doom: Error | undefined;
+
+  constructor(host: TransactionHost, store: Store, knex: Knex.Transaction) {
+    this.#host = host;
+    this.composer = host.composer;
+    this.store = store.within(knex);
+    this.over = new Promise((resolve) => {
+      this.#ended = resolve;
+    });
+  }
+
+  /** Lets `effect` happen after the commit. */
+  readonly after = (effect: () => void): void => void this.#effects.push(effect);
+
+  post(address: Address, work: Work): Promise<Done> {
+    const trace = this.#host.trace();
+    return this.#next(address, async () => {
+      const actor = await this.#take(address);
+      const { copy } = actor;
+      if (work.inbound && (await this.store.isApplied(work.inbound.channel, work.inbound.messageId)))
+        return { snapshot: copy.live?.snapshot, handled: false, duplicate: true };
+      return this.#make(actor, work, trace);
+    });
+  }
+
+  /** The turn of `work`, after those of deadlines that have passed. */
+  async #make(actor: InHand, work: Work, trace?: unknown): Promise<Done> {
+    const { copy } = actor;
+    for (;;) {
+      const next = this.#host.makeNext(copy, work);
+      if ('error' in next) return this.#failed(actor, next.overdue ? undefined : work.onFailure && work, next.error);
+      await this.#write(actor, next.made, next.overdue ? undefined : trace);
+      if (!next.overdue) return { snapshot: copy.live!.snapshot, handled: next.made.turn.handled, duplicate: false };
+    }
+  }
+
+  spawn(address: Address, options: Parameters<Turns['spawn']>[1]): Promise<Done> {
+    const trace = this.#host.trace();
+    return this.#next(address, async () => {
+      if ((await this.store.load([address])).length > 0) throw new ActorExistsError(address);
+      const cell = this.#pin(address);
+      const copy = this.#host.copyOf(cell);
+      const made = this.#host.makeFirst(copy, cell, options);
+      const actor = { cell, copy, found: { ...copy.row! } };
+      this.#inHand.set(cell.key, actor);
+      await this.#write(actor, made, trace);
+      return { snapshot: copy.live!.snapshot, handled: true, duplicate: false };
+    });
+  }
+
+  remove(address: Address, also: NonNullable<Commit['also']>): Promise<void> {
+    return this.#next(address, async () => {
+      const actor = await this.#take(address).catch((error) => {
+        if (error instanceof ActorNotFoundError) throw error;
+      });
+      if (actor?.copy.row?.status === 'active') {
+        await this.#make(actor, { stimulus: { kind: 'stop' } }).catch((error) => {
+          if (this.#doom) throw error; // otherwise its logic throws at that too, and it is deleted as it is
+        });
+      }
+      await this.#put({ also });
+      this.#inHand.delete(formatAddress(address));
+      this.after(() => this.#host.gone(address));
+    });
+  }
+
+  write(commit: Commit): Promise<Outcome> {
+    return this.#next(undefined, async () => {
+      const { inbound } = commit;
+      if (inbound && (await this.store.isApplied(inbound.channel, inbound.message_id))) return { result: 'duplicate' };
+      await this.#put(commit);
+      this.after(() => this.#host.written(commit));
+      return { result: 'committed' };
+    });
+  }
+
+  read(address: Address): ReturnType<Turns['read']> {
+    return this.#next(address, async () => {
+      const { copy } = await this.#take(address);
+      const { snapshot, timers } = copy.live!;
+      return { row: copy.row!, snapshot, timers };
+    });
+  }
+
+  row(address: Address): Promise<ActorRow> {
+    return this.#next(address, () => this.#row(address));
+  }
+
+  retry(address: Address): never {
+    throw new TransactionError('retry() is not for transactions: call it on the actor of the runtime.', { address });
+  }
+
+  observe(address: Address): never {
+    const message = 'A transaction cannot be waited in: subscribe, and wait, on the actor of the runtime.';
+    throw new TransactionError(message, { address });
+  }
+
+  /** An inner transaction of the application: a savepoint, in which there are no turns. */
+  async inner<T>(body: () => Promise<T>, end: (result: T) => Promise<unknown> | undefined): Promise<T> {
+    this.#inner++;
+    const ended = () => void this.#inner--;
+    try {
+      await this.#last;
+      const result = await body();
+      const ending = end(result);
+      if (ending) ending.then(ended, ended);
+      else ended();
+      return result;
+    } catch (error) {
+      ended();
+      throw error;
+    }
+  }
+
+  /** Takes nothing more; resolves when what was asked for is done. */
+  async close(): Promise<void> {
+    this.#open = false;
+    await this.#last;
+    if (this.#doom) throw this.#doom;
+    if (this.#inner > 0)
+      throw new TransactionError('An inner transaction is still open: await it in the callback. All was rolled back.');
+  }
+
+  /** It has committed: lets happen what it asked for. */
+  carryOut(): void {
+    for (const effect of this.#effects) effect();
+  }
+
+  /** Lets go of the actors and, once nothing of it uses the connection any more, of that. */
+  async release(rollback: () => Promise<unknown>): Promise<void> {
+    this.#open = false;
+    this.#doom ??= new TransactionError('The transaction has ended.');
+    await this.#last;
+    for (const cell of this.#pinned) this.#host.unpin(cell);
+    try {
+      await rollback();
+    } finally {
+      this.#ended();
+    }
+  }
+
+  #next<T>(address: Address | undefined, body: () => Promise<T>): Promise<T> {
+    const about = address ? { address } : {};
+    if (!this.#open)
+      throw new TransactionError('The transaction has ended. Await in its callback what belongs to it.', about);
+    if (this.#inner > 0) {
+      throw new TransactionError(
+        'An inner transaction (trx.transaction) is open, which could undo a turn of an actor and leave the rest. Let it end first.',
+        about,
+      );
+    }
+    const result = this.#last.then(() => {
+      if (this.#doom) throw this.#doom;
+      return body();
+    });
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  async #take(address: Address): Promise<InHand> {
+    const known = this.#inHand.get(formatAddress(address));
+    if (known) return known;
+    const row = await this.#row(address);
+    const cell = this.#pin(address);
+    const copy = this.#host.copyOf(cell);
+    this.#host.restore(copy, cell, row);
+    const actor = { cell, copy, found: { ...copy.row! } };
+    this.#inHand.set(cell.key, actor);
+    return actor;
+  }
+
+  #pin(address: Address): Cell {
+    const cell = this.#host.pin(address);
+    this.#pinned.push(cell);
+    return cell;
+  }
+
+  async #row(address: Address): Promise<ActorRow> {
+    const [row] = await this.store.load([address]);
+    if (!row) throw new ActorNotFoundError(address);
+    return row;
+  }
+
+  async #write(actor: InHand, { turn, commit }: Made, trace?: unknown): Promise<void> {
+    const { cell, copy } = actor;
+    if (!commit) return;
+    await this.#put(commit);
+    const { state_data, ...columns } = (commit.update ?? commit.insert)!;
+    Object.assign(copy.row!, columns);
+    if (!actor.changed) this.after(() => this.#host.adopt(actor));
+    actor.changed = true;
+    if (commit.handlers) copy.handlerExpiresAt = commit.handlers[0]!.expires_at;
+    const { snapshot } = copy.live!;
+    this.after(() => this.#host.committed(cell, commit, turn, snapshot, trace));
+  }
+
+  /** The turn threw: the copy is read again, and for a message the failure is written in its place. */
+  async #failed(actor: InHand, work: Work | undefined, error: Error): Promise<Done> {
+    const { cell, copy } = actor;
+    this.#host.restore(copy, cell, await this.#row(cell.address));
+    if (!work) throw error;
+    await this.#write(actor, this.#host.makeFailure(copy, work, error));
+    return { snapshot: undefined, handled: false, duplicate: false, failed: error };
+  }
+
+  /** What fails in here may have written a part. */
+  async #put(commit: Commit): Promise<void> {
+    this.commits.push(commit);
+    try {
+      await this.store.write(commit);
+    } catch (error) {
+      this.#doom = error as Error;
+      this.#host.failed(this.#doom);
+      throw error;
+    }
+  }
+}

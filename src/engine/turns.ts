@@ -1,0 +1,7 @@
+import type { Engine } from './engine.ts';
+
+/** What takes turns: the engine itself, or a transaction that is open on it. */
+export type Turns = Pick<
+  Engine,
+  'post' | 'read' | 'row' | 'spawn' | 'remove' | 'write' | 'retry' | 'observe' | 'composer'
+>;

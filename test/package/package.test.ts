@@ -1,0 +1,107 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
+import { publint } from 'publint';
+import { formatMessage } from 'publint/utils';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Project } from './project.ts';
+
+const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
+const manifest = JSON.parse(readFileSync(`${REPOSITORY}package.json`, 'utf8'));
+const entries = Object.keys(manifest.exports)
+  .filter((entry) => entry !== './package.json')
+  .map((entry) => `perdure${entry.slice(1)}`);
+
+describe('the package, as it would be published', { timeout: 240_000 }, () => {
+  const project = new Project();
+  let tarball: string;
+  beforeAll(async () => {
+    tarball = await Project.pack(project.folder);
+    project.write('package.json', { name: 'consumer', private: true, type: 'module' });
+    // The last two are optional peers, and what the types of Node are.
+    await project.install(tarball, '@types/node@20', '@opentelemetry/api');
+  }, 240_000);
+  afterAll(() => project.remove(), 60_000);
+
+  it('has nothing that publint would change', async () => {
+    const { messages, pkg } = await publint({ pkgDir: REPOSITORY, strict: true });
+    expect(messages.map((message) => formatMessage(message, pkg!, { color: false }))).toEqual([]);
+  });
+
+  it('gives its types to ESM consumers, under every resolution', async () => {
+    const result = await checkPackage(createPackageFromTarballData(readFileSync(tarball)));
+    if (!result.types) throw new Error('The package has no types.');
+    // The package is ESM only: what require() and the resolution of before 2019 do is not asked.
+    const asked = result.problems.filter(
+      (problem) => !('resolutionKind' in problem) || /^(node16-esm|bundler)$/.test(problem.resolutionKind),
+    );
+    expect(asked).toEqual([]);
+    expect(Object.keys(result.entrypoints).filter((entry) => entry !== './package.json')).toHaveLength(entries.length);
+  });
+
+  it('can be imported, each entry of it', async () => {
+    // Two of them belong into a test of their framework, and are imported there: see test/testing/frameworks.test.ts.
+    const importable = entries.filter((entry) => !/^perdure\/testing\/(vitest|jest)$/.test(entry));
+    expect(importable).toHaveLength(entries.length - 2);
+    project.write(
+      'entries.js',
+      `for (const entry of ${JSON.stringify(importable)}) if (Object.keys(await import(entry)).length === 0) throw entry;`,
+    );
+    expect(await project.node('entries.js')).toEqual({ code: 0, output: '' });
+  });
+
+  it('runs a durable actor in an empty project', async () => {
+    project.write(
+      'run.js',
+      `import { createRuntime, defineFlow } from 'perdure';
+       import { message } from 'perdure/machine';
+       import { assign, emit, setup } from 'xstate';
+       const flow = defineFlow({ type: 'counter', version: 1, logic: setup({}).createMachine({
+         context: { count: 0 },
+         on: { reply: { actions: [assign({ count: ({ context }) => context.count + 1 }), emit(message('thanks'))] } },
+       }) });
+       const runtime = createRuntime({ database: 'sqlite:run.db', flows: [flow] });
+       await runtime.start();
+       const actor = await runtime.actor(flow, 'p_1').getSnapshot().then(() => runtime.actor(flow, 'p_1'), () => runtime.spawn(flow, 'p_1'));
+       console.log((await actor.send({ type: 'reply', text: 'hi' })).context.count);
+       await runtime.stop();`,
+    );
+    expect(await project.node('run.js')).toEqual({ code: 0, output: '1\n' });
+    expect(await project.node('run.js')).toEqual({ code: 0, output: '2\n' });
+  });
+
+  it.each(['nodenext', 'bundler'])('is typed for a consumer that resolves as %s', async (moduleResolution) => {
+    project.write(
+      'consumer.ts',
+      `import { createRuntime, defineFlow } from 'perdure';
+       ${entries.map((entry, i) => `import * as entry${i} from '${entry}';\nvoid entry${i};`).join('\n')}
+       import { setup } from 'xstate';
+       const flow = defineFlow({ type: 'x', version: 1, logic: setup({
+         types: { events: {} as { type: 'go' }, context: {} as { n: number }, input: {} as { n: number } },
+       }).createMachine({ context: ({ input }) => ({ n: input.n }) }) });
+       const runtime = createRuntime({ database: ':memory:', flows: [flow] });
+       const actor = await runtime.spawn(flow, 'p', { input: { n: 1 } });
+       const n: number = (await actor.send({ type: 'go' })).context.n;
+       // @ts-expect-error
+       await actor.send({ type: 'gone' });
+       void n;`,
+    );
+    const module = moduleResolution === 'bundler' ? 'esnext' : 'nodenext';
+    const options = ['--noEmit', '--strict', '--target', 'es2022', '--types', 'node', '--skipLibCheck'];
+    const ran = await project.tsc(
+      ...options,
+      '--module',
+      module,
+      '--moduleResolution',
+      moduleResolution,
+      'consumer.ts',
+    );
+    expect(ran).toEqual({ code: 0, output: '' });
+  });
+
+  it('brings the command line', async () => {
+    const { code, output } = await project.run('npx', ['--no-install', 'perdure', '--help']);
+    expect(code).toBe(0);
+    expect(output).toContain('Usage: perdure');
+  });
+});
