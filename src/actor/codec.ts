@@ -105,6 +105,9 @@ const isError = (value: unknown): value is Error => types.isNativeError(value) |
 
 type Kind = 'plain' | 'rich';
 
+/** A member of a map or a set, in a path. An object may have a `toString` that is none. */
+const labelOf = (value: unknown) => (typeof value === 'object' && value !== null ? '{…}' : String(value));
+
 function inspect(value: unknown, path: string, ancestors: unknown[]): Kind {
   switch (typeof value) {
     case 'string':
@@ -148,13 +151,13 @@ function inspectObject(object: object, path: string, ancestors: unknown[]): Kind
   }
   if (isMap(object)) {
     for (const [key, value] of object) {
-      visit(key, `${path}.key(${String(key)})`);
-      visit(value, `${path}.get(${String(key)})`);
+      visit(key, `${path}.key(${labelOf(key)})`);
+      visit(value, `${path}.get(${labelOf(key)})`);
     }
     return 'rich';
   }
   if (isSet(object)) {
-    for (const value of object) visit(value, `${path}.value(${String(value)})`);
+    for (const value of object) visit(value, `${path}.value(${labelOf(value)})`);
     return 'rich';
   }
   if (isError(object)) {

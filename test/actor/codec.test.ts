@@ -35,6 +35,11 @@ describe('lossless snapshots', () => {
     );
   });
 
+  it('asks no member of a set or a map for its name', () => {
+    const before = new Set([new Map([[{ toString: null }, { toString: new Map() }]])]);
+    expect(parse(stringify(before, 'value'))).toStrictEqual(before);
+  });
+
   it('keeps a plain value as plain JSON', () => {
     fc.assert(
       fc.property(fc.jsonValue({ noUnicodeString: false } as never), (before) => {
