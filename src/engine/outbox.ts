@@ -111,7 +111,7 @@ export class Outbox {
     for (const row of rows) {
       const uncertain = row.status === 'sending' && row.kind === 'message';
       if (uncertain && this.#options.policy(row.flow_type) === 'hold')
-        void this.#mark(row, { status: 'held', last_error: 'It may have been sent before a crash.' });
+        this.#mark(row, { status: 'held', last_error: 'It may have been sent before a crash.' }).catch(() => {}); // stopped: the next start does it
       else this.#enqueue({ row, maybeSent: uncertain || row.attempts > 0 });
     }
   }

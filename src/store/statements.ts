@@ -20,6 +20,13 @@ function update(table: string, columns: readonly string[], match: string): Group
   return { columns, text: (values) => `UPDATE ${table} SET ${sets} FROM (VALUES ${values}) AS new WHERE ${match}` };
 }
 
+/** The tables whose ids this process gives out, in time order. */
+const SEQUENCES = ['flow_states', 'inbox', 'outbox_messages', 'flow_journal'] as const;
+export type Sequence = (typeof SEQUENCES)[number];
+
+/** The last id of each. */
+export const lastIds = `SELECT ${SEQUENCES.map((table) => `(SELECT coalesce(max(id), 0) FROM ${table}) AS ${table}`).join(', ')}`;
+
 export const insertActors = insert(
   'flow_states',
   [

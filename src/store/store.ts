@@ -24,9 +24,6 @@ import type {
 } from './rows.ts';
 import * as sql from './statements.ts';
 
-/** Tables whose ids are given out by this process, in time order. */
-type Sequence = 'flow_states' | 'inbox' | 'outbox_messages' | 'flow_journal';
-
 const UNSENT: OutboxRow['status'][] = ['pending', 'sending'];
 
 const COMMITTED: Outcome = { result: 'committed' };
@@ -37,23 +34,21 @@ export const isGeneral = (error: Error) => error instanceof StoreError && GENERA
 
 export class Store {
   readonly knex: Knex;
-  readonly #last: Record<Sequence, number>;
+  readonly #last: Record<sql.Sequence, number>;
 
-  private constructor(knex: Knex, last: Record<Sequence, number>) {
+  private constructor(knex: Knex, last: Record<sql.Sequence, number>) {
     this.knex = knex;
     this.#last = last;
   }
 
   static async open(knex: Knex): Promise<Store> {
-    const last = {} as Record<Sequence, number>;
-    for (const table of ['flow_states', 'inbox', 'outbox_messages', 'flow_journal'] as const) {
-      const row = await knex(table).max('id as id').first();
-      last[table] = Number(row?.id ?? 0);
-    }
-    return new Store(knex, last);
+    const [last] = await Connection.use(knex, (connection) =>
+      connection.all<Record<sql.Sequence, number>>(sql.lastIds),
+    );
+    return new Store(knex, last!);
   }
 
-  nextId(table: Sequence): number {
+  nextId(table: sql.Sequence): number {
     return ++this.#last[table];
   }
 

@@ -31,10 +31,15 @@ interface Operation {
   done: Done;
 }
 
+interface Prepared {
+  statement: Statement;
+  columns: string[];
+}
+
 /** A migrated SQLite, its statements, and Knex on it: what serves one simulation after the other. */
 interface Ground {
   sqlite: Database;
-  statements: Map<string, Statement>;
+  statements: Map<string, Prepared>;
   tables: string[];
   knex: Knex;
   /** Whose the connections are. */
@@ -57,7 +62,7 @@ let ground: Ground;
 export async function prepareDatabases(): Promise<void> {
   const { Database: Sqlite3 } = await initSqlJs();
   const sqlite = new Sqlite3();
-  for (const pragma of ['locking_mode = EXCLUSIVE', 'journal_mode = MEMORY', 'synchronous = OFF'])
+  for (const pragma of ['foreign_keys = ON', 'locking_mode = EXCLUSIVE', 'journal_mode = MEMORY', 'synchronous = OFF'])
     sqlite.run(`PRAGMA ${pragma}`);
   ground = {
     sqlite,
@@ -126,11 +131,16 @@ export class SimulatedDatabase {
 
   /** Reads, at once and unseen by the process. */
   read<T>(text: string, parameters: unknown[] = []): T[] {
-    const statement = this.#prepare(text);
+    const { statement, columns } = this.#prepare(text);
     const rows: T[] = [];
     try {
-      statement.bind(parameters.map(bound) as never);
-      while (statement.step()) rows.push(statement.getAsObject() as T);
+      if (parameters.length > 0) statement.bind(parameters.map(bound) as never);
+      while (statement.step()) {
+        const values = statement.get();
+        const row: Record<string, unknown> = {};
+        for (let i = 0; i < columns.length; i++) row[columns[i]!] = values[i];
+        rows.push(row as T);
+      }
     } finally {
       statement.reset();
     }
@@ -168,15 +178,15 @@ export class SimulatedDatabase {
   /** @internal several statements at once */
   script(connection: Connection, text: string, done: Done): void {
     const perform = () => {
-      this.#sqlite.exec(text);
+      this.#sqlite.run(text);
       return [];
     };
     this.#request({ connection, text, done, perform });
   }
 
   #request(operation: Operation): void {
-    if (operation.text.startsWith('PRAGMA'))
-      this.#execute(operation); // of no consequence
+    // Of no consequence here; and SQLite would prepare all statements anew after one.
+    if (operation.text.startsWith('PRAGMA')) operation.done.call({ changes: 0, lastID: 0 }, null, [{ cache_size: 0 }]);
     else
       this.#scheduler.add(
         () => `database: ${brief(operation.text)}`,
@@ -190,7 +200,7 @@ export class SimulatedDatabase {
       this.#blocked.push(operation);
       return;
     }
-    const writes = !/^\s*(SELECT|PRAGMA|WITH|ROLLBACK)/i.test(text);
+    const writes = !/^\s*(SELECT|WITH|ROLLBACK)/i.test(text);
     const ends = /COMMIT;?\s*$/.test(text) || (writes && this.#owner === undefined && !/^BEGIN/.test(text));
     const mishap = this.#fate({ text, writes, ends });
     if (mishap?.kind === 'crash' && mishap.when === 'before') {
@@ -222,8 +232,7 @@ export class SimulatedDatabase {
     }
     const answer = () => done.call({ changes, lastID }, error, rows);
     const label = () => `answer: ${error ? error.message : brief(text)}`;
-    if (text.startsWith('PRAGMA')) answer();
-    else if (mishap?.kind === 'slow') this.#scheduler.after(mishap.ms, label, answer);
+    if (mishap?.kind === 'slow') this.#scheduler.after(mishap.ms, label, answer);
     else this.#scheduler.add(label, answer);
   }
 
@@ -240,13 +249,14 @@ export class SimulatedDatabase {
     return false;
   }
 
-  #prepare(text: string): Statement {
-    let statement = ground.statements.get(text);
-    if (!statement) {
-      statement = this.#sqlite.prepare(text);
-      ground.statements.set(text, statement);
+  #prepare(text: string): Prepared {
+    let prepared = ground.statements.get(text);
+    if (!prepared) {
+      const statement = this.#sqlite.prepare(text);
+      prepared = { statement, columns: statement.getColumnNames() };
+      ground.statements.set(text, prepared);
     }
-    return statement;
+    return prepared;
   }
 }
 

@@ -28,7 +28,7 @@ const START = Date.UTC(2026, 2, 28, 22); // the night in which summer time begin
 /** Beyond this many, a schedule does not come to rest. */
 const MOST_STEPS = 15_000;
 /** After the last fault, in ms. */
-const AFTERMATH = 14 * MINUTE;
+const AFTERMATH = 10 * MINUTE;
 
 const conversation = createConversationFlow({
   generate: ({ messages }, signal) => {
@@ -128,7 +128,7 @@ function plan(world: World, scheduler: Scheduler, chance: Chance, people: Person
   };
   for (const person of people) later('enrol', () => world.spawn(person));
   // Many short lives find more than few long ones; what needs a long one is still found.
-  const doings = chance.happens(0.8)
+  const doings = chance.happens(0.9)
     ? chance.below(3)
     : chance.happens(0.8)
       ? chance.between(3, 6)
