@@ -1,4 +1,8 @@
-/** `import 'perdure/testing/vitest'`: adds the matchers and the snapshot serializer to Vitest's `expect`. */
+/**
+ * `import 'perdure/testing/vitest'`: adds the matchers and the snapshot serializer to Vitest's `expect`.
+ *
+ * @module perdure/testing/vitest
+ */
 import { expect } from 'vitest';
 import { matchers, type PerdureMatchers } from './matchers.ts';
 import { serializer } from './serializer.ts';
