@@ -3,6 +3,7 @@
  *
  * @module perdure/testing/vitest
  */
+import 'vitest'; // in the types, too: without it they would add matchers to nothing where a setup file comes first
 import { expect } from 'vitest';
 import { matchers, type PerdureMatchers } from './matchers.ts';
 import { serializer } from './serializer.ts';
