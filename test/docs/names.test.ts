@@ -48,7 +48,7 @@ const cli = readdirSync(join(ROOT, 'src/cli'))
   .map((file) => read(`src/cli/${file}`))
   .join('\n');
 const options = new Set(
-  [...cli.matchAll(/'(?:-\w, )?(--[a-z][a-z-]*)/g)].map(([, option]) => option!).concat('--help'),
+  [...cli.matchAll(/ption\(\s*'(?:-\w, )?(--[a-z][a-z-]*)/g)].map(([, option]) => option!).concat('--help'),
 );
 
 describe('the page of guarantees', () => {
