@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import { publint } from 'publint';
@@ -68,6 +69,18 @@ describe('the package, as it would be published', { timeout: 240_000 }, () => {
     );
     expect(await project.node('run.js')).toEqual({ code: 0, output: '1\n' });
     expect(await project.node('run.js')).toEqual({ code: 0, output: '2\n' });
+  });
+
+  it('is had from CommonJS too', async () => {
+    project.write('required.cjs', "console.log(typeof require('perdure').createRuntime);");
+    expect(await project.node('required.cjs')).toMatchObject({ code: 0, output: expect.stringMatching(/^function$/m) });
+  });
+
+  it.each(['README.md', 'docs/README.md'])('brings what its %s links to', (document) => {
+    const text = project.read(`node_modules/perdure/${document}`);
+    const links = [...text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, link]) => join(dirname(document), link!));
+    expect(links.length).toBeGreaterThan(10);
+    expect(links.filter((link) => !existsSync(join(project.folder, 'node_modules/perdure', link)))).toEqual([]);
   });
 
   it.each(['nodenext', 'bundler'])('is typed for a consumer that resolves as %s', async (moduleResolution) => {
