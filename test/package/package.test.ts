@@ -5,6 +5,7 @@ import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/co
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { blocksOf } from '../docs/blocks.ts';
 import { Project } from './project.ts';
 
 const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
@@ -69,6 +70,23 @@ describe('the package, as it would be published', { timeout: 240_000 }, () => {
     );
     expect(await project.node('run.js')).toEqual({ code: 0, output: '1\n' });
     expect(await project.node('run.js')).toEqual({ code: 0, output: '2\n' });
+  });
+
+  it("serves its two flows in an app of the user's, as the guide to embedding says", async () => {
+    const { code } = blocksOf('docs/embedding.md').find(({ code }) => code.includes("from 'perdure/http'"))!;
+    project.write(
+      'study.mts',
+      `${code}
+       const enrolled = await app.inject({ method: 'POST', url: '/study/intervention/participants', payload: { phone_number: '+15551234567' } });
+       const health = await app.inject('/study/health');
+       console.log(enrolled.statusCode, health.statusCode);
+       await app.close();`,
+    );
+    const compiled = await project.tsc(
+      ...['--strict', '--target', 'es2022', '--module', 'nodenext', '--types', 'node', '--skipLibCheck', 'study.mts'],
+    );
+    expect(compiled).toEqual({ code: 0, output: '' });
+    expect(await project.node('study.mjs')).toEqual({ code: 0, output: '201 200\n' });
   });
 
   it('is had from CommonJS too', async () => {
