@@ -1,3 +1,8 @@
+/**
+ * Durable actors for XState on one database: {@link defineFlow} says what they do, {@link createRuntime} runs them.
+ *
+ * @module perdure
+ */
 export type { ContextSchema } from './actor/fit.ts';
 export type { InvocationPolicy } from './actor/invocations.ts';
 export type { StoredTimer } from './actor/live-actor.ts';

@@ -1,13 +1,13 @@
 import { fromPromise } from 'xstate';
 import { conversationMachine, type GenerateInput, type GenerateOutput } from '../../machines/conversation.ts';
-import { defineFlow } from '../flow.ts';
+import { defineFlow, type Flow } from '../flow.ts';
 import { participation, statusOf } from './participation.ts';
 
 /** Composes a reply. A rejection is retried by the machine. */
 export type Generate = (input: GenerateInput, signal: AbortSignal) => Promise<GenerateOutput>;
 
 /** The conversation with an assistant, whose replies `generate` composes. */
-export function createConversationFlow({ generate }: { generate: Generate }) {
+export function createConversationFlow({ generate }: { generate: Generate }): ConversationFlow {
   return defineFlow({
     type: 'conversation',
     version: 1,
@@ -28,4 +28,4 @@ export function createConversationFlow({ generate }: { generate: Generate }) {
 }
 
 /** Any conversation flow. */
-export type ConversationFlow = ReturnType<typeof createConversationFlow>;
+export type ConversationFlow = Flow<typeof conversationMachine>;

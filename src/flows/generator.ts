@@ -3,6 +3,7 @@ import OpenAI from 'openai';
 import { InvalidArgumentError } from '../errors.ts';
 import type { Generate } from './conversation.ts';
 
+/** Where replies are composed. */
 export interface GeneratorOptions {
   apiKey: string;
   /** Any OpenAI-compatible endpoint. Default: OpenAI's. */

@@ -1,9 +1,9 @@
 import { microHealthInterventionMachine } from '../../machines/micro-health-intervention.ts';
-import { defineFlow } from '../flow.ts';
+import { defineFlow, type Flow } from '../flow.ts';
 import { participation, statusOf } from './participation.ts';
 
 /** The micro health intervention: a one-minute habit a day, and what became of it. */
-export const microHealthInterventionFlow = defineFlow({
+export const microHealthInterventionFlow: Flow<typeof microHealthInterventionMachine> = defineFlow({
   type: 'micro_health_intervention',
   version: 1,
   logic: microHealthInterventionMachine,

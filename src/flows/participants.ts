@@ -15,6 +15,7 @@ import type { ConversationFlow } from './conversation.ts';
 import { microHealthInterventionFlow } from './micro-health-intervention.ts';
 import type { ParticipantStatus } from './participation.ts';
 
+/** Who is enrolled in the micro health intervention. */
 export interface InterventionEnrolment {
   phone_number: string;
   name?: string;
@@ -27,6 +28,7 @@ export interface InterventionEnrolment {
   study_days?: number;
 }
 
+/** Who is enrolled in the conversation; what is known of them, the assistant is told. */
 export interface ConversationEnrolment {
   phone_number: string;
   name?: string;
@@ -36,6 +38,7 @@ export interface ConversationEnrolment {
   timezone?: string;
 }
 
+/** What {@link Participants} works on. */
 export interface ParticipantsOptions {
   runtime: Runtime;
   conversation: ConversationFlow;
@@ -43,6 +46,7 @@ export interface ParticipantsOptions {
   defaultCountry?: CountryCode;
 }
 
+/** Enrols the participants of the two flows, reads, changes and deletes them. */
 export class Participants {
   readonly #options: ParticipantsOptions;
 
@@ -181,10 +185,12 @@ export class Participants {
     return step;
   }
 
+  /** All of a flow, in the order of their enrolment. */
   list(table: ParticipantTable): Promise<Participant[]> {
     return this.#options.runtime.knex(table).orderBy('created_at').orderBy('id');
   }
 
+  /** One of them, if there is one. */
   get(table: ParticipantTable, id: string): Promise<Participant | undefined> {
     return this.#options.runtime.knex(table).where({ id }).first();
   }

@@ -15,6 +15,7 @@ import { microHealthInterventionFlow } from './micro-health-intervention.ts';
 /** What a field of a context must be for its machine to go on. */
 type Fields<C> = { [K in keyof C]?: 'string' | 'number' | 'boolean' | 'array' };
 
+/** Recovers the micro health intervention, and finds contexts with which it could not go on. */
 export class MicroHealthInterventionRecovery extends FlowRecovery {
   constructor() {
     super(microHealthInterventionFlow, {
@@ -36,6 +37,7 @@ export class MicroHealthInterventionRecovery extends FlowRecovery {
   }
 }
 
+/** Recovers the conversation, and finds contexts with which it could not go on. */
 export class ConversationFlowRecovery extends FlowRecovery {
   constructor(flow: ConversationFlow) {
     super(flow, {

@@ -77,7 +77,7 @@ export async function perdureHttp(app: FastifyInstance, options: HttpOptions): P
     deadLetterRoutes,
     pageRoutes,
   ])
-    await app.register(routes, options);
+    await app.register(routes, { runtime: options.runtime, participants: options.participants }); // a prefix counts once
 }
 
 function answerError(

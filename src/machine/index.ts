@@ -1,6 +1,8 @@
 /**
- * `perdure/machine`: what machines are written with. Nothing here has an effect: time and chance are the turn's own, and
- * messages are payloads to emit.
+ * What machines are written with. Nothing here has an effect: time and chance are the turn's own, and messages are payloads
+ * to emit.
+ *
+ * @module perdure/machine
  */
 export { now, random } from './ambient.ts';
 export { addLocalDays, type LocalTime, localDate, nextLocalTime, nextWeekly } from './calendar.ts';

@@ -1,5 +1,7 @@
 /**
  * OpenTelemetry spans of what a runtime does. `@opentelemetry/api` is an optional peer: only who imports this needs it.
+ *
+ * @module perdure/opentelemetry
  */
 import {
   type Attributes,

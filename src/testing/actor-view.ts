@@ -6,6 +6,7 @@ import type { ActorStatus } from '../store/rows.ts';
 import { entry, idOf, indent, type Printed, print } from './print.ts';
 import type { TestTimer } from './test-timer.ts';
 
+/** How an actor is shown to people. */
 export interface ViewOptions {
   /** Adds the instants of deadlines. Default: only how long they are from now. */
   instants?: boolean;

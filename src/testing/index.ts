@@ -1,4 +1,8 @@
-/** `perdure/testing`: the real runtime on a simulated clock, for any test framework. See docs/testing.md. */
+/**
+ * The real runtime on a simulated clock, for any test framework. See docs/testing.md.
+ *
+ * @module perdure/testing
+ */
 export { ActorView, formatSnapshot, type ViewOptions } from './actor-view.ts';
 export { assertThat } from './assert-that.ts';
 export { type Coverage, CoverageError, type Covered, type MinimumCoverage } from './coverage.ts';

@@ -1,4 +1,8 @@
-/** `import 'perdure/testing/jest'`: adds the matchers and the snapshot serializer to Jest's `expect`. */
+/**
+ * `import 'perdure/testing/jest'`: adds the matchers and the snapshot serializer to Jest's `expect`.
+ *
+ * @module perdure/testing/jest
+ */
 import { expect } from '@jest/globals';
 import { matchers, type PerdureMatchers } from './matchers.ts';
 import { serializer } from './serializer.ts';

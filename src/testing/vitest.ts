@@ -1,4 +1,9 @@
-/** `import 'perdure/testing/vitest'`: adds the matchers and the snapshot serializer to Vitest's `expect`. */
+/**
+ * `import 'perdure/testing/vitest'`: adds the matchers and the snapshot serializer to Vitest's `expect`.
+ *
+ * @module perdure/testing/vitest
+ */
+import 'vitest'; // in the types, too: without it they would add matchers to nothing where a setup file comes first
 import { expect } from 'vitest';
 import { matchers, type PerdureMatchers } from './matchers.ts';
 import { serializer } from './serializer.ts';

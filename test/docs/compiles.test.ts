@@ -31,15 +31,23 @@ host.getSourceFile = (file, ...rest) => {
   return parsed.get(file);
 };
 
+// A document may take up the files of another one.
+const written = new Map(
+  documents.map((document) => {
+    const folder = join(project.folder, document.replaceAll(/\W/g, '_'));
+    const paths = blocksOf(document).map(({ file, code }) => {
+      const path = join(folder, file);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, code);
+      return path;
+    });
+    return [document, paths];
+  }),
+);
+
 it.each(documents)('the code in %s', (document) => {
   const blocks = blocksOf(document);
-  const folder = join(project.folder, document.replaceAll(/\W/g, '_'));
-  const files = blocks.map(({ file, code }) => {
-    const path = join(folder, file);
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, code);
-    return path;
-  });
+  const files = written.get(document)!;
   const program = ts.createProgram(files, OPTIONS, host);
   const complaints = ts.getPreEmitDiagnostics(program).map(({ file, start = 0, messageText }) => {
     const block = blocks.find((each) => each.file === basename(file?.fileName ?? ''));
@@ -51,7 +59,10 @@ it.each(documents)('the code in %s', (document) => {
 
 it('is found where it is', () => {
   expect(documents).toEqual(expect.arrayContaining(['README.md', 'docs/testing.md', 'docs/operating.md']));
-  expect(blocksOf('docs/testing.md').map(({ kind, file }) => (kind === 'file' ? file : kind))).toEqual(
-    expect.arrayContaining(['appointment.ts', 'appointment.test.ts', 'prelude', 'snippet']),
-  );
+  expect(blocksOf('docs/start.md').map(({ file }) => file)).toEqual([
+    'appointment.ts',
+    'appointment.test.ts',
+    'main.ts',
+  ]);
+  expect(blocksOf('docs/testing.md').map(({ kind }) => kind)).toEqual(expect.arrayContaining(['prelude', 'snippet']));
 });

@@ -1,21 +1,31 @@
-/** The guide to testing is what it says that it is: its text, executed. */
+/** The start guide is what it says that it is: its text, executed. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import createKnex from 'knex';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Project } from '../testing/project.ts';
 import { blocksOf, ROOT } from './blocks.ts';
+import { Terminal } from './terminal.ts';
 
-const GUIDE = 'docs/testing.md';
+const GUIDE = 'docs/start.md';
 
-describe("the testing guide's walk from nothing to a tested flow", () => {
+describe('the walk from an empty folder to a durable flow', () => {
   const guide = readFileSync(join(ROOT, GUIDE), 'utf8');
   const files = blocksOf(GUIDE).filter(({ kind }) => kind === 'file');
   const project = new Project(Object.fromEntries(files.map(({ file, code }) => [file, code])));
   afterAll(() => project.remove());
 
-  it('is less than 60 lines of code', () => {
-    expect(files.map(({ file }) => file)).toEqual(['appointment.ts', 'appointment.test.ts']);
-    expect(files.flatMap(({ code }) => code.trimEnd().split('\n')).length).toBeLessThan(60);
+  it('is less than 60 lines of code, and as many as it says', () => {
+    expect(files.map(({ file }) => file)).toEqual(['appointment.ts', 'appointment.test.ts', 'main.ts']);
+    const lines = files.slice(0, 2).flatMap(({ code }) => code.trimEnd().split('\n')).length;
+    expect(lines).toBeLessThan(60);
+    expect(guide).toContain(`its tests and its picture: ${lines} lines`);
+  });
+
+  it('installs the XState that Perdure is made for', () => {
+    const { dependencies, engines } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+    expect(guide).toContain(`npm install perdure xstate@${dependencies.xstate}\n`);
+    expect(guide).toContain(`Node.js ${engines.node.replace('>=', '')} or later`);
   });
 
   it('goes well when it is run', async () => {
@@ -48,8 +58,31 @@ describe("the testing guide's walk from nothing to a tested flow", () => {
     expect(readFileSync(join(project.folder, 'appointment.svg'), 'utf8')).toMatch(/^<svg .*>booking</s);
   });
 
-  it('shows the view that it prints', async () => {
-    const [, shown] = /\n```\n(appointment\/ada.*?)```/s.exec(guide)!;
+  it('runs for real: after a kill it goes on, with the same deadline, and says nothing twice', async () => {
+    expect(guide).toContain('\nnpx tsx main.ts\n');
+    const start = () => new Terminal(project.folder, '--import', 'tsx', 'main.ts');
+    const first = start();
+    const deadline = await first.says(/ada is in 'asking', with deadlines at (\S+Z)/);
+    expect(deadline).toBeDefined();
+    await first.says(/to \+15551234567: Will you come tomorrow\?/);
+    // Before that is on record, it would be said again, as one that may have been sent.
+    const filename = join(project.folder, 'appointments.db');
+    const knex = createKnex({ client: 'sqlite3', connection: { filename }, useNullAsDefault: true });
+    await expect.poll(() => knex('outbox_messages').pluck('status'), { timeout: 30_000 }).toEqual(['sent']);
+    await knex.destroy();
+    await first.kill();
+
+    const second = start();
+    expect(await second.says(/ada is in 'asking', with deadlines at (\S+Z)/)).toEqual(deadline);
+    second.types('Yes\n');
+    await second.says(/to \+15551234567: See you in room 12\./);
+    expect(second.output).not.toContain('Will you come');
+    expect(await second.leaves()).toBe(0);
+  });
+
+  it('shows the view that the testing guide prints', async () => {
+    const testing = readFileSync(join(ROOT, 'docs/testing.md'), 'utf8');
+    const [, shown] = /\n```\n(appointment\/ada.*?)```/s.exec(testing)!;
     project.write(
       'view.js',
       `import { createTestRuntime } from 'perdure/testing';

@@ -1,9 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { blocksOf } from '../docs/blocks.ts';
 import { Project } from './project.ts';
 
 const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
@@ -68,6 +70,35 @@ describe('the package, as it would be published', { timeout: 240_000 }, () => {
     );
     expect(await project.node('run.js')).toEqual({ code: 0, output: '1\n' });
     expect(await project.node('run.js')).toEqual({ code: 0, output: '2\n' });
+  });
+
+  it("serves its two flows in an app of the user's, as the guide to embedding says", async () => {
+    const { code } = blocksOf('docs/embedding.md').find(({ code }) => code.includes("from 'perdure/http'"))!;
+    project.write(
+      'study.mts',
+      `${code}
+       const enrolled = await app.inject({ method: 'POST', url: '/study/intervention/participants', payload: { phone_number: '+15551234567' } });
+       const health = await app.inject('/study/health');
+       console.log(enrolled.statusCode, health.statusCode);
+       await app.close();`,
+    );
+    const compiled = await project.tsc(
+      ...['--strict', '--target', 'es2022', '--module', 'nodenext', '--types', 'node', '--skipLibCheck', 'study.mts'],
+    );
+    expect(compiled).toEqual({ code: 0, output: '' });
+    expect(await project.node('study.mjs')).toEqual({ code: 0, output: '201 200\n' });
+  });
+
+  it('is had from CommonJS too', async () => {
+    project.write('required.cjs', "console.log(typeof require('perdure').createRuntime);");
+    expect(await project.node('required.cjs')).toMatchObject({ code: 0, output: expect.stringMatching(/^function$/m) });
+  });
+
+  it.each(['README.md', 'docs/README.md'])('brings what its %s links to', (document) => {
+    const text = project.read(`node_modules/perdure/${document}`);
+    const links = [...text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, link]) => join(dirname(document), link!));
+    expect(links.length).toBeGreaterThan(10);
+    expect(links.filter((link) => !existsSync(join(project.folder, 'node_modules/perdure', link)))).toEqual([]);
   });
 
   it.each(['nodenext', 'bundler'])('is typed for a consumer that resolves as %s', async (moduleResolution) => {

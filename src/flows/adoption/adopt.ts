@@ -13,6 +13,7 @@ import { isoOf } from './instants.ts';
 import { type AdoptedRow, type AdoptionReport, Tally } from './report.ts';
 import { takeOver } from './takeover.ts';
 
+/** What {@link adopt} is given. */
 export interface AdoptOptions {
   /** PromptPipe's SQLite file. */
   file: string;

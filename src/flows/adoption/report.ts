@@ -45,6 +45,7 @@ export interface AdoptedTable {
   keptAs?: string;
 }
 
+/** What became of a file, in figures; each row is told to `onRow`. */
 export interface AdoptionReport {
   file: string;
   /** The new file. */
