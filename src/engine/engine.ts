@@ -29,6 +29,7 @@ import {
   SnapshotIncompatibleError,
   StoreError,
   sentence,
+  TransactionError,
   UnknownFlowError,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
@@ -101,8 +102,8 @@ export class Engine implements TransactionHost {
   /** Of those at work, how many wait for another attempt. */
   #pausing = 0;
   readonly #pauses = new Map<unknown, () => void>();
-  /** The one that is open. */
-  #transaction: TransactionTurns | undefined;
+  /** Those that are open. */
+  readonly #transactions = new Set<TransactionTurns>();
   #sweepTimer: unknown;
   #sweepAt = Number.POSITIVE_INFINITY;
   #sweeping: Promise<void> | undefined;
@@ -182,7 +183,8 @@ export class Engine implements TransactionHost {
       this.#alarms.sweep();
       this.#orphans.start();
       const unsent = await this.#store.unsent();
-      this.outbox.sweep(unsent, [...this.#committer.open, ...(this.#transaction?.commits ?? [])]);
+      const shared = [...this.#transactions].flatMap(({ commits }) => commits);
+      this.outbox.sweep(unsent, [...this.#committer.open, ...shared]);
     } catch (error) {
       this.#events.emit('fault', { during: 'sweeping', error });
       this.#suspicion = SUSPICIOUS;
@@ -529,20 +531,13 @@ export class Engine implements TransactionHost {
    * when `body` has resolved, and is rolled back when it rejects.
    * @throws {StoreError} it could not be begun or committed
    */
-  transaction<T>(body: (turns: TransactionTurns, trx: Knex.Transaction) => Promise<T>): Promise<T> {
-    if (this.#state !== 'running') {
-      return Promise.reject(new NotRunningError('The runtime is not running: it was not started yet, or is stopping.'));
-    }
+  async transaction<T>(body: (turns: TransactionTurns, trx: Knex.Transaction) => Promise<T>): Promise<T> {
+    this.#assertRunning();
     return this.#committer.alone(async () => {
-      const isStopped = () => this.#state === 'stopped';
-      const assertAlive = () => {
-        if (isStopped()) throw new NotRunningError('The runtime stopped; nothing was committed.');
-      };
-      assertAlive();
+      this.#assertAlive();
       const trx = await this.#store.knex.transaction();
       const { rollback } = trx;
-      const turns = new TransactionTurns(this, this.#store, trx);
-      this.#transaction = turns;
+      const turns = this.#share(trx);
       try {
         await turns.store.lock().catch((error) => {
           this.failed(error);
@@ -553,24 +548,72 @@ export class Engine implements TransactionHost {
           if (error) this.failed(error);
           throw error ?? cause;
         });
-        await turns.close();
-        assertAlive();
-        await turns.store.seal().catch((error) => {
-          // It may have been written all the same: once it is over, the outbox asks.
-          const over = turns.over.then(() => false);
-          for (const { outbox } of turns.commits) if (outbox) this.outbox.doubt(outbox, over);
-          this.failed(error);
-          throw error;
-        });
-        if (!isStopped()) turns.carryOut();
+        await this.#seal(turns);
         return result;
       } finally {
         // After the commit, a rollback of nothing.
-        await turns.release(rollback).finally(() => {
-          this.#transaction = undefined;
-        });
+        await turns.release(rollback);
       }
     });
+  }
+
+  /**
+   * Lets actors take turns in a transaction that the application has opened. It must end as it is told to by the result:
+   * `seal` makes it durable and lets happen what its turns asked for; then, or without it, the turns are released.
+   * @throws {StoreError} it cannot have the lock for writing
+   */
+  async join(trx: Knex.Transaction): Promise<{ turns: TransactionTurns; seal(): Promise<void> }> {
+    this.#assertRunning();
+    const free = this.#committer.hold();
+    const turns = this.#share(trx);
+    this.#track(turns.over.then(free));
+    try {
+      await turns.store.lock();
+      this.#assertAlive();
+    } catch (error) {
+      await turns.release(async () => {});
+      throw error;
+    }
+    return { turns, seal: () => this.#seal(turns) };
+  }
+
+  /** A joined transaction has ended in a way that nobody heard of: what it wrote may be there, or not. */
+  lostSight(turns: TransactionTurns, error: Error): void {
+    turns.forget();
+    for (const { outbox } of turns.commits) if (outbox) this.outbox.doubt(outbox, Promise.resolve(false));
+    this.#events.emit('fault', { during: 'a transaction that the application had opened', error });
+    this.#suspect();
+  }
+
+  #share(trx: Knex.Transaction): TransactionTurns {
+    const turns = new TransactionTurns(this, this.#store, trx);
+    this.#transactions.add(turns);
+    void turns.over.then(() => this.#transactions.delete(turns));
+    return turns;
+  }
+
+  /** Commits what the transaction's callers have asked for so far, and lets happen what that brings. */
+  async #seal(turns: TransactionTurns): Promise<void> {
+    await turns.close();
+    this.#assertAlive();
+    await turns.store.seal().catch((error) => {
+      if (error instanceof TransactionError) throw error;
+      // It may have been written all the same: once it is over, the outbox asks.
+      const over = turns.over.then(() => false);
+      for (const { outbox } of turns.commits) if (outbox) this.outbox.doubt(outbox, over);
+      this.failed(error);
+      throw error;
+    });
+    if (this.#state !== 'stopped') turns.carryOut();
+  }
+
+  #assertRunning(): void {
+    if (this.#state !== 'running')
+      throw new NotRunningError('The runtime is not running: it was not started yet, or is stopping.');
+  }
+
+  #assertAlive(): void {
+    if (this.#state === 'stopped') throw new NotRunningError('The runtime stopped; nothing was committed.');
   }
 
   trace(): unknown {
@@ -734,7 +777,8 @@ export class Engine implements TransactionHost {
     const { row } = cell;
     if (!row) return undefined; // it was changed while it was put aside: read it again
     assertTakesEvents(row);
-    const before = cell.live!.snapshot;
+    const live = cell.live!;
+    const before = live.snapshot;
     const ambient = this.#ambient(cell.address, row.version + 1);
     const { stimulus } = item;
     const overdue = isOvertaking(cell, item, ambient.now());
@@ -756,7 +800,14 @@ export class Engine implements TransactionHost {
         return { snapshot: before, handled: false, duplicate: true };
       }
       if (outcome.result === 'failed') throw outcome.error;
-      this.committed(cell, commit, turn, cell.live!.snapshot, overdue ? undefined : item.trace);
+      const next = commit.update?.version;
+      if (next !== undefined && cell.live !== live && !(cell.row && cell.row.version >= next)) {
+        // Meanwhile the turns of a transaction took its place, after which this one had been made.
+        cell.forget();
+        cell.row = row;
+        cell.live = live;
+      }
+      this.committed(cell, commit, turn, live.snapshot, overdue ? undefined : item.trace);
     }
     if (stimulus.kind === 'timer' || overdue) this.#alarms.set(cell.address, activeDueAt(cell), cell.key);
     if (overdue) return undefined;
@@ -1070,6 +1121,8 @@ export class Engine implements TransactionHost {
     this.written(commit);
     const update = commit.update ?? commit.insert;
     if (!update) return;
+    // Told only after a turn of a transaction that followed it: as after a crash, what there is to do follows from that one.
+    if (row.version >= update.version) return;
     const from = row.version === 0 ? null : row.current_state;
     row.version = update.version;
     row.current_state = update.current_state;

@@ -12,6 +12,11 @@
  * commit, loses its swap there, and is made again: turns stay serial. After the commit the copies take the places of the
  * actors in memory, and what the turns asked for happens, in order.
  *
+ * A transaction that the application has opened itself may have the lock already, and a group of turns that is being written
+ * then waits for it. So nothing is waited for but the lock: SQLite gives it only where all that was read is still true, and
+ * no group is begun until the transaction has ended. It commits through here too, so that what its turns asked for happens
+ * before anybody hears that it has committed.
+ *
  * Crash points: before the COMMIT nothing of it exists; after it, all of it does, and the next start takes up the messages,
  * deadlines and invocations as after any turn. A turn that throws has written nothing, and the transaction may go on; where
  * a turn cannot be written, part of it may be, and the transaction can only be rolled back.
@@ -212,6 +217,11 @@ export class TransactionTurns implements Turns {
     if (this.#doom) throw this.#doom;
     if (this.#inner > 0)
       throw new TransactionError('An inner transaction is still open: await it in the callback. All was rolled back.');
+  }
+
+  /** What is in memory of its actors is not to be trusted. */
+  forget(): void {
+    for (const cell of this.#pinned) cell.forget();
   }
 
   /** It has committed: lets happen what it asked for. */
