@@ -1,5 +1,5 @@
 /** The shop behind all examples: a flow, a table of its own, and what can be done with both. */
-import { createRuntime, defineFlow, PerdureError } from 'perdure';
+import { createRuntime, defineFlow, type PerdureError } from 'perdure';
 import { message } from 'perdure/machine';
 import { emit, setup } from 'xstate';
 
@@ -97,9 +97,11 @@ class ShopError extends Error {
 
 /** What to answer for an error: its HTTP status and its message. */
 export function explain(error: unknown): { status: number; error: string } {
-  if (error instanceof ShopError) return { status: error.status, error: error.message };
-  if (error instanceof PerdureError)
-    return { status: error.code === 'ACTOR_NOT_FOUND' ? 404 : 503, error: error.message };
+  // By their fields and not by their classes: a bundler may have made several bundles, each with classes of its own.
+  const { status, code, message: reason } = error as Partial<ShopError & PerdureError>;
+  if (status !== undefined) return { status, error: reason! };
+  if (code === 'ACTOR_NOT_FOUND') return { status: 404, error: reason! };
+  if (code === 'STORE_ERROR' || code === 'NOT_RUNNING') return { status: 503, error: reason! };
   console.error(error);
   return { status: 500, error: 'Something went wrong.' };
 }
