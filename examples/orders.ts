@@ -95,11 +95,17 @@ class ShopError extends Error {
   }
 }
 
+/** As frameworks refuse a request. */
+interface Refusal extends Error {
+  statusCode: number;
+}
+
 /** What to answer for an error: its HTTP status and its message. */
 export function explain(error: unknown): { status: number; error: string } {
   // By their fields and not by their classes: a bundler may have made several bundles, each with classes of its own.
-  const { status, code, message: reason } = error as Partial<ShopError & PerdureError>;
-  if (status !== undefined) return { status, error: reason! };
+  const { status, statusCode = status, code, message: reason } = error as Partial<ShopError & Refusal & PerdureError>;
+  if (statusCode !== undefined) return { status: statusCode, error: reason! };
+  if (error instanceof SyntaxError) return { status: 400, error: 'The body is not JSON.' };
   if (code === 'ACTOR_NOT_FOUND') return { status: 404, error: reason! };
   if (code === 'STORE_ERROR' || code === 'NOT_RUNNING') return { status: 503, error: reason! };
   console.error(error);

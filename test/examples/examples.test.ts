@@ -66,6 +66,8 @@ describe('the examples', { timeout: 60_000 }, () => {
     expect(await first.ask('/orders', { id: 'o_1', customer: 'Bob' })).toMatchObject({ status: 409 });
     expect(await first.ask('/orders', { id: 'o_2' })).toMatchObject({ status: 400 });
     expect(await first.ask('/orders/o_9')).toMatchObject({ status: 404 });
+    const headers = { 'content-type': 'application/json' };
+    expect((await fetch(`${first.url}/orders`, { method: 'POST', headers, body: '{ "id"' })).status).toBe(400);
     await first.kill();
 
     const second = await start(framework);
