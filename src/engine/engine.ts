@@ -32,7 +32,7 @@ import {
   TransactionError,
   UnknownFlowError,
 } from '../errors.ts';
-import type { EventChannel } from '../events.ts';
+import type { EventChannel, RuntimeEvents } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
 import type { ActorRow, ActorStatus, ActorUpdate, Commit, LeasedRow, Outcome } from '../store/rows.ts';
@@ -317,8 +317,10 @@ export class Engine implements TransactionHost {
     }
     return new Promise((resolve, reject) => {
       const cell = this.#cell(address);
-      const { trace } = this.#events;
-      cell.queue.push(trace ? { ...work, trace: trace(), resolve, reject } : { ...work, resolve, reject });
+      const { tracing } = this.#events;
+      const item: Item = { ...work, resolve, reject };
+      if (tracing) item.origin = tracing.origin(work.stimulus.kind !== 'timer');
+      cell.queue.push(item);
       this.#run(cell);
     });
   }
@@ -516,14 +518,15 @@ export class Engine implements TransactionHost {
 
   /** Writes what belongs to no actor, e.g. an inbound message from an unknown sender. */
   async write(commit: Commit): Promise<Outcome> {
+    const origin = this.origin();
     const outcome = await this.#committer.add(commit);
-    if (outcome.result === 'committed') this.written(commit);
+    if (outcome.result === 'committed') this.written(commit, origin);
     if (outcome.result === 'failed') this.#commitFailed(commit, outcome.error);
     return outcome;
   }
 
-  written(commit: Commit): void {
-    if (commit.outbox) this.outbox.accept(commit.outbox);
+  written(commit: Commit, origin: unknown): void {
+    if (commit.outbox) this.outbox.accept(commit.outbox, origin);
   }
 
   /**
@@ -616,8 +619,15 @@ export class Engine implements TransactionHost {
     if (this.#state === 'stopped') throw new NotRunningError('The runtime stopped; nothing was committed.');
   }
 
-  trace(): unknown {
-    return this.#events.trace?.();
+  origin(): unknown {
+    return this.#events.tracing?.origin(true);
+  }
+
+  /** Runs `body`, which asks for what comes from there. */
+  #within(origin: unknown, body: () => void): void {
+    const { tracing } = this.#events;
+    if (tracing) tracing.within(origin, body);
+    else body();
   }
 
   pin(address: Address): Cell {
@@ -675,6 +685,11 @@ export class Engine implements TransactionHost {
       settled: (sessionId, event) => this.#push(cell, { kind: 'relay', sessionId, event }),
       failed: (attempt) => this.#events.emit('invocationFailed', { address, ...attempt }),
       succeeded: (attempt) => this.#events.emit('invoked', { address, ...attempt }),
+      watch: (src) => {
+        const { tracing } = this.#events;
+        const origin = tracing?.origin(true);
+        return tracing && ((attempt) => tracing.begin({ kind: 'invocation', address, src, attempt }, origin));
+      },
     });
     return cell;
   }
@@ -705,9 +720,10 @@ export class Engine implements TransactionHost {
   /** A stimulus from within the actor (a result, an action that calls `self.send`), for which nobody waits. */
   #push(cell: Cell, stimulus: Stimulus): void {
     if (this.#state !== 'running') return; // the process goes down; what matters follows from the row
-    const { trace } = this.#events;
-    const item = { stimulus, insistent: true as const, resolve: () => {}, reject: () => {} };
-    cell.queue.push(trace ? { ...item, trace: trace() } : item);
+    const item: Item = { stimulus, insistent: true, resolve: () => {}, reject: () => {} };
+    const { tracing } = this.#events;
+    if (tracing) item.origin = tracing.origin(true);
+    cell.queue.push(item);
     this.#run(cell);
   }
 
@@ -807,7 +823,7 @@ export class Engine implements TransactionHost {
         cell.row = row;
         cell.live = live;
       }
-      this.committed(cell, commit, turn, live.snapshot, overdue ? undefined : item.trace);
+      this.committed(cell, commit, turn, live.snapshot, overdue ? undefined : item.origin);
     }
     if (stimulus.kind === 'timer' || overdue) this.#alarms.set(cell.address, activeDueAt(cell), cell.key);
     if (overdue) return undefined;
@@ -894,7 +910,7 @@ export class Engine implements TransactionHost {
         const live = cell.live;
         // A deadline that has passed is the next turn: it may be about what an invocation would be started for.
         if ((live.nextDueAt ?? Number.POSITIVE_INFINITY) > this.#clock.now()) {
-          live.afterCommit(nothing(), () => this.#ambient(cell.address, rest.version));
+          this.#within(undefined, () => live.afterCommit(nothing(), () => this.#ambient(cell.address, rest.version)));
           this.#alarms.set(cell.address, live.nextDueAt, cell.key);
         }
       }
@@ -1019,7 +1035,7 @@ export class Engine implements TransactionHost {
     const { address } = cell;
     if (this.#state !== 'running')
       throw new NotRunningError('The runtime is not running: await runtime.start().', { address });
-    const trace = this.#events.trace?.();
+    const origin = this.origin();
     const { turn, commit } = this.makeFirst(cell, cell, { input, ...(phoneNumber && { phoneNumber }) });
     if (also) commit.also = also;
     const outcome = await this.#committer.add(commit);
@@ -1028,7 +1044,7 @@ export class Engine implements TransactionHost {
       this.#commitFailed(commit, outcome.error);
       throw outcome.error;
     }
-    this.committed(cell, commit, turn, cell.live!.snapshot, trace);
+    this.committed(cell, commit, turn, cell.live!.snapshot, origin);
     return { snapshot: cell.committed, handled: true, duplicate: false };
   }
 
@@ -1115,15 +1131,27 @@ export class Engine implements TransactionHost {
   }
 
   /** The turn is durable: what it asked for may happen now. */
-  committed(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown = cell.live!.snapshot, trace?: unknown): void {
+  committed(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown = cell.live!.snapshot, asked?: unknown): void {
     const { address } = cell;
     const row = cell.row!;
-    this.written(commit);
     const update = commit.update ?? commit.insert;
-    if (!update) return;
     // Told only after a turn of a transaction that followed it: as after a crash, what there is to do follows from that one.
-    if (row.version >= update.version) return;
-    const from = row.version === 0 ? null : row.current_state;
+    if (!update || row.version >= update.version) {
+      this.written(commit, asked);
+      return;
+    }
+    const at = Date.parse(update.updated_at);
+    const told: RuntimeEvents['turn'] = {
+      address,
+      event: turn.event!.type,
+      from: row.version === 0 ? null : row.current_state,
+      to: update.current_state,
+      version: update.version,
+      at,
+      ...(turn.firedDueAt !== undefined && { lateness: at - turn.firedDueAt }),
+    };
+    const origin = this.#events.tracing?.turn(told, asked);
+    this.written(commit, origin);
     row.version = update.version;
     row.current_state = update.current_state;
     row.updated_at = update.updated_at;
@@ -1137,19 +1165,9 @@ export class Engine implements TransactionHost {
     cell.committed = snapshot;
     if (commit.handlers) cell.handlerExpiresAt = commit.handlers[0]!.expires_at;
     this.#alarms.set(address, activeDueAt(cell), cell.key);
-    live.afterCommit(turn, () => this.#ambient(address, row.version));
-    const at = Date.parse(update.updated_at);
+    this.#within(origin, () => live.afterCommit(turn, () => this.#ambient(address, row.version)));
     if (row.address) this.onActivity(row.address, address.flowType, at + cell.flow.handlerTtl);
-    this.#events.emit('turn', {
-      address,
-      event: turn.event!.type,
-      from,
-      to: row.current_state,
-      version: row.version,
-      at,
-      ...(turn.firedDueAt !== undefined && { lateness: at - turn.firedDueAt }),
-      ...(trace !== undefined && { trace }),
-    });
+    this.#events.emit('turn', told);
     this.#options.inspection.committed(cell, turn);
     for (const observer of this.#observers.get(cell.key) ?? []) {
       try {
@@ -1165,8 +1183,9 @@ export class Engine implements TransactionHost {
     const { address } = cell;
     const { stimulus } = item;
     const event = eventOf(stimulus);
-    const { trace } = item;
-    this.#events.emit('turnFailed', { address, event: event.type, error, ...(trace !== undefined && { trace }) });
+    const told = { address, event: event.type, error };
+    this.#events.tracing?.turn(told, item.origin);
+    this.#events.emit('turnFailed', told);
     if (overdue || stimulus.kind === 'timer' || stimulus.kind === 'relay' || stimulus.kind === 'emit') {
       await this.#supervise(cell, item, overdue, error);
       return undefined;
