@@ -36,7 +36,7 @@ async function withRuntime<T>(
  */
 export function withHotActors(
   actors: number,
-  body: (turns: (inFlight: number, seconds: number) => Promise<Measured>) => Promise<void>,
+  body: (turns: (inFlight: number, seconds: number) => Promise<Measured>, runtime: Runtime) => Promise<void>,
 ): Promise<void> {
   return withRuntime({}, actors, async (runtime) => {
     let id = 0;
@@ -53,7 +53,7 @@ export function withHotActors(
       });
     };
     await turns(200, 1.5); // until the code is compiled
-    await body(turns);
+    await body(turns, runtime);
   });
 }
 

@@ -1,5 +1,5 @@
 /** The shop behind all examples: a flow, a table of its own, and what can be done with both. */
-import { createRuntime, defineFlow, PerdureError } from 'perdure';
+import { createRuntime, defineFlow, type PerdureError } from 'perdure';
 import { message } from 'perdure/machine';
 import { emit, setup } from 'xstate';
 
@@ -95,11 +95,19 @@ class ShopError extends Error {
   }
 }
 
+/** As frameworks refuse a request. */
+interface Refusal extends Error {
+  statusCode: number;
+}
+
 /** What to answer for an error: its HTTP status and its message. */
 export function explain(error: unknown): { status: number; error: string } {
-  if (error instanceof ShopError) return { status: error.status, error: error.message };
-  if (error instanceof PerdureError)
-    return { status: error.code === 'ACTOR_NOT_FOUND' ? 404 : 503, error: error.message };
+  // By their fields and not by their classes: a bundler may have made several bundles, each with classes of its own.
+  const { status, statusCode = status, code, message: reason } = error as Partial<ShopError & Refusal & PerdureError>;
+  if (statusCode !== undefined) return { status: statusCode, error: reason! };
+  if (error instanceof SyntaxError) return { status: 400, error: 'The body is not JSON.' };
+  if (code === 'ACTOR_NOT_FOUND') return { status: 404, error: reason! };
+  if (code === 'STORE_ERROR' || code === 'NOT_RUNNING') return { status: 503, error: reason! };
   console.error(error);
   return { status: 500, error: 'Something went wrong.' };
 }

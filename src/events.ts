@@ -20,11 +20,9 @@ export interface RuntimeEvents {
     version: number;
     at: number;
     lateness?: number;
-    /** Where it was asked for, if somebody traces; see {@link EventChannel.trace}. */
-    trace?: unknown;
   };
   /** A turn threw and was undone. */
-  turnFailed: { address: Address; event: string; error: Error; trace?: unknown };
+  turnFailed: { address: Address; event: string; error: Error };
   /** A group of turns was written in one transaction, or what an application wrote with them. `ms`: how long that took. */
   committed: { turns: number; ms: number };
   /** An invocation has its result, at that attempt. `ms`: how long the attempt took. */
@@ -79,14 +77,41 @@ export interface RuntimeEvents {
   fault: { during: string; error: unknown };
 }
 
+/** What is done for a turn outside of it. */
+export type Attempt =
+  | { kind: 'invocation'; address: Address; src: string; attempt: number }
+  | { kind: 'send'; id: number; attempt: number };
+
+/** An attempt that is under way, and is watched. */
+export interface Watched {
+  /** Runs a part of it, so that what that asks for is known to come from it. */
+  run<T>(part: () => T): T;
+  end(error?: unknown): void;
+}
+
+/**
+ * Somebody who wants to know what comes from what, in this process. Where something comes from is for them alone to
+ * understand; `undefined` is nowhere: a deadline, or what a former process left.
+ * @internal
+ */
+export interface Tracing {
+  /** Where the caller comes from, as of now. `caused`: whether the caller asks for it, or only happens to be there. */
+  origin(caused: boolean): unknown;
+  /** A turn has committed, or threw. The result is where what it asks for comes from. */
+  turn(told: RuntimeEvents['turn'] | RuntimeEvents['turnFailed'], from: unknown): unknown;
+  begin(attempt: Attempt, from: unknown): Watched;
+  /** Runs `body`, so that what it asks for is known to come from there. */
+  within<T>(from: unknown, body: () => T): T;
+}
+
 type Listener<T> = (event: T) => void;
 
 export class EventChannel {
   /**
-   * Tells what a turn's span starts from, in the context of who asks for the turn. Nobody traces where there is none.
+   * Nobody traces where there is none.
    * @internal
    */
-  trace: (() => unknown) | undefined;
+  tracing: Tracing | undefined;
   readonly #listeners = new Map<string, Set<Listener<never>>>();
 
   /** Listens to one kind of event; call the result to stop. A listener that throws harms nobody. */

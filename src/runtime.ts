@@ -1,4 +1,5 @@
 /** The runtime: what an application creates, starts, talks to and stops. */
+import type { Knex } from 'knex';
 import type { CountryCode } from 'libphonenumber-js';
 import type { Logger } from 'pino';
 import type { AnyEventObject, InspectionEvent } from 'xstate';
@@ -17,6 +18,7 @@ import {
   type StatelyInspector,
 } from './engine/inspection.ts';
 import type { Transport } from './engine/outbox.ts';
+import type { TransactionTurns } from './engine/transaction.ts';
 import type { Turns } from './engine/turns.ts';
 import {
   ActorNotFoundError,
@@ -57,7 +59,7 @@ import { SERVER_SETTING, type Server } from './store/presence.ts';
 import type { ActorStatus, Commit, OutboxStatus } from './store/rows.ts';
 import { Store } from './store/store.ts';
 import { type Health, type Steps, Supervisor } from './supervisor.ts';
-import { type Transaction, type TransactionOptions, Transactions } from './transaction.ts';
+import { type Transaction, type TransactionCommands, type TransactionOptions, Transactions } from './transaction.ts';
 import { type FlowVersions, versionsOf } from './versions.ts';
 
 /** What {@link createRuntime} is given. */
@@ -472,34 +474,56 @@ export class Runtime {
    * @throws {StoreError} it could not be begun or committed
    */
   async transaction<T>(body: (trx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
-    const { engine, inbound: main } = this.#up();
-    return this.#transactions.run(
-      engine,
-      (turns) => {
-        const inbound = main.within(turns);
-        return {
-          spawn: (flow, participantId, ...[spawn]) =>
-            this.#spawn({ turns, inbound }, () => turns, flow, participantId, spawn),
-          actor: (flow: AnyFlow | string, participantId: string) =>
-            new ActorHandle(
-              this.#address(flow, participantId),
-              () => turns,
-              () => this.clock,
-            ),
-          receive: (message) => inbound.receive(message),
-          receiveFor: async (flow, participantId, message) =>
-            inbound.deliver(this.#address(flow, participantId), message),
-          sendTo: (message) => inbound.sendTo(message),
-          remove: async (flow, participantId) => {
-            const address = this.#address(flow, participantId);
-            await this.#remove({ turns, inbound }, address);
-            turns.after(() => this.events.emit('removed', { address }));
-          },
-        };
+    const { engine, inbound } = this.#up();
+    return this.#transactions.run(engine, (turns) => this.#commands(turns, inbound.within(turns)), body, options);
+  }
+
+  /**
+   * Lets actors take turns in a transaction that the application has opened on the runtime's Knex instance, for code that
+   * has one already; {@link transaction} opens it itself, and does without what is to be minded here. From now on `trx` has
+   * the commands of {@link Transaction}, and nothing else is written until it ends. Its turns commit with it, and what they
+   * ask for happens after the commit, before `trx.commit()` resolves; where it is rolled back, they never were.
+   *
+   * @example
+   * await knex.transaction(async (trx) => {
+   *   const { actor } = await runtime.join(trx) // first of all
+   *   await trx('orders').insert({ id, status: 'paid' })
+   *   await actor(orderFlow, id).send({ type: 'paid' })
+   * })
+   * @returns `trx` itself; joining it again is harmless
+   * @throws {StoreError} somebody else kept the lock for writing, or has written since `trx` began to read: do it again
+   * @throws {InvalidArgumentError} `trx` is no transaction, or one of another Knex instance
+   * @throws {TransactionError} `trx` is a savepoint or has ended, or the caller is in another transaction
+   */
+  join(trx: Knex.Transaction, options: TransactionOptions = {}): Promise<Transaction> {
+    try {
+      const { engine, inbound, store } = this.#open();
+      const commands = (turns: TransactionTurns) => this.#commands(turns, inbound.within(turns));
+      return this.#transactions.join(engine, store.knex, commands, trx, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #commands(turns: TransactionTurns, inbound: Inbound): TransactionCommands {
+    return {
+      spawn: (flow, participantId, ...[spawn]) =>
+        this.#spawn({ turns, inbound }, () => turns, flow, participantId, spawn),
+      actor: (flow: AnyFlow | string, participantId: string) =>
+        new ActorHandle(
+          this.#address(flow, participantId),
+          () => turns,
+          () => this.clock,
+        ),
+      receive: (message) => inbound.receive(message),
+      receiveFor: async (flow, participantId, message) => inbound.deliver(this.#address(flow, participantId), message),
+      sendTo: (message) => inbound.sendTo(message),
+      remove: async (flow, participantId) => {
+        const address = this.#address(flow, participantId);
+        await this.#remove({ turns, inbound }, address);
+        turns.after(() => this.events.emit('removed', { address }));
       },
-      body,
-      options,
-    );
+    };
   }
 
   /** A handle on an actor; nothing is loaded until it is used. */

@@ -51,24 +51,29 @@ export interface TransactionOptions {
 export type TransactionCommands = Omit<Transaction, keyof Knex.Transaction>;
 
 export class Transactions {
-  /** Who runs in the callback of a transaction. */
-  readonly #context = new AsyncLocalStorage<{ open: boolean }>();
-  /** Ends the one that is open. */
-  #abort: ((error: Error) => void) | undefined;
+  /** Who runs in the callback of a transaction, or goes on after having joined one. */
+  readonly #context = new AsyncLocalStorage<{ open: boolean; joined: boolean }>();
+  /** End those that are open. */
+  readonly #aborts = new Set<(error: Error) => void>();
+  readonly #joined = new WeakMap<Knex.Transaction, Promise<Transaction>>();
   #waiting = 0;
 
   /** @throws {TransactionError} the caller runs in the callback of a transaction, and would wait for its own end */
   assertOutside(): void {
-    if (!this.#context.getStore()?.open) return;
+    if (this.#context.getStore()?.open) this.#refuse();
+  }
+
+  #refuse(): never {
     throw new TransactionError(
-      'Within runtime.transaction(async (trx) => …), ask trx and not the runtime: trx.actor(flow, id).send(event). ' +
+      'Within a transaction, ask trx and not the runtime: trx.actor(flow, id).send(event). ' +
         'What the runtime writes would wait for the end of the transaction, and the transaction for it.',
     );
   }
 
   /** Rolls back what is open, as if the process had died. */
   abandon(): void {
-    this.#abort?.(new NotRunningError('The runtime was abandoned; the transaction was rolled back.'));
+    const error = new NotRunningError('The runtime was abandoned; the transaction was rolled back.');
+    for (const abort of this.#aborts) abort(error);
   }
 
   async run<T>(
@@ -88,36 +93,153 @@ export class Transactions {
     this.#waiting++;
     try {
       return await engine.transaction(async (turns, trx) => {
-        const context = { open: true };
-        const shared = share(trx, turns, commands(turns));
-        let timer: NodeJS.Timeout | undefined;
+        const context = { open: true, joined: false };
+        const shared = Object.assign(share(trx, turns, commands(turns)), { commit: refuse, rollback: refuse });
+        let cutOff = () => {};
         const cut = new Promise<never>((_, reject) => {
-          this.#abort = reject;
-          timer = setTimeout(() => reject(tooLong(limit)), limit);
+          cutOff = this.#limit(limit, reject);
         });
         try {
           const work = inCallersContext(() => this.#context.run(context, async () => body(shared)));
           return await Promise.race([work, cut]);
         } finally {
           context.open = false;
-          this.#abort = undefined;
-          clearTimeout(timer);
+          cutOff();
         }
       });
     } finally {
-      // While none is open, nobody pays for knowing who runs in one.
-      if (--this.#waiting === 0) this.#context.disable();
+      this.#leave();
     }
   }
+
+  /** Adds the commands to a transaction that the application has opened on `knex`. */
+  join(
+    engine: Engine,
+    knex: Knex,
+    commands: (turns: TransactionTurns) => TransactionCommands,
+    trx: Knex.Transaction,
+    { timeout = '5s' }: TransactionOptions,
+  ): Promise<Transaction> {
+    let joined = this.#joined.get(trx);
+    const context = this.#context.getStore();
+    // Two that are joined side by side may have one context, and wait for each other's end.
+    if (!joined && context?.open && !context.joined) this.#refuse();
+    assertJoinable(trx, knex);
+    if (!joined) {
+      const context = { open: true, joined: true };
+      // From here on in the caller's own context: there is no callback that would tell who runs in the transaction.
+      this.#context.enterWith(context);
+      joined = this.#join(engine, commands, trx, milliseconds(timeout), context);
+      this.#joined.set(trx, joined);
+      joined.catch(() => this.#joined.delete(trx));
+    }
+    return joined;
+  }
+
+  async #join(
+    engine: Engine,
+    commands: (turns: TransactionTurns) => TransactionCommands,
+    trx: Knex.Transaction,
+    limit: number,
+    context: { open: boolean },
+  ): Promise<Transaction> {
+    this.#waiting++;
+    const leave = () => {
+      context.open = false;
+      this.#leave();
+    };
+    const { turns, seal } = await engine.join(trx).catch((error) => {
+      leave();
+      throw error;
+    });
+    const shared = share(trx, turns, commands(turns));
+    const { commit, rollback } = trx;
+    let ended = false;
+    /** Why it was rolled back without having been asked. */
+    let reason: Error | undefined;
+    const end = async (how: () => PromiseLike<unknown>) => {
+      ended = true;
+      await turns.release(async () => void (await how()));
+    };
+    const rollBack = async (error?: unknown) => (ended ? rollback(error) : end(() => rollback(error)));
+    const cutOff = this.#limit(limit, (error) => {
+      if (ended) return;
+      reason = error;
+      rollBack(error).catch(() => {});
+    });
+    const over = (error?: Error) => {
+      cutOff();
+      leave();
+      if (ended) return;
+      engine.lostSight(
+        turns,
+        error ?? new TransactionError('It ended past the trx.commit() and trx.rollback() of its own.'),
+      );
+      void end(async () => {});
+    };
+    trx.executionPromise.then(() => over(), over);
+    return Object.assign(shared, {
+      commit: async (value: unknown) => {
+        if (reason) throw reason;
+        if (ended) return commit(value);
+        context.open = false; // listeners that hear of its turns may ask the runtime
+        try {
+          await seal();
+        } catch (error) {
+          await rollBack(error);
+          throw error;
+        }
+        return end(() => commit(value));
+      },
+      rollback: rollBack,
+    }) as never;
+  }
+
+  /** @returns call it when the transaction has ended in time */
+  #limit(ms: number, abort: (error: Error) => void): () => void {
+    this.#aborts.add(abort);
+    const timer = setTimeout(() => abort(tooLong(ms)), ms);
+    return () => {
+      this.#aborts.delete(abort);
+      clearTimeout(timer);
+    };
+  }
+
+  #leave(): void {
+    // While none is open, nobody pays for knowing who runs in one.
+    if (--this.#waiting === 0) this.#context.disable();
+  }
+}
+
+/** @throws {InvalidArgumentError | TransactionError} */
+function assertJoinable(trx: Knex.Transaction, knex: Knex): void {
+  if (!trx?.isTransaction) {
+    throw new InvalidArgumentError(
+      'runtime.join(trx) is given a transaction of Knex that is open: const trx = await knex.transaction().',
+    );
+  }
+  const settings = ({ client }: Knex) => (client as { connectionSettings: unknown }).connectionSettings;
+  if (settings(trx) !== settings(knex)) {
+    throw new InvalidArgumentError(
+      'The transaction belongs to another Knex instance than the runtime, which cannot tell whether it writes to the same ' +
+        'database, and how safely. Give that instance to createRuntime({ database: knex }), or begin the transaction with runtime.knex.',
+    );
+  }
+  if (trx.parentTransaction) {
+    throw new TransactionError(
+      'The transaction is a savepoint in another one, which could undo a turn of an actor and leave the rest. Join the outermost.',
+    );
+  }
+  if (trx.isCompleted()) throw new TransactionError('The transaction has ended already. Join it while it is open.');
 }
 
 const tooLong = (limit: number) =>
   new TimeoutError(
     `The transaction was open for ${limit} ms and was rolled back. Nothing else is written while one is open: do what takes long ` +
-      'before it, wait in it for nothing outside of it, or give it more time: runtime.transaction(…, { timeout }).',
+      'before it, wait in it for nothing outside of it (nor for the runtime), or give it more time: { timeout }.',
   );
 
-/** Knex's transaction with the commands for actors, which ends with its callback and in no other way. */
+/** Knex's transaction with the commands for actors. */
 function share(trx: Knex.Transaction, turns: TransactionTurns, commands: TransactionCommands): Transaction {
   // Where `trx.transaction` and `trx.savepoint` turn to.
   const { context } = trx as unknown as { context: { transaction(...args: unknown[]): Promise<unknown> } };
@@ -127,10 +249,9 @@ function share(trx: Knex.Transaction, turns: TransactionTurns, commands: Transac
       () => inner.apply(context, args),
       (result) => (typeof args[0] === 'function' ? undefined : (result as Knex.Transaction).executionPromise),
     );
-  const refuse = () => {
-    throw new TransactionError(
-      'The transaction commits when its callback resolves, and is rolled back when it throws.',
-    );
-  };
-  return Object.assign(trx, commands, { commit: refuse, rollback: refuse }) as never;
+  return Object.assign(trx, commands) as never;
 }
+
+const refuse = () => {
+  throw new TransactionError('The transaction commits when its callback resolves, and is rolled back when it throws.');
+};

@@ -6,6 +6,7 @@ import type { AnyActorLogic } from 'xstate';
 import { type Clock, wakeAt } from '../clock.ts';
 import { type Backoff, type BackoffOptions, backoff, backoffOf, type Duration, milliseconds } from '../duration.ts';
 import { InvalidArgumentError, InvocationTimeoutError, NonRetryableError } from '../errors.ts';
+import type { Watched } from '../events.ts';
 import { invocationNames } from './logic.ts';
 
 /** What to do where an invoked promise rejects, or takes too long. */
@@ -38,6 +39,8 @@ export interface AttemptHost {
   /** An attempt failed. `after`: ms until the next one; `undefined`: there is none. `ms`: how long it took. */
   failed(attempt: { attempt: number; attempts: number; error: unknown; after: number | undefined; ms: number }): void;
   succeeded(attempt: { attempt: number; ms: number }): void;
+  /** An attempt begins, if somebody traces. */
+  watch: ((attempt: number) => Watched) | undefined;
 }
 
 /**
@@ -87,17 +90,20 @@ export function invoke(
   call: (signal: AbortSignal) => unknown,
   name: string,
   policy: Attempts = ONCE,
-  { clock, chance, failed, succeeded }: AttemptHost,
+  { clock, chance, failed, succeeded, watch }: AttemptHost,
   { resolve, reject }: { resolve: (result: unknown) => void; reject: (error: unknown) => void },
 ): () => void {
   const { attempts, timeout } = policy;
   let controller: AbortController;
   let stopWaiting = () => {};
+  let watched: Watched | undefined;
+  const within = (part: () => void) => (watched ? watched.run(part) : part());
   let ended = false;
 
   const again = (attempt: number) => {
     controller = new AbortController();
     const { signal } = controller;
+    watched = watch?.(attempt);
     const began = performance.now();
     const elapsed = () => performance.now() - began;
     let settled = false;
@@ -105,13 +111,15 @@ export function invoke(
       if (settled || ended) return;
       settled = true;
       stopWaiting();
-      then();
+      within(then);
+      watched = undefined;
     };
     const fail = (error: unknown) =>
       settle(() => {
         const retry = attempt < attempts && mayHelp(policy, error);
         const after = retry ? backoff(policy, attempt, chance()) : undefined;
         failed({ attempt, attempts, error, after, ms: elapsed() });
+        watched?.end(error);
         if (after === undefined) end(() => reject(error));
         else stopWaiting = wakeAt(clock, clock.now() + after, () => again(attempt + 1));
       });
@@ -125,14 +133,17 @@ export function invoke(
       });
     }
     // One that throws at once is a rejection, as in XState.
-    new Promise((resolved) => resolved(call(signal))).then(
-      (result) =>
-        settle(() => {
-          succeeded({ attempt, ms: elapsed() });
-          end(() => resolve(result));
-        }),
-      fail,
-    );
+    within(() => {
+      new Promise((resolved) => resolved(call(signal))).then(
+        (result) =>
+          settle(() => {
+            succeeded({ attempt, ms: elapsed() });
+            watched?.end();
+            end(() => resolve(result));
+          }),
+        fail,
+      );
+    });
   };
   const end = (tell: () => void) => {
     ended = true;
@@ -143,6 +154,7 @@ export function invoke(
     if (ended) return;
     ended = true;
     stopWaiting();
+    watched?.end();
     controller.abort();
   };
 }

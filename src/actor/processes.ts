@@ -54,7 +54,7 @@ export function asProcess(
 }
 
 /** What processes need of the engine. */
-export interface ProcessHost extends Omit<AttemptHost, 'failed' | 'succeeded'> {
+export interface ProcessHost extends Omit<AttemptHost, 'failed' | 'succeeded' | 'watch'> {
   /** The actor, for messages. */
   name: string;
   /** By the name of the invoked logic. */
@@ -63,6 +63,8 @@ export interface ProcessHost extends Omit<AttemptHost, 'failed' | 'succeeded'> {
   settled(sessionId: string, event: AnyEventObject): void;
   failed(attempt: Parameters<AttemptHost['failed']>[0] & { src: string }): void;
   succeeded(attempt: Parameters<AttemptHost['succeeded']>[0] & { src: string }): void;
+  /** An invocation begins; the result is told of its attempts, if somebody traces. */
+  watch(src: string): AttemptHost['watch'];
 }
 
 export class Processes {
@@ -131,7 +133,7 @@ export class Processes {
     const { emit } = (ref as unknown as { _actorScope: { emit: unknown } })._actorScope;
     // `config` is the function given to fromPromise.
     const creator = (logic as unknown as { config(args: object): unknown }).config;
-    const { name, policies, settled, clock, chance, failed, succeeded } = this.#host;
+    const { name, policies, settled, clock, chance, failed, succeeded, watch } = this.#host;
     const settle = (type: string) => (data: unknown) => settled(sessionId, { type, data });
     const stop = invoke(
       (signal) => creator({ input, system, self: ref, signal, emit }),
@@ -142,6 +144,7 @@ export class Processes {
         chance,
         failed: (attempt) => failed({ ...attempt, src }),
         succeeded: (attempt) => succeeded({ ...attempt, src }),
+        watch: watch(src),
       },
       { resolve: settle('xstate.promise.resolve'), reject: settle('xstate.promise.reject') },
     );

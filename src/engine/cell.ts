@@ -29,8 +29,8 @@ export interface Item {
   insistent?: true;
   /** What to write if the turn throws, instead of nothing; then the item counts as done. */
   onFailure?: (error: Error) => Pick<Commit, 'deadLetter'> & { notices?: Item['notices'] };
-  /** Where it was asked for, if somebody traces. */
-  trace?: unknown;
+  /** Where it comes from, if somebody traces. */
+  origin?: unknown;
   resolve: (done: Done) => void;
   reject: (error: Error) => void;
 }

@@ -6,8 +6,11 @@
  * turns were committed together would all be back together; so where fewer wait than were just written, some are told
  * first, until the two are even. In the steady state the next group is written at once, and the last one told meanwhile.
  *
- * A transaction of the application takes its place in the queue as a whole: while it is open, nothing else is written.
+ * A transaction of the application takes its place in the queue as a whole: while it is open, nothing else is written. One
+ * that the application has opened itself may have SQLite's lock before it is known of: then no group is begun until it has
+ * ended, and one that was under way and waits for that lock is written after it.
  */
+import { StoreError } from '../errors.ts';
 import type { Commit, Outcome } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 
@@ -33,6 +36,10 @@ export class Committer {
   /** Those whose outcome nobody has been told. */
   readonly #open = new Set<Commit>();
   #busy = false;
+  /** How often it was held, and how often it was let go. */
+  #held = 0;
+  #freed = 0;
+  #onFree = () => {};
   #running: Promise<void> = Promise.resolve();
   #abandoned: Error | undefined;
 
@@ -82,6 +89,14 @@ export class Committer {
     return !this.#busy;
   }
 
+  /** From now on no group is begun, until the result is called. */
+  hold(): () => void {
+    this.#held++;
+    return () => {
+      if (++this.#freed === this.#held) this.#onFree();
+    };
+  }
+
   /**
    * From now on nothing is written, and nobody hears of what was. Resolves once the transaction under way has ended: as in
    * a crash, it may have been committed.
@@ -98,6 +113,13 @@ export class Committer {
   async #run(): Promise<void> {
     let rest = () => {};
     for (;;) {
+      if (this.#held > this.#freed) {
+        rest();
+        rest = () => {};
+        await new Promise<void>((resolve) => (this.#onFree = resolve));
+        continue;
+      }
+      const held = this.#held;
       const group = this.#take();
       if ('run' in group) {
         rest();
@@ -116,6 +138,10 @@ export class Committer {
       rest = () => {};
       if (writing) {
         const outcomes = await writing;
+        if (this.#held > held && !this.#abandoned && outcomes.every(isLockedOut)) {
+          this.#waiting.unshift(...group);
+          continue;
+        }
         this.#written(group.length, performance.now() - began);
         const tell = (from: number, to: number) => {
           const lost: Outcome | undefined = this.#abandoned && { result: 'failed', error: this.#abandoned };
@@ -142,3 +168,7 @@ export class Committer {
     return this.#waiting.splice(0, size) as Waiting[];
   }
 }
+
+/** The lock for writing was not to be had, so that nothing was written. */
+const isLockedOut = (outcome: Outcome) =>
+  outcome.result === 'failed' && outcome.error instanceof StoreError && outcome.error.reason === 'busy';

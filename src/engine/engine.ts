@@ -29,9 +29,10 @@ import {
   SnapshotIncompatibleError,
   StoreError,
   sentence,
+  TransactionError,
   UnknownFlowError,
 } from '../errors.ts';
-import type { EventChannel } from '../events.ts';
+import type { EventChannel, RuntimeEvents } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
 import type { ActorRow, ActorStatus, ActorUpdate, Commit, LeasedRow, Outcome } from '../store/rows.ts';
@@ -101,8 +102,8 @@ export class Engine implements TransactionHost {
   /** Of those at work, how many wait for another attempt. */
   #pausing = 0;
   readonly #pauses = new Map<unknown, () => void>();
-  /** The one that is open. */
-  #transaction: TransactionTurns | undefined;
+  /** Those that are open. */
+  readonly #transactions = new Set<TransactionTurns>();
   #sweepTimer: unknown;
   #sweepAt = Number.POSITIVE_INFINITY;
   #sweeping: Promise<void> | undefined;
@@ -182,7 +183,8 @@ export class Engine implements TransactionHost {
       this.#alarms.sweep();
       this.#orphans.start();
       const unsent = await this.#store.unsent();
-      this.outbox.sweep(unsent, [...this.#committer.open, ...(this.#transaction?.commits ?? [])]);
+      const shared = [...this.#transactions].flatMap(({ commits }) => commits);
+      this.outbox.sweep(unsent, [...this.#committer.open, ...shared]);
     } catch (error) {
       this.#events.emit('fault', { during: 'sweeping', error });
       this.#suspicion = SUSPICIOUS;
@@ -315,8 +317,10 @@ export class Engine implements TransactionHost {
     }
     return new Promise((resolve, reject) => {
       const cell = this.#cell(address);
-      const { trace } = this.#events;
-      cell.queue.push(trace ? { ...work, trace: trace(), resolve, reject } : { ...work, resolve, reject });
+      const { tracing } = this.#events;
+      const item: Item = { ...work, resolve, reject };
+      if (tracing) item.origin = tracing.origin(work.stimulus.kind !== 'timer');
+      cell.queue.push(item);
       this.#run(cell);
     });
   }
@@ -514,14 +518,15 @@ export class Engine implements TransactionHost {
 
   /** Writes what belongs to no actor, e.g. an inbound message from an unknown sender. */
   async write(commit: Commit): Promise<Outcome> {
+    const origin = this.origin();
     const outcome = await this.#committer.add(commit);
-    if (outcome.result === 'committed') this.written(commit);
+    if (outcome.result === 'committed') this.written(commit, origin);
     if (outcome.result === 'failed') this.#commitFailed(commit, outcome.error);
     return outcome;
   }
 
-  written(commit: Commit): void {
-    if (commit.outbox) this.outbox.accept(commit.outbox);
+  written(commit: Commit, origin: unknown): void {
+    if (commit.outbox) this.outbox.accept(commit.outbox, origin);
   }
 
   /**
@@ -529,20 +534,13 @@ export class Engine implements TransactionHost {
    * when `body` has resolved, and is rolled back when it rejects.
    * @throws {StoreError} it could not be begun or committed
    */
-  transaction<T>(body: (turns: TransactionTurns, trx: Knex.Transaction) => Promise<T>): Promise<T> {
-    if (this.#state !== 'running') {
-      return Promise.reject(new NotRunningError('The runtime is not running: it was not started yet, or is stopping.'));
-    }
+  async transaction<T>(body: (turns: TransactionTurns, trx: Knex.Transaction) => Promise<T>): Promise<T> {
+    this.#assertRunning();
     return this.#committer.alone(async () => {
-      const isStopped = () => this.#state === 'stopped';
-      const assertAlive = () => {
-        if (isStopped()) throw new NotRunningError('The runtime stopped; nothing was committed.');
-      };
-      assertAlive();
+      this.#assertAlive();
       const trx = await this.#store.knex.transaction();
       const { rollback } = trx;
-      const turns = new TransactionTurns(this, this.#store, trx);
-      this.#transaction = turns;
+      const turns = this.#share(trx);
       try {
         await turns.store.lock().catch((error) => {
           this.failed(error);
@@ -553,28 +551,83 @@ export class Engine implements TransactionHost {
           if (error) this.failed(error);
           throw error ?? cause;
         });
-        await turns.close();
-        assertAlive();
-        await turns.store.seal().catch((error) => {
-          // It may have been written all the same: once it is over, the outbox asks.
-          const over = turns.over.then(() => false);
-          for (const { outbox } of turns.commits) if (outbox) this.outbox.doubt(outbox, over);
-          this.failed(error);
-          throw error;
-        });
-        if (!isStopped()) turns.carryOut();
+        await this.#seal(turns);
         return result;
       } finally {
         // After the commit, a rollback of nothing.
-        await turns.release(rollback).finally(() => {
-          this.#transaction = undefined;
-        });
+        await turns.release(rollback);
       }
     });
   }
 
-  trace(): unknown {
-    return this.#events.trace?.();
+  /**
+   * Lets actors take turns in a transaction that the application has opened. It must end as it is told to by the result:
+   * `seal` makes it durable and lets happen what its turns asked for; then, or without it, the turns are released.
+   * @throws {StoreError} it cannot have the lock for writing
+   */
+  async join(trx: Knex.Transaction): Promise<{ turns: TransactionTurns; seal(): Promise<void> }> {
+    this.#assertRunning();
+    const free = this.#committer.hold();
+    const turns = this.#share(trx);
+    this.#track(turns.over.then(free));
+    try {
+      await turns.store.lock();
+      this.#assertAlive();
+    } catch (error) {
+      await turns.release(async () => {});
+      throw error;
+    }
+    return { turns, seal: () => this.#seal(turns) };
+  }
+
+  /** A joined transaction has ended in a way that nobody heard of: what it wrote may be there, or not. */
+  lostSight(turns: TransactionTurns, error: Error): void {
+    turns.forget();
+    for (const { outbox } of turns.commits) if (outbox) this.outbox.doubt(outbox, Promise.resolve(false));
+    this.#events.emit('fault', { during: 'a transaction that the application had opened', error });
+    this.#suspect();
+  }
+
+  #share(trx: Knex.Transaction): TransactionTurns {
+    const turns = new TransactionTurns(this, this.#store, trx);
+    this.#transactions.add(turns);
+    void turns.over.then(() => this.#transactions.delete(turns));
+    return turns;
+  }
+
+  /** Commits what the transaction's callers have asked for so far, and lets happen what that brings. */
+  async #seal(turns: TransactionTurns): Promise<void> {
+    await turns.close();
+    this.#assertAlive();
+    await turns.store.seal().catch((error) => {
+      if (error instanceof TransactionError) throw error;
+      // It may have been written all the same: once it is over, the outbox asks.
+      const over = turns.over.then(() => false);
+      for (const { outbox } of turns.commits) if (outbox) this.outbox.doubt(outbox, over);
+      this.failed(error);
+      throw error;
+    });
+    if (this.#state !== 'stopped') turns.carryOut();
+  }
+
+  #assertRunning(): void {
+    if (this.#state !== 'running')
+      throw new NotRunningError('The runtime is not running: it was not started yet, or is stopping.');
+  }
+
+  #assertAlive(): void {
+    if (this.#state === 'stopped') throw new NotRunningError('The runtime stopped; nothing was committed.');
+  }
+
+  origin(): unknown {
+    return this.#events.tracing?.origin(true);
+  }
+
+  /** Runs `body`, which asks for what comes from there. */
+  #within(origin: unknown, body: () => void): void {
+    const { tracing } = this.#events;
+    if (tracing) tracing.within(origin, body);
+    else body();
   }
 
   pin(address: Address): Cell {
@@ -632,6 +685,11 @@ export class Engine implements TransactionHost {
       settled: (sessionId, event) => this.#push(cell, { kind: 'relay', sessionId, event }),
       failed: (attempt) => this.#events.emit('invocationFailed', { address, ...attempt }),
       succeeded: (attempt) => this.#events.emit('invoked', { address, ...attempt }),
+      watch: (src) => {
+        const { tracing } = this.#events;
+        const origin = tracing?.origin(true);
+        return tracing && ((attempt) => tracing.begin({ kind: 'invocation', address, src, attempt }, origin));
+      },
     });
     return cell;
   }
@@ -662,9 +720,10 @@ export class Engine implements TransactionHost {
   /** A stimulus from within the actor (a result, an action that calls `self.send`), for which nobody waits. */
   #push(cell: Cell, stimulus: Stimulus): void {
     if (this.#state !== 'running') return; // the process goes down; what matters follows from the row
-    const { trace } = this.#events;
-    const item = { stimulus, insistent: true as const, resolve: () => {}, reject: () => {} };
-    cell.queue.push(trace ? { ...item, trace: trace() } : item);
+    const item: Item = { stimulus, insistent: true, resolve: () => {}, reject: () => {} };
+    const { tracing } = this.#events;
+    if (tracing) item.origin = tracing.origin(true);
+    cell.queue.push(item);
     this.#run(cell);
   }
 
@@ -734,7 +793,8 @@ export class Engine implements TransactionHost {
     const { row } = cell;
     if (!row) return undefined; // it was changed while it was put aside: read it again
     assertTakesEvents(row);
-    const before = cell.live!.snapshot;
+    const live = cell.live!;
+    const before = live.snapshot;
     const ambient = this.#ambient(cell.address, row.version + 1);
     const { stimulus } = item;
     const overdue = isOvertaking(cell, item, ambient.now());
@@ -756,7 +816,14 @@ export class Engine implements TransactionHost {
         return { snapshot: before, handled: false, duplicate: true };
       }
       if (outcome.result === 'failed') throw outcome.error;
-      this.committed(cell, commit, turn, cell.live!.snapshot, overdue ? undefined : item.trace);
+      const next = commit.update?.version;
+      if (next !== undefined && cell.live !== live && !(cell.row && cell.row.version >= next)) {
+        // Meanwhile the turns of a transaction took its place, after which this one had been made.
+        cell.forget();
+        cell.row = row;
+        cell.live = live;
+      }
+      this.committed(cell, commit, turn, live.snapshot, overdue ? undefined : item.origin);
     }
     if (stimulus.kind === 'timer' || overdue) this.#alarms.set(cell.address, activeDueAt(cell), cell.key);
     if (overdue) return undefined;
@@ -843,7 +910,7 @@ export class Engine implements TransactionHost {
         const live = cell.live;
         // A deadline that has passed is the next turn: it may be about what an invocation would be started for.
         if ((live.nextDueAt ?? Number.POSITIVE_INFINITY) > this.#clock.now()) {
-          live.afterCommit(nothing(), () => this.#ambient(cell.address, rest.version));
+          this.#within(undefined, () => live.afterCommit(nothing(), () => this.#ambient(cell.address, rest.version)));
           this.#alarms.set(cell.address, live.nextDueAt, cell.key);
         }
       }
@@ -968,7 +1035,7 @@ export class Engine implements TransactionHost {
     const { address } = cell;
     if (this.#state !== 'running')
       throw new NotRunningError('The runtime is not running: await runtime.start().', { address });
-    const trace = this.#events.trace?.();
+    const origin = this.origin();
     const { turn, commit } = this.makeFirst(cell, cell, { input, ...(phoneNumber && { phoneNumber }) });
     if (also) commit.also = also;
     const outcome = await this.#committer.add(commit);
@@ -977,7 +1044,7 @@ export class Engine implements TransactionHost {
       this.#commitFailed(commit, outcome.error);
       throw outcome.error;
     }
-    this.committed(cell, commit, turn, cell.live!.snapshot, trace);
+    this.committed(cell, commit, turn, cell.live!.snapshot, origin);
     return { snapshot: cell.committed, handled: true, duplicate: false };
   }
 
@@ -1064,13 +1131,27 @@ export class Engine implements TransactionHost {
   }
 
   /** The turn is durable: what it asked for may happen now. */
-  committed(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown = cell.live!.snapshot, trace?: unknown): void {
+  committed(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown = cell.live!.snapshot, asked?: unknown): void {
     const { address } = cell;
     const row = cell.row!;
-    this.written(commit);
     const update = commit.update ?? commit.insert;
-    if (!update) return;
-    const from = row.version === 0 ? null : row.current_state;
+    // Told only after a turn of a transaction that followed it: as after a crash, what there is to do follows from that one.
+    if (!update || row.version >= update.version) {
+      this.written(commit, asked);
+      return;
+    }
+    const at = Date.parse(update.updated_at);
+    const told: RuntimeEvents['turn'] = {
+      address,
+      event: turn.event!.type,
+      from: row.version === 0 ? null : row.current_state,
+      to: update.current_state,
+      version: update.version,
+      at,
+      ...(turn.firedDueAt !== undefined && { lateness: at - turn.firedDueAt }),
+    };
+    const origin = this.#events.tracing?.turn(told, asked);
+    this.written(commit, origin);
     row.version = update.version;
     row.current_state = update.current_state;
     row.updated_at = update.updated_at;
@@ -1084,19 +1165,9 @@ export class Engine implements TransactionHost {
     cell.committed = snapshot;
     if (commit.handlers) cell.handlerExpiresAt = commit.handlers[0]!.expires_at;
     this.#alarms.set(address, activeDueAt(cell), cell.key);
-    live.afterCommit(turn, () => this.#ambient(address, row.version));
-    const at = Date.parse(update.updated_at);
+    this.#within(origin, () => live.afterCommit(turn, () => this.#ambient(address, row.version)));
     if (row.address) this.onActivity(row.address, address.flowType, at + cell.flow.handlerTtl);
-    this.#events.emit('turn', {
-      address,
-      event: turn.event!.type,
-      from,
-      to: row.current_state,
-      version: row.version,
-      at,
-      ...(turn.firedDueAt !== undefined && { lateness: at - turn.firedDueAt }),
-      ...(trace !== undefined && { trace }),
-    });
+    this.#events.emit('turn', told);
     this.#options.inspection.committed(cell, turn);
     for (const observer of this.#observers.get(cell.key) ?? []) {
       try {
@@ -1112,8 +1183,9 @@ export class Engine implements TransactionHost {
     const { address } = cell;
     const { stimulus } = item;
     const event = eventOf(stimulus);
-    const { trace } = item;
-    this.#events.emit('turnFailed', { address, event: event.type, error, ...(trace !== undefined && { trace }) });
+    const told = { address, event: event.type, error };
+    this.#events.tracing?.turn(told, item.origin);
+    this.#events.emit('turnFailed', told);
     if (overdue || stimulus.kind === 'timer' || stimulus.kind === 'relay' || stimulus.kind === 'emit') {
       await this.#supervise(cell, item, overdue, error);
       return undefined;

@@ -12,7 +12,7 @@
 import { parse } from '../actor/codec.ts';
 import { type Clock, wakeAt } from '../clock.ts';
 import { type Address, TimeoutError } from '../errors.ts';
-import type { EventChannel } from '../events.ts';
+import type { EventChannel, Watched } from '../events.ts';
 import type { Commit, OutboxMark, OutboxRow, Outcome } from '../store/rows.ts';
 
 /** A message on its way out. */
@@ -66,6 +66,8 @@ export interface OutboxOptions {
 interface Pending {
   row: OutboxRow;
   maybeSent: boolean;
+  /** Where it comes from, if somebody traces. */
+  origin?: unknown;
   /** Its row is gone, and so is the wish to send it. */
   forgotten?: true;
   /** Its recipient opted out. */
@@ -142,8 +144,8 @@ export class Outbox {
   }
 
   /** Takes messages that have just been committed. */
-  accept(rows: OutboxRow[]): void {
-    for (const row of rows) if (!this.#doubted.has(row.id)) this.#enqueue({ row, maybeSent: false });
+  accept(rows: OutboxRow[], origin: unknown): void {
+    for (const row of rows) if (!this.#doubted.has(row.id)) this.#enqueue({ row, maybeSent: false, origin });
   }
 
   /**
@@ -244,10 +246,17 @@ export class Outbox {
     if (pending.forgotten) return true;
     row.attempts++;
     const began = performance.now();
+    let watched: Watched | undefined;
+    const watch = <T>(part: () => T): T => {
+      const { id, attempts: attempt } = row;
+      watched = this.#options.events.tracing?.begin({ kind: 'send', id, attempt }, pending.origin);
+      return watched ? watched.run(part) : part();
+    };
     try {
-      if (row.kind === 'event')
-        await this.#options.deliver(payload['to'] as Address, payload['event'], row.idempotency_key);
-      else {
+      if (row.kind === 'event') {
+        const { deliver } = this.#options;
+        await watch(() => deliver(payload['to'] as Address, payload['event'], row.idempotency_key));
+      } else {
         if (row.status !== 'sending' || pending.maybeSent) await this.#mark(row, { status: 'sending' });
         while (this.#undecided.has(row.recipient)) await this.#undecided.get(row.recipient);
         if ((pending.unwanted || this.#optedOut.has(row.recipient)) && !payload['essential']) {
@@ -255,9 +264,11 @@ export class Outbox {
           return true;
         }
         if (this.#stopped) return false;
-        await this.#handOver(outgoing(pending, payload));
+        await watch(() => this.#handOver(outgoing(pending, payload)));
       }
+      watched?.end();
     } catch (cause) {
+      watched?.end(cause);
       return this.#failed(pending, cause as Error, performance.now() - began);
     }
     const ms = performance.now() - began;

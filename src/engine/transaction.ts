@@ -12,6 +12,11 @@
  * commit, loses its swap there, and is made again: turns stay serial. After the commit the copies take the places of the
  * actors in memory, and what the turns asked for happens, in order.
  *
+ * A transaction that the application has opened itself may have the lock already, and a group of turns that is being written
+ * then waits for it. So nothing is waited for but the lock: SQLite gives it only where all that was read is still true, and
+ * no group is begun until the transaction has ended. It commits through here too, so that what its turns asked for happens
+ * before anybody hears that it has committed.
+ *
  * Crash points: before the COMMIT nothing of it exists; after it, all of it does, and the next start takes up the messages,
  * deadlines and invocations as after any turn. A turn that throws has written nothing, and the transaction may go on; where
  * a turn cannot be written, part of it may be, and the transaction can only be rolled back.
@@ -62,11 +67,11 @@ export interface TransactionHost {
   /** The copy takes the place of the actor in memory. */
   adopt(actor: InHand): void;
   /** A turn is durable: what it asked for may happen. */
-  committed(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown, trace?: unknown): void;
-  /** Where a turn is asked for, if somebody traces. */
-  trace(): unknown;
+  committed(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown, origin?: unknown): void;
+  /** Where a turn comes from that is asked for now, if somebody traces. */
+  origin(): unknown;
   /** The same of a commit that belongs to no actor. */
-  written(commit: Commit): void;
+  written(commit: Commit, origin: unknown): void;
   /** Nothing of the actor is kept any more. */
   gone(address: Address): void;
   /** A turn could not be written. */
@@ -106,29 +111,29 @@ export class TransactionTurns implements Turns {
   readonly after = (effect: () => void): void => void this.#effects.push(effect);
 
   post(address: Address, work: Work): Promise<Done> {
-    const trace = this.#host.trace();
+    const origin = this.#host.origin();
     return this.#next(address, async () => {
       const actor = await this.#take(address);
       const { copy } = actor;
       if (work.inbound && (await this.store.isApplied(work.inbound.channel, work.inbound.messageId)))
         return { snapshot: copy.live?.snapshot, handled: false, duplicate: true };
-      return this.#make(actor, work, trace);
+      return this.#make(actor, work, origin);
     });
   }
 
   /** The turn of `work`, after those of deadlines that have passed. */
-  async #make(actor: InHand, work: Work, trace?: unknown): Promise<Done> {
+  async #make(actor: InHand, work: Work, origin?: unknown): Promise<Done> {
     const { copy } = actor;
     for (;;) {
       const next = this.#host.makeNext(copy, work);
       if ('error' in next) return this.#failed(actor, next.overdue ? undefined : work.onFailure && work, next.error);
-      await this.#write(actor, next.made, next.overdue ? undefined : trace);
+      await this.#write(actor, next.made, next.overdue ? undefined : origin);
       if (!next.overdue) return { snapshot: copy.live!.snapshot, handled: next.made.turn.handled, duplicate: false };
     }
   }
 
   spawn(address: Address, options: Parameters<Turns['spawn']>[1]): Promise<Done> {
-    const trace = this.#host.trace();
+    const origin = this.#host.origin();
     return this.#next(address, async () => {
       if ((await this.store.load([address])).length > 0) throw new ActorExistsError(address);
       const cell = this.#pin(address);
@@ -136,7 +141,7 @@ export class TransactionTurns implements Turns {
       const made = this.#host.makeFirst(copy, cell, options);
       const actor = { cell, copy, found: { ...copy.row! } };
       this.#inHand.set(cell.key, actor);
-      await this.#write(actor, made, trace);
+      await this.#write(actor, made, origin);
       return { snapshot: copy.live!.snapshot, handled: true, duplicate: false };
     });
   }
@@ -158,11 +163,12 @@ export class TransactionTurns implements Turns {
   }
 
   write(commit: Commit): Promise<Outcome> {
+    const origin = this.#host.origin();
     return this.#next(undefined, async () => {
       const { inbound } = commit;
       if (inbound && (await this.store.isApplied(inbound.channel, inbound.message_id))) return { result: 'duplicate' };
       await this.#put(commit);
-      this.after(() => this.#host.written(commit));
+      this.after(() => this.#host.written(commit, origin));
       return { result: 'committed' };
     });
   }
@@ -212,6 +218,11 @@ export class TransactionTurns implements Turns {
     if (this.#doom) throw this.#doom;
     if (this.#inner > 0)
       throw new TransactionError('An inner transaction is still open: await it in the callback. All was rolled back.');
+  }
+
+  /** What is in memory of its actors is not to be trusted. */
+  forget(): void {
+    for (const cell of this.#pinned) cell.forget();
   }
 
   /** It has committed: lets happen what it asked for. */
@@ -274,7 +285,7 @@ export class TransactionTurns implements Turns {
     return row;
   }
 
-  async #write(actor: InHand, { turn, commit }: Made, trace?: unknown): Promise<void> {
+  async #write(actor: InHand, { turn, commit }: Made, origin?: unknown): Promise<void> {
     const { cell, copy } = actor;
     if (!commit) return;
     await this.#put(commit);
@@ -284,7 +295,7 @@ export class TransactionTurns implements Turns {
     actor.changed = true;
     if (commit.handlers) copy.handlerExpiresAt = commit.handlers[0]!.expires_at;
     const { snapshot } = copy.live!;
-    this.after(() => this.#host.committed(cell, commit, turn, snapshot, trace));
+    this.after(() => this.#host.committed(cell, commit, turn, snapshot, origin));
   }
 
   /** The turn threw: the copy is read again, and for a message the failure is written in its place. */

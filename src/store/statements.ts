@@ -200,3 +200,8 @@ export const leasedActors = `SELECT id, participant_id, flow_type, lease_until F
 
 export const pruneInbox = `DELETE FROM inbox WHERE id IN (
   SELECT id FROM (SELECT id, applied_at FROM inbox ORDER BY id LIMIT 1000) WHERE applied_at < ?)`;
+
+/** How many turns were written into a transaction; it is in there only while that is open. */
+export const countFirst = `INSERT OR REPLACE INTO runtime_settings (key, value) VALUES ('transaction', 1)`;
+export const countNext = `UPDATE runtime_settings SET value = value + 1 WHERE key = 'transaction' AND value = ?1`;
+export const countOff = `DELETE FROM runtime_settings WHERE key = 'transaction' AND value = ?1`;

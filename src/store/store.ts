@@ -8,7 +8,7 @@
  */
 import type { Knex } from 'knex';
 import type { Address } from '../errors.ts';
-import { StoreError } from '../errors.ts';
+import { StoreError, TransactionError } from '../errors.ts';
 import { Connection, storeError } from './connection.ts';
 import type {
   ActorRow,
@@ -26,6 +26,14 @@ import * as sql from './statements.ts';
 
 const UNSENT: OutboxRow['status'][] = ['pending', 'sending'];
 
+/** Between attempts to get the lock for writing, in ms. */
+const LOCK_RETRY = 2;
+
+const READ_BEFORE =
+  'The transaction has read, and something else is written meanwhile: SQLite lets it write no more. Roll it back and do it again. ' +
+  'It cannot happen where runtime.join(trx), or a statement that writes, comes before the first one that reads.';
+const KEPT = 'Another transaction kept the lock for writing. End it sooner, or try again.';
+
 const COMMITTED: Outcome = { result: 'committed' };
 
 /** Reasons that lie in the database and not in a turn: every turn of the group fails alike. */
@@ -35,6 +43,8 @@ export const isGeneral = (error: Error) => error instanceof StoreError && GENERA
 export class Store {
   readonly knex: Knex;
   readonly #last: Record<sql.Sequence, number>;
+  /** How many turns were written into the transaction ({@link within}). */
+  #written = 0;
 
   private constructor(knex: Knex, last: Record<sql.Sequence, number>) {
     this.knex = knex;
@@ -67,20 +77,49 @@ export class Store {
    * @throws where it cannot be written; then part of it may be, and the transaction must be rolled back
    */
   async write(commit: Commit): Promise<void> {
-    const losers = await Connection.use(this.knex, (connection) => this.#stepwise(connection, [commit]));
-    const lost = losers.get(commit);
-    if (lost) throw new StoreError('unknown', `A turn of a transaction was not written: ${lost.result}.`);
+    await Connection.use(this.knex, async (connection) => {
+      const lost = (await this.#stepwise(connection, [commit])).get(commit);
+      if (lost) throw new StoreError('unknown', `A turn of a transaction was not written: ${lost.result}.`);
+      // Counted in the transaction itself: a savepoint that is rolled back takes its turns out of the count.
+      const former = this.#written++;
+      const count = former === 0 ? [] : [former];
+      const counted = await connection.run(former === 0 ? sql.countFirst : sql.countNext, count);
+      if (counted !== 1) throw turnsAreGone();
+    });
   }
 
-  /** Makes what the open transaction ({@link within}) wrote durable; it is ended with a rollback of nothing. */
+  /**
+   * Makes what the open transaction ({@link within}) wrote durable; it is ended with a commit or a rollback of nothing.
+   * @throws {TransactionError} not all that was written is in it any more; nothing is committed
+   */
   async seal(): Promise<void> {
-    // Knex would leave a transaction open whose COMMIT fails: here it is still one that can be rolled back.
-    await Connection.use(this.knex, (connection) => connection.exec('COMMIT; BEGIN'));
+    await Connection.use(this.knex, async (connection) => {
+      if (this.#written > 0 && (await connection.run(sql.countOff, [this.#written])) !== 1) throw turnsAreGone();
+      // Knex would leave a transaction open whose COMMIT fails: here it is still one that can be rolled back.
+      await connection.exec('COMMIT; BEGIN');
+    });
   }
 
-  /** Takes the lock for writing now, so that nothing that the transaction ({@link within}) reads can change any more. */
+  /**
+   * Takes the lock for writing now, so that nothing that the transaction ({@link within}) reads can change any more. Waits
+   * as long as its connection would, but not in one of the few threads of the driver: whoever has the lock needs one to end.
+   * @throws {StoreError} somebody else kept it, or has written since the transaction began to read
+   */
   async lock(): Promise<void> {
-    await Connection.use(this.knex, (connection) => connection.run('DELETE FROM runtime_settings WHERE 0'));
+    await Connection.use(this.knex, async (connection) => {
+      const [own] = await connection.all<{ timeout: number }>('PRAGMA busy_timeout');
+      const patience = performance.now() + own!.timeout;
+      await connection.exec('PRAGMA busy_timeout = 0');
+      try {
+        for (let first = true; !(await isLocked(connection)); first = false) {
+          if (first && (await hasRead(connection))) throw new StoreError('busy', READ_BEFORE);
+          if (performance.now() > patience) throw new StoreError('busy', KEPT);
+          await new Promise((resolve) => setTimeout(resolve, LOCK_RETRY));
+        }
+      } finally {
+        await connection.exec(`PRAGMA busy_timeout = ${own!.timeout}`);
+      }
+    });
   }
 
   /** Writes a group of turns; the outcomes come in the order of the group. */
@@ -308,5 +347,28 @@ export function generalError(error: unknown): StoreError | undefined {
   const explained = storeError(error);
   return GENERAL.has(explained.reason) ? explained : undefined;
 }
+
+async function isLocked(connection: Connection): Promise<boolean> {
+  try {
+    await connection.run('DELETE FROM runtime_settings WHERE 0');
+    return true;
+  } catch (error) {
+    if ((error as StoreError).reason === 'busy') return false;
+    throw error;
+  }
+}
+
+/** Whether the transaction that is open reads from one instant: then SQLite refuses it a checkpoint. */
+async function hasRead(connection: Connection): Promise<boolean> {
+  return connection.exec('PRAGMA wal_checkpoint').then(
+    () => false,
+    () => true,
+  );
+}
+
+const turnsAreGone = () =>
+  new TransactionError(
+    'A savepoint was rolled back in which actors had taken turns. All of the transaction was rolled back: let no savepoint be open while actors take turns.',
+  );
 
 const isSqlite = (error: unknown) => String((error as { code?: unknown })?.code).startsWith('SQLITE_');

@@ -8,11 +8,14 @@ import { Program } from '../package/program.ts';
 const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
 const FRAMEWORKS = ['node', 'fastify', 'express', 'nestjs', 'nextjs'];
 
-/** As Next.js does it: the server starts by `instrumentation.ts`, and each file in `app` answers for its path. */
+/**
+ * As Next.js does it: the server starts by `instrumentation.ts`, and each file in `app` answers for its path. They are bundled
+ * apart, so that each has modules of its own.
+ */
 const NEXT = `
 import { createServer } from 'node:http';
 process.env.NEXT_RUNTIME = 'nodejs';
-await (await import('./instrumentation.ts')).register();
+await (await import('../../again/nextjs/instrumentation.ts')).register();
 const server = createServer(async (request, response) => {
   const [, , id, action] = request.url.split('/');
   const route = await import(id ? (action ? './app/orders/[id]/pay/route.ts' : './app/orders/[id]/route.ts') : './app/orders/route.ts');
@@ -30,7 +33,9 @@ describe('the examples', { timeout: 60_000 }, () => {
   const programs: Program[] = [];
   let database: string;
   beforeAll(() => {
-    cpSync(join(REPOSITORY, 'examples'), join(folder, 'examples'), { recursive: true });
+    const filter = (path: string) => !/(node_modules|\.next)$/.test(path);
+    for (const copy of ['examples', 'again'])
+      cpSync(join(REPOSITORY, 'examples'), join(folder, copy), { recursive: true, filter });
     // What `npm install` would put there.
     const modules = join(folder, 'node_modules');
     mkdirSync(modules);
@@ -61,6 +66,8 @@ describe('the examples', { timeout: 60_000 }, () => {
     expect(await first.ask('/orders', { id: 'o_1', customer: 'Bob' })).toMatchObject({ status: 409 });
     expect(await first.ask('/orders', { id: 'o_2' })).toMatchObject({ status: 400 });
     expect(await first.ask('/orders/o_9')).toMatchObject({ status: 404 });
+    const headers = { 'content-type': 'application/json' };
+    expect((await fetch(`${first.url}/orders`, { method: 'POST', headers, body: '{ "id"' })).status).toBe(400);
     await first.kill();
 
     const second = await start(framework);

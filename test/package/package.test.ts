@@ -130,6 +130,24 @@ describe('the package, as it would be published', { timeout: 240_000 }, () => {
     expect(ran).toEqual({ code: 0, output: '' });
   });
 
+  it.each([
+    ['nodenext', 'true', 'true'],
+    ['bundler', 'true', 'true'],
+    // The declarations themselves are checked, too. XState's own do not compile with exactOptionalPropertyTypes.
+    ['nodenext', 'false', 'false'],
+    ['bundler', 'false', 'false'],
+  ])('holds its types (%s, exactOptionalPropertyTypes %s, skipLibCheck %s)', async (resolution, exact, skip) => {
+    const promises = readFileSync(`${REPOSITORY}test/types/consumer.ts`, 'utf8');
+    project.write('promises.ts', promises.replace('../../src/index.ts', 'perdure'));
+    const options = { target: 'es2022', module: resolution === 'bundler' ? 'esnext' : resolution, types: 'node' };
+    const strict = { exactOptionalPropertyTypes: exact, noUncheckedIndexedAccess: 'true', skipLibCheck: skip };
+    const all = Object.entries({ ...options, moduleResolution: resolution, ...strict }).flatMap(([k, v]) => [
+      `--${k}`,
+      v,
+    ]);
+    expect(await project.tsc('--noEmit', '--strict', ...all, 'promises.ts')).toEqual({ code: 0, output: '' });
+  });
+
   it('brings the command line', async () => {
     const { code, output } = await project.run('npx', ['--no-install', 'perdure', '--help']);
     expect(code).toBe(0);

@@ -17,6 +17,10 @@ export function getShop(): Promise<Shop> {
 async function start(): Promise<Shop> {
   const shop = createShop(`sqlite:${process.env['DATABASE'] ?? 'shop.db'}`);
   await shop.start();
-  process.once('SIGTERM', () => shop.runtime.stop().then(() => process.exit(0)));
+  // Next.js ends at a signal by itself, and what was under way goes on at the next start. With NEXT_MANUAL_SIG_HANDLE=true
+  // it leaves that to the application, which can let it come to its end.
+  if (process.env['NEXT_MANUAL_SIG_HANDLE'])
+    for (const signal of ['SIGTERM', 'SIGINT'] as const)
+      process.once(signal, () => shop.runtime.stop().then(() => process.exit(0)));
   return shop;
 }

@@ -1,0 +1,173 @@
+/**
+ * More of what the types promise, in the ways in which an application may be built. `npm run types` compiles it here, and
+ * test/package/package.test.ts as a consumer of the package, under each resolution and with the strictest options.
+ */
+import { type AnyStateMachine, assign, createMachine, setup } from 'xstate';
+import {
+  type AnyFlow,
+  createRuntime,
+  defineFlow,
+  type EventOf,
+  type Flow,
+  type InputOf,
+  type Runtime,
+  type SnapshotOf,
+  type SpawnArguments,
+} from '../../src/index.ts';
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+const same = <A, B>(_: Same<A, B>) => {};
+
+/** Made without `setup()`. */
+const machine = createMachine({
+  types: {} as {
+    context: { n: number };
+    events: { type: 'go'; by: number } | { type: 'end' };
+    input: { n: number };
+    emitted: { type: 'message'; text: string };
+  },
+  context: ({ input }) => ({ n: input.n }),
+  initial: 'open',
+  states: {
+    open: { on: { go: { actions: assign({ n: ({ context, event }) => context.n + event.by }) }, end: 'closed' } },
+    closed: {},
+  },
+});
+
+const plain = defineFlow({
+  type: 'plain',
+  version: 2,
+  logic: machine,
+  receive: ({ snapshot, message }) =>
+    snapshot.context.n > 1 ? { type: 'end' } : { type: 'go', by: message.text.length },
+  project: ({ before, after, participantId }) => ({
+    table: 'sums',
+    where: { participantId, n: before?.context.n },
+    set: { n: after.context.n },
+  }),
+  record: (emitted) => ({ table: 'said', row: { text: emitted.text } }),
+  migrate: { 1: (persisted, { timers }) => ({ snapshot: { ...persisted, context: { n: 0 } }, timers }) },
+  optOut: { withdraw: { type: 'end' }, rejoin: { type: 'go', by: 0 } },
+});
+/** Of which nothing is said. */
+const untyped = defineFlow({
+  type: 'untyped',
+  version: 1,
+  logic: createMachine({ initial: 'a', states: { a: { on: { x: 'b' } }, b: {} } }),
+});
+same<EventOf<typeof plain>, { type: 'go'; by: number } | { type: 'end' }>(true);
+same<InputOf<typeof plain>, { n: number }>(true);
+same<SnapshotOf<typeof plain>['context'], { n: number }>(true);
+
+const flows = [plain, untyped];
+const runtime = createRuntime({ database: ':memory:', flows });
+
+export async function plainMachines() {
+  const actor = await runtime.spawn(plain, 'p_1', { input: { n: 1 } });
+  same<Awaited<ReturnType<typeof actor.send>>['context'], { n: number }>(true);
+  await actor.send({ type: 'go', by: 1 });
+  // @ts-expect-error by how much?
+  await actor.send({ type: 'go' });
+  // @ts-expect-error there is no such event
+  await actor.send({ type: 'gone' });
+  // @ts-expect-error the machine needs its input
+  await runtime.spawn(plain, 'p_1');
+  await (await runtime.spawn(untyped, 'u_1')).send({ type: 'x' });
+}
+
+export async function flowsInCollections() {
+  for (const flow of flows) await runtime.actor(flow, 'p_1').describe();
+  const byType = new Map<string, AnyFlow>(flows.map((flow) => [flow.type, flow]));
+  await runtime.remove(byType.get('plain')!, 'p_1');
+  const readonly: readonly AnyFlow[] = [plain, untyped] as const;
+  createRuntime({ database: ':memory:', flows: readonly });
+  // @ts-expect-error a machine is no flow yet
+  createRuntime({ database: ':memory:', flows: [machine] });
+}
+
+/** An application's own function of any flow. */
+function begin<F extends AnyFlow>(on: Runtime, flow: F, id: string, ...options: SpawnArguments<F>) {
+  return on.spawn(flow, id, ...options);
+}
+/** An application's own way to make flows. */
+function flowOf<M extends AnyStateMachine>(type: string, logic: M): Flow<M> {
+  return defineFlow({ type, version: 1, logic });
+}
+
+export async function generics() {
+  same<Awaited<ReturnType<Awaited<ReturnType<typeof begin<typeof plain>>>['getSnapshot']>>['context']['n'], number>(
+    true,
+  );
+  await begin(runtime, plain, 'p_1', { input: { n: 1 } });
+  // @ts-expect-error n is a number
+  await begin(runtime, plain, 'p_1', { input: { n: '1' } });
+  // @ts-expect-error the machine needs its input
+  await begin(runtime, plain, 'p_1');
+  await begin(runtime, untyped, 'u_1');
+  const actor = await runtime.spawn(flowOf('other', machine), 'p_1', { input: { n: 1 } });
+  // @ts-expect-error there is no such event
+  await actor.send({ type: 'gone' });
+  const counted = (name: string) =>
+    defineFlow({
+      type: name,
+      version: 1,
+      logic: setup({
+        types: { context: {} as { name: string }, events: {} as { type: 'rename'; to: string } },
+      }).createMachine({
+        context: { name },
+      }),
+    });
+  // @ts-expect-error to what?
+  await (await runtime.spawn(counted('x'), 'p_1')).send({ type: 'rename' });
+}
+
+export async function joined() {
+  const { knex } = runtime;
+  await knex.transaction(async (trx) => {
+    const { actor, spawn } = await runtime.join(trx, { timeout: '1s' });
+    await trx('orders').insert({ id: 1 });
+    same<Awaited<ReturnType<ReturnType<typeof actor<typeof plain>>['send']>>['context'], { n: number }>(true);
+    // @ts-expect-error there is no such event
+    await actor(plain, 'p_1').send({ type: 'gone' });
+    // @ts-expect-error the machine needs its input
+    await spawn(plain, 'p_1');
+    // @ts-expect-error nobody can wait in a transaction
+    actor(plain, 'p_1').waitFor(() => true);
+  });
+  // @ts-expect-error a Knex instance is no transaction
+  await runtime.join(knex);
+}
+
+export function wrongFlows() {
+  const given = { type: 'plain', version: 1, logic: machine } as const;
+  // @ts-expect-error undefined is no event
+  defineFlow({ ...given, receive: () => undefined });
+  // @ts-expect-error what a message means is not asked of the outside
+  defineFlow({ ...given, receive: async () => ({ type: 'end' }) });
+  // @ts-expect-error the machine knows no such event
+  defineFlow({ ...given, receive: ({ message }) => (message.text === 'no' ? { type: 'end' } : { type: 'reply' }) });
+  // @ts-expect-error by is a number
+  defineFlow({ ...given, receive: ({ message }) => ({ type: 'go', by: message.text }) });
+  // @ts-expect-error the context has no such key
+  defineFlow({ ...given, receive: ({ snapshot }) => (snapshot.context.m ? null : null) });
+  // @ts-expect-error a row, or what to set
+  defineFlow({ ...given, project: () => ({ table: 'sums' }) });
+  // @ts-expect-error before the first turn there is nothing
+  defineFlow({ ...given, project: ({ before }) => ({ table: 'sums', row: { n: before.context.n } }) });
+  // @ts-expect-error the context has no such key
+  defineFlow({ ...given, project: ({ after }) => ({ table: 'sums', row: { n: after.context.m } }) });
+  // @ts-expect-error it emits nothing of that type
+  defineFlow({ ...given, record: (emitted) => (emitted.type === 'metric' ? null : null) });
+  // @ts-expect-error the machine knows no such event
+  defineFlow({ ...given, optOut: { withdraw: { type: 'leave' }, rejoin: { type: 'end' } } });
+  // @ts-expect-error a migration is a function
+  defineFlow({ ...given, migrate: { 1: { context: { n: 0 } } } });
+  // @ts-expect-error and its key the version that it leads from
+  defineFlow({ ...given, migrate: { one: (persisted) => persisted } });
+  // @ts-expect-error that is no duration
+  defineFlow({ ...given, handlerTtl: '48 of them' });
+  // @ts-expect-error there is no such option
+  defineFlow({ ...given, recieve: () => null });
+  // @ts-expect-error that is no logic
+  defineFlow({ ...given, logic: { states: {} } });
+}
