@@ -34,7 +34,15 @@ import {
 import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
-import type { ActorRow, ActorStatus, ActorUpdate, Commit, LeasedRow, Outcome } from '../store/rows.ts';
+import {
+  type ActorRow,
+  type ActorStatus,
+  type ActorUpdate,
+  addressOf,
+  type Commit,
+  type LeasedRow,
+  type Outcome,
+} from '../store/rows.ts';
 import { generalError, isGeneral, type Store } from '../store/store.ts';
 import type { FlowVersions } from '../versions.ts';
 import { Alarms } from './alarms.ts';
@@ -132,7 +140,7 @@ export class Engine implements TransactionHost {
       clock: options.clock,
       pace: options.pace,
       page: (after, limit) => options.store.leased(after, limit),
-      take: ({ participant_id: participantId, flow_type: flowType }) => this.#revive({ participantId, flowType }),
+      take: (row) => this.#revive(addressOf(row)),
       failed: (error) => this.#events.emit('fault', { during: 'taking up invocations', error }),
     });
     this.outbox = new Outbox({
@@ -490,7 +498,7 @@ export class Engine implements TransactionHost {
     if (outcome.result === 'committed') return { ...row, ...columns };
     if (outcome.result === 'failed' && outcome.error !== lost) {
       // It may have been written all the same: what is in memory is not to be trusted.
-      this.#cells.get(formatAddress({ participantId: row.participant_id, flowType: row.flow_type }))?.forget();
+      this.#cells.get(formatAddress(addressOf(row)))?.forget();
       throw outcome.error;
     }
     return undefined;
@@ -1253,11 +1261,11 @@ export class Engine implements TransactionHost {
 const isOvertaking = (cell: Cell, { stimulus }: Work, now: number): boolean =>
   stimulus.kind !== 'timer' && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= now;
 
-function assertTakesEvents({ status, last_error, participant_id: participantId, flow_type: flowType }: Row): void {
-  if (status !== 'quarantined') return;
-  const address = { participantId, flowType };
+function assertTakesEvents(row: Row): void {
+  if (row.status !== 'quarantined') return;
+  const address = addressOf(row);
   throw new ActorQuarantinedError(
-    `The actor ${formatAddress(address)} is quarantined: ${sentence(last_error ?? '')} It takes no events until it is retried.`,
+    `The actor ${formatAddress(address)} is quarantined: ${sentence(row.last_error ?? '')} It takes no events until it is retried.`,
     { address },
   );
 }
@@ -1270,8 +1278,6 @@ function undoneOf(stimulus: Stimulus, live: LiveActor): Undone {
   const kind = event.type.startsWith('xstate.promise.') ? 'result' : 'event';
   return { kind, event, target: sessionId === live.root.sessionId ? null : sessionId };
 }
-
-const addressOf = (row: ActorRow): Address => ({ participantId: row.participant_id, flowType: row.flow_type });
 
 /** For an actor that is only looked at. */
 const onlooker = (row: ActorRow) => ({

@@ -5,6 +5,7 @@ import { LiveActor } from '../actor/live-actor.ts';
 import { Processes } from '../actor/processes.ts';
 import { type MigratedRow, migrateRow } from '../engine/migration.ts';
 import { type Misfit, SnapshotIncompatibleError } from '../errors.ts';
+import { addressOf } from '../store/rows.ts';
 import type { FlowVersions } from '../versions.ts';
 
 /**
@@ -59,8 +60,8 @@ function read(text: string) {
 const unreadable = (reason: string) =>
   new SnapshotIncompatibleError(reason, { misfits: [{ kind: 'unreadable', reason }] });
 
-const onlooker = ({ participant_id: participantId, flow_type: flowType }: MigratedRow) => ({
-  address: { participantId, flowType },
+const onlooker = (row: MigratedRow) => ({
+  address: addressOf(row),
   processes: Processes.held(),
   post: () => {},
   log: () => {},

@@ -14,7 +14,7 @@ import type { TransactionTurns } from '../engine/transaction.ts';
 import type { Turns } from '../engine/turns.ts';
 import { type Address, InvalidArgumentError, InvalidMessageError } from '../errors.ts';
 import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts';
-import type { Commit } from '../store/rows.ts';
+import { addressOf, type Commit } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { normalizeAddress } from './address.ts';
 import { Handlers, upTo } from './handlers.ts';
@@ -144,15 +144,12 @@ export class Inbound {
     const bound = await store.handlers(recipient);
     const handler = bound.find(({ flow_type, status }) => flows.has(flow_type) && status === 'active');
     if (handler) {
-      const done = await turns.post(
-        { flowType: handler.flow_type, participantId: handler.participant_id },
-        {
-          stimulus: { kind: 'event', event: { type: 'perdure.direct' } },
-          prepare: () => null, // the logic does not see it
-          notices: [{ recipient, payload }],
-          inbound: mark,
-        },
-      );
+      const done = await turns.post(addressOf(handler), {
+        stimulus: { kind: 'event', event: { type: 'perdure.direct' } },
+        prepare: () => null, // the logic does not see it
+        notices: [{ recipient, payload }],
+        inbound: mark,
+      });
       return { status: done.duplicate ? 'duplicate' : 'accepted', to: recipient };
     }
     const outcome = await turns.write({
