@@ -56,6 +56,7 @@ import { Loader } from './loader.ts';
 import { type Migrated, migrateRow } from './migration.ts';
 import { Outbox, type Transport } from './outbox.ts';
 import { type InHand, type Made, type TransactionHost, TransactionTurns } from './transaction.ts';
+import { Waits } from './waits.ts';
 
 export interface EngineOptions {
   store: Store;
@@ -108,7 +109,7 @@ export class Engine implements TransactionHost {
   readonly #working = new Set<Promise<unknown>>();
   /** Of those at work, how many wait for another attempt. */
   #pausing = 0;
-  readonly #pauses = new Map<unknown, () => void>();
+  readonly #waits: Waits;
   /** The one that is open. */
   #transaction: TransactionTurns | undefined;
   #sweepTimer: unknown;
@@ -129,6 +130,7 @@ export class Engine implements TransactionHost {
     this.#events = options.events;
     this.#committer = new Committer(options.store, (turns, ms) => this.#events.emit('committed', { turns, ms }));
     this.#loader = new Loader(options.store);
+    this.#waits = new Waits(options.clock);
     this.#alarms = new Alarms(
       options.store,
       options.clock,
@@ -231,7 +233,7 @@ export class Engine implements TransactionHost {
   async drain(): Promise<void> {
     this.#state = 'draining';
     this.#clock.clearTimeout(this.#sweepTimer);
-    this.#endPauses();
+    this.#waits.endAll();
     for (const cell of this.#cells.values()) cell.processes.stopAll();
     await Promise.all([this.#alarms.stop(), this.#orphans.stop(), this.outbox.stop(), this.#sweeping]);
     while (this.#working.size > 0) await Promise.all(this.#working);
@@ -252,7 +254,7 @@ export class Engine implements TransactionHost {
     void this.#alarms.stop();
     void this.#orphans.stop();
     this.#clock.clearTimeout(this.#sweepTimer);
-    this.#endPauses();
+    this.#waits.endAll();
     for (const cell of this.#cells.values()) {
       cell.processes.hold();
       cell.processes.stopAll();
@@ -1190,30 +1192,18 @@ export class Engine implements TransactionHost {
   }
 
   /** Waits on the runtime's clock, or until the engine stops. */
+  async pause(ms: number): Promise<void> {
+    if (this.#state === 'running') await this.#waits.wait(ms);
+  }
+
+  /** Waits before another attempt at a turn. */
   async #pause(cell: Cell, ms: number): Promise<void> {
-    const until = this.#clock.now() + ms;
     cell.pausing = true;
     for (const told of cell.onPause.splice(0)) told();
     this.#pausing++;
-    while (this.#state === 'running' && this.#clock.now() < until) {
-      await new Promise<void>((resolve) => {
-        const wake = () => {
-          this.#pauses.delete(handle);
-          resolve();
-        };
-        const handle = this.#clock.setTimeout(wake, until - this.#clock.now());
-        this.#pauses.set(handle, wake);
-      });
-    }
+    await this.pause(ms);
     this.#pausing--;
     cell.pausing = false;
-  }
-
-  #endPauses(): void {
-    for (const [handle, wake] of this.#pauses) {
-      this.#clock.clearTimeout(handle);
-      wake();
-    }
   }
 
   async #quarantine(cell: Cell, row: Row, error: Error): Promise<void> {

@@ -277,13 +277,13 @@ export class Inbound {
 
   /** Asks the database whether somebody has opted out, until it answers. */
   async #lookUp(address: string): Promise<void> {
-    const { engine, store, clock } = this.#options;
+    const { engine, store } = this.#options;
     while (engine.running) {
       try {
         this.#setOptedOut(address, (await store.knex('opt_outs').where({ address }).first('address')) !== undefined);
         return;
       } catch {
-        await new Promise<void>((resolve) => clock.setTimeout(resolve, LOOK_UP_AGAIN));
+        await engine.pause(LOOK_UP_AGAIN);
       }
     }
   }
