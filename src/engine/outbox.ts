@@ -11,7 +11,7 @@
  */
 import { parse } from '../actor/codec.ts';
 import { type Clock, wakeAt } from '../clock.ts';
-import { type Address, TimeoutError } from '../errors.ts';
+import { type Address, TimeoutError, takesNoEvents } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import type { Commit, OutboxMark, OutboxRow, Outcome } from '../store/rows.ts';
 import { Waits } from './waits.ts';
@@ -331,9 +331,3 @@ const outgoing = ({ row, maybeSent }: Pending, payload: Record<string, unknown>)
   attempt: row.attempts,
   maybeSent,
 });
-
-/** Of an actor that does not exist, is put aside, or throws: it will not take the event in a minute either. */
-export const takesNoEvents = (error: unknown): boolean =>
-  ['ACTOR_NOT_FOUND', 'UNKNOWN_FLOW', 'ACTOR_QUARANTINED', 'SNAPSHOT_INCOMPATIBLE', 'TURN_FAILED'].includes(
-    (error as { code?: string }).code ?? '',
-  );
