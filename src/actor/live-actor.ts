@@ -22,6 +22,7 @@ import {
   type InspectionEvent,
   isMachineSnapshot,
 } from 'xstate';
+import { LAST_INSTANT } from '../clock.ts';
 import {
   type Address,
   formatAddress,
@@ -527,9 +528,6 @@ function hear(heard: Heard[], event: InspectionEvent): void {
  */
 const replace = <T extends object, K extends keyof T>(object: T, name: K, value: T[K]) =>
   Object.defineProperty(object, name, { value, configurable: true, enumerable: true, writable: true });
-
-/** The last instant that a Date can hold. */
-const LAST_INSTANT = 8.64e15;
 
 const nothing = (): Turn => ({ handled: false, event: undefined, emitted: [], actions: [], deliveries: [] });
 

@@ -1,11 +1,12 @@
 /** What can be seen of an actor after a step, from its database and from the world: what a crash must not change. */
 import { LiveActor } from '../actor/live-actor.ts';
 import { Processes } from '../actor/processes.ts';
+import { formatInstant } from '../clock.ts';
 import type { Address } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { ActorHandle } from '../runtime.ts';
 import type { MortalDatabase } from './faults.ts';
-import { instant, plain } from './plain.ts';
+import { plain } from './plain.ts';
 import type { Stubs } from './stubs.ts';
 
 /** What is seen after a step. All of it is plain data. */
@@ -106,7 +107,7 @@ export class Observer {
       ...snapshot,
       deadlines: timers.map(({ event, dueAt, source, target }) => ({
         event: plain(event),
-        dueAt: instant(dueAt),
+        dueAt: formatInstant(dueAt),
         ...(source && { source }),
         ...(target && { target }),
       })),
@@ -138,8 +139,8 @@ export class Observer {
       event: line.event_type,
       from: line.from_state,
       to: line.to_state,
-      at: instant(line.at),
-      ...(line.due_at !== null && { dueAt: instant(line.due_at) }),
+      at: formatInstant(line.at),
+      ...(line.due_at !== null && { dueAt: formatInstant(line.due_at) }),
       ...(line.text !== null && { text: line.text }),
       ...noteOf(line.note),
     }));
