@@ -117,6 +117,9 @@ export interface JournalRow {
   note: string | null;
 }
 
+/** What a line has of a turn, where it is about none: no deadline fired, and nothing was said. */
+export const NO_TURN = { due_at: null, inbox_id: null, text: null, outbox_id: null, outbox_count: 0 } as const;
+
 export interface HandlerRow {
   phone_number: string;
   flow_type: string;
