@@ -14,7 +14,7 @@
 import type { Knex } from 'knex';
 import type { AnyEventObject, InspectionEvent } from 'xstate';
 import { LiveActor, type Stimulus, type StoredTimer, type Turn } from '../actor/live-actor.ts';
-import { Processes } from '../actor/processes.ts';
+import { onlooker } from '../actor/onlooker.ts';
 import { describeState } from '../actor/state.ts';
 import type { Clock } from '../clock.ts';
 import {
@@ -868,7 +868,7 @@ export class Engine implements TransactionHost {
    */
   examine(row: ActorRow): LiveActor {
     const { flow, text } = this.#migrate(row);
-    return LiveActor.restore(flow.logic, text, onlooker(row));
+    return LiveActor.restore(flow.logic, text, onlooker(addressOf(row)));
   }
 
   /**
@@ -879,7 +879,7 @@ export class Engine implements TransactionHost {
   async migrate(row: ActorRow): Promise<boolean> {
     const { flow, text, changed } = this.#migrate(row);
     if (!changed || row.status !== 'active') return false;
-    const live = LiveActor.restore(flow.logic, text, onlooker(row));
+    const live = LiveActor.restore(flow.logic, text, onlooker(addressOf(row)));
     const written = await this.#writeMigrated(row, flow, live);
     if (!written) return false;
     const address = addressOf(row);
@@ -1268,15 +1268,6 @@ function undoneOf(stimulus: Stimulus, live: LiveActor): Undone {
   const kind = event.type.startsWith('xstate.promise.') ? 'result' : 'event';
   return { kind, event, target: sessionId === live.root.sessionId ? null : sessionId };
 }
-
-/** For an actor that is only looked at. */
-const onlooker = (row: ActorRow) => ({
-  address: addressOf(row),
-  processes: Processes.held(),
-  post: () => {},
-  log: () => {},
-  actionFailed: () => {},
-});
 
 /** A migration changed what the row is found by. */
 const movedBy = (live: LiveActor, row: ActorRow) =>

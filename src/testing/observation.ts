@@ -1,8 +1,7 @@
 /** What can be seen of an actor after a step, from its database and from the world: what a crash must not change. */
 import { LiveActor } from '../actor/live-actor.ts';
-import { Processes } from '../actor/processes.ts';
+import { onlooker } from '../actor/onlooker.ts';
 import { formatInstant } from '../clock.ts';
-import type { Address } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { ActorHandle } from '../runtime.ts';
 import type { MortalDatabase } from './faults.ts';
@@ -51,15 +50,6 @@ export interface Observed {
 
 const inMemory = async (actor: ActorHandle) => ({ snapshot: await actor.getSnapshot(), timers: await actor.timers() });
 
-/** Nothing that an actor asks for is done. */
-const lookingAt = (address: Address) => ({
-  address,
-  processes: Processes.held(),
-  post: () => {},
-  log: () => {},
-  actionFailed: () => {},
-});
-
 interface OutboxLine {
   id: number;
   idempotency_key: string;
@@ -95,7 +85,7 @@ export class Observer {
       [participantId, flow.type],
     );
     const { status, state_data: text } = rowsOfActor[0]!;
-    const live = actor ? await inMemory(actor) : LiveActor.restore(flow.logic, text, lookingAt(address));
+    const live = actor ? await inMemory(actor) : LiveActor.restore(flow.logic, text, onlooker(address));
     const { value, ...snapshot } = shown(live.snapshot);
     const timers = status === 'active' ? live.timers : [];
     const attended = stubs.waiting().filter((order) => stubs.isAttended(order));
