@@ -207,9 +207,8 @@ export class Engine implements TransactionHost {
       also: async (run, knex) =>
         void (await run(knex('runtime_settings').insert(row).onConflict('key').merge() as never)),
     };
-    const outcome = await this.#committer.add(commit);
-    if (outcome.result === 'failed') this.#commitFailed(commit, outcome.error);
-    else this.#events.emit('writable', {});
+    const outcome = await this.write(commit);
+    if (outcome.result !== 'failed') this.#events.emit('writable', {});
   }
 
   #sweepIn(ms: number): void {
@@ -917,12 +916,7 @@ export class Engine implements TransactionHost {
       journal_id: journal?.id ?? row.journal_id,
     };
     const commit: Commit = { update, ...(journal && { journal }) };
-    const outcome = await this.#committer.add(commit);
-    if (outcome.result === 'failed') {
-      this.#commitFailed(commit, outcome.error);
-      throw outcome.error;
-    }
-    return outcome.result === 'committed' ? update : undefined;
+    return (await this.#commit(commit)) === 'committed' ? update : undefined;
   }
 
   /** Puts an actor aside, whose row is not to be trusted. */
@@ -981,12 +975,7 @@ export class Engine implements TransactionHost {
     const trace = this.#events.trace?.();
     const { turn, commit } = this.makeFirst(cell, cell, { input, ...(phoneNumber && { phoneNumber }) });
     if (also) commit.also = also;
-    const outcome = await this.#committer.add(commit);
-    if (outcome.result === 'conflict') throw new ActorExistsError(address);
-    if (outcome.result === 'failed') {
-      this.#commitFailed(commit, outcome.error);
-      throw outcome.error;
-    }
+    if ((await this.#commit(commit)) === 'conflict') throw new ActorExistsError(address);
     this.committed(cell, commit, turn, cell.live!.snapshot, trace);
     return { snapshot: cell.committed, handled: true, duplicate: false };
   }
@@ -1054,6 +1043,19 @@ export class Engine implements TransactionHost {
     }
     tell(outcome.result === 'committed');
     return outcome;
+  }
+
+  /**
+   * Commits what is tried once.
+   * @param cell forgets what is in memory where it was not committed
+   * @throws what it failed with
+   */
+  async #commit(commit: Commit, cell?: Cell): Promise<Exclude<Outcome['result'], 'failed'>> {
+    const outcome = await this.#committer.add(commit);
+    if (outcome.result !== 'committed') cell?.forget();
+    if (outcome.result !== 'failed') return outcome.result;
+    this.#commitFailed(commit, outcome.error);
+    throw outcome.error;
   }
 
   /** What was to be written outside of a turn's own commit could not be. */
@@ -1131,20 +1133,14 @@ export class Engine implements TransactionHost {
     if (!item.onFailure) throw error;
     await this.#load(cell);
     if (!cell.live) return undefined;
-    const turn = { ...nothing(), event };
-    const commit = this.composer.failure(cell, item, turn, error, this.#clock.now());
-    const outcome = await this.#committer.add(commit);
-    if (outcome.result !== 'committed') cell.forget();
-    if (outcome.result === 'failed') {
-      this.#commitFailed(commit, outcome.error);
-      throw outcome.error;
-    }
-    if (outcome.result === 'conflict') return undefined;
-    if (outcome.result === 'committed') {
+    const { turn, commit } = this.makeFailure(cell, item, error);
+    const result = await this.#commit(commit, cell);
+    if (result === 'conflict') return undefined;
+    if (result === 'committed') {
       this.committed(cell, commit, turn);
       this.#events.emit('deadLetter', { address, event: event.type, error });
     }
-    return { snapshot: undefined, handled: false, duplicate: outcome.result === 'duplicate', failed: error };
+    return { snapshot: undefined, handled: false, duplicate: result === 'duplicate', failed: error };
   }
 
   /** A turn threw that nobody outside can repeat; the flow's strategy decides how the actor goes on. */
@@ -1180,13 +1176,7 @@ export class Engine implements TransactionHost {
     if (strategy === 'resume' && deadline) turn = live.dropTimer();
     if (!turn) return this.#quarantine(cell, cell.row!, error);
     const commit = this.composer.supervised(cell, turn, before, undone, error, this.#clock.now());
-    const outcome = await this.#committer.add(commit);
-    if (outcome.result !== 'committed') cell.forget();
-    if (outcome.result === 'failed') {
-      this.#commitFailed(commit, outcome.error);
-      throw outcome.error;
-    }
-    if (outcome.result !== 'committed') return;
+    if ((await this.#commit(commit, cell)) !== 'committed') return;
     this.committed(cell, commit, turn);
     this.#events.emit('deadLetter', { address, event: event.type, error });
   }
