@@ -55,8 +55,10 @@ import type { Inspection } from './inspection.ts';
 import { Loader } from './loader.ts';
 import { type Migrated, migrateRow } from './migration.ts';
 import { Outbox, type Transport } from './outbox.ts';
+import { Pauses } from './pauses.ts';
+import { Phase } from './phase.ts';
+import { Sweeper } from './sweeper.ts';
 import { type InHand, type Made, type TransactionHost, TransactionTurns } from './transaction.ts';
-import { Waits } from './waits.ts';
 
 export interface EngineOptions {
   store: Store;
@@ -87,15 +89,15 @@ export interface EngineOptions {
 const EVICTION_EFFORT = 64;
 /** Between attempts to commit a turn that nobody can repeat, in ms. */
 const COMMIT_RETRY = 1_000;
-/** After a failure the database is swept so many times, so far apart in ms. */
-const SUSPICIOUS = 2;
-const SWEEP_SOON = 5_000;
 
 export class Engine implements TransactionHost {
   readonly #options: EngineOptions;
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #events: EventChannel;
+  readonly #phase = new Phase();
+  readonly #pauses: Pauses;
+  readonly #sweeper: Sweeper;
   readonly #committer: Committer;
   readonly #loader: Loader;
   readonly #alarms: Alarms;
@@ -107,19 +109,8 @@ export class Engine implements TransactionHost {
   readonly #cells = new Map<string, Cell>();
   readonly #observers = new Map<string, Set<(snapshot: any, emitted: AnyEventObject[]) => void>>();
   readonly #working = new Set<Promise<unknown>>();
-  /** Of those at work, how many wait for another attempt. */
-  #pausing = 0;
-  readonly #waits: Waits;
   /** The one that is open. */
   #transaction: TransactionTurns | undefined;
-  #sweepTimer: unknown;
-  #sweepAt = Number.POSITIVE_INFINITY;
-  #sweeping: Promise<void> | undefined;
-  /** So many more sweeps come soon, since something failed. */
-  #suspicion = 0;
-  #state: 'new' | 'running' | 'draining' | 'stopped' = 'new';
-  /** It takes commands, but does nothing of itself. */
-  #quiet = false;
   /** Told after each commit of an actor that has an address. */
   onActivity: (address: string, flowType: string, expiresAt: number) => void = () => {};
 
@@ -130,7 +121,15 @@ export class Engine implements TransactionHost {
     this.#events = options.events;
     this.#committer = new Committer(options.store, (turns, ms) => this.#events.emit('committed', { turns, ms }));
     this.#loader = new Loader(options.store);
-    this.#waits = new Waits(options.clock);
+    this.#pauses = new Pauses(options.clock, this.#phase);
+    this.#sweeper = new Sweeper({
+      clock: options.clock,
+      phase: this.#phase,
+      every: options.sweepEvery,
+      probe: () => this.#probe(),
+      look: () => this.#lookAround(),
+      failed: (error) => this.#events.emit('fault', { during: 'sweeping', error }),
+    });
     this.#alarms = new Alarms(
       options.store,
       options.clock,
@@ -159,7 +158,7 @@ export class Engine implements TransactionHost {
 
   /** Takes turns from now on, while nothing is sent or fires of itself yet: for recovery. */
   open(): void {
-    this.#state = 'running';
+    this.#phase.now = 'running';
     this.#alarms.begin();
   }
 
@@ -170,74 +169,40 @@ export class Engine implements TransactionHost {
    */
   async start(quiet = false): Promise<void> {
     this.open();
-    this.#quiet = quiet;
+    this.#phase.quiet = quiet;
     if (quiet) return this.outbox.abandon();
     this.outbox.recover(await this.#store.unsent());
     await this.#alarms.start();
     this.#orphans.start();
-    this.#sweepIn(this.#options.sweepEvery);
+    this.#sweeper.start();
   }
 
-  /** Finds what a failed step left behind: deadlines, invocations, messages of a commit whose outcome was not known. */
-  #sweep(): void {
-    this.#sweeping = this.#lookAround().finally(() => {
-      this.#sweeping = undefined;
-      this.#sweepIn(this.#suspicion > 0 ? SWEEP_SOON : this.#options.sweepEvery);
-    });
-  }
-
+  /** Finds deadlines, invocations, and messages of a commit whose outcome was not known. */
   async #lookAround(): Promise<void> {
-    try {
-      if (this.#suspicion > 0) await this.#probe();
-      this.#alarms.sweep();
-      this.#orphans.start();
-      const unsent = await this.#store.unsent();
-      this.outbox.sweep(unsent, [...this.#committer.open, ...(this.#transaction?.commits ?? [])]);
-    } catch (error) {
-      this.#events.emit('fault', { during: 'sweeping', error });
-      this.#suspicion = SUSPICIOUS;
-    }
+    this.#alarms.sweep();
+    this.#orphans.start();
+    const unsent = await this.#store.unsent();
+    this.outbox.sweep(unsent, [...this.#committer.open, ...(this.#transaction?.commits ?? [])]);
   }
 
-  /** Whether the database takes writes again, though nobody has anything to write. */
   async #probe(): Promise<void> {
-    this.#suspicion--;
     const row = { key: 'probe', value: String(this.#clock.now()) };
-    const commit: Commit = {
+    const outcome = await this.write({
       also: async (run, knex) =>
         void (await run(knex('runtime_settings').insert(row).onConflict('key').merge() as never)),
-    };
-    const outcome = await this.write(commit);
+    });
     if (outcome.result !== 'failed') this.#events.emit('writable', {});
-  }
-
-  #sweepIn(ms: number): void {
-    if (this.#state !== 'running' || this.#quiet) return;
-    this.#clock.clearTimeout(this.#sweepTimer);
-    this.#sweepAt = this.#clock.now() + ms;
-    const wake = () => {
-      if (this.#clock.now() >= this.#sweepAt) this.#sweep();
-      else this.#sweepIn(this.#sweepAt - this.#clock.now()); // of a long wait, the clock may call long before
-    };
-    this.#sweepTimer = this.#clock.setTimeout(wake, ms);
-  }
-
-  /** Something failed, and may have left something behind. */
-  #suspect(): void {
-    this.#suspicion = SUSPICIOUS;
-    if (!this.#sweeping && this.#sweepAt > this.#clock.now() + SWEEP_SOON) this.#sweepIn(SWEEP_SOON);
   }
 
   /** Lets what was begun come to its end; new work is refused. */
   async drain(): Promise<void> {
-    this.#state = 'draining';
-    this.#clock.clearTimeout(this.#sweepTimer);
-    this.#waits.endAll();
+    this.#phase.now = 'draining';
+    this.#pauses.endAll();
     for (const cell of this.#cells.values()) cell.processes.stopAll();
-    await Promise.all([this.#alarms.stop(), this.#orphans.stop(), this.outbox.stop(), this.#sweeping]);
+    await Promise.all([this.#alarms.stop(), this.#orphans.stop(), this.outbox.stop(), this.#sweeper.stop()]);
     while (this.#working.size > 0) await Promise.all(this.#working);
     await this.#committer.rest();
-    this.#state = 'stopped';
+    this.#phase.now = 'stopped';
   }
 
   /**
@@ -245,15 +210,15 @@ export class Engine implements TransactionHost {
    * under way has ended; who waits for a turn is told that its outcome is not known.
    */
   async abandon(): Promise<void> {
-    this.#state = 'stopped';
+    this.#phase.now = 'stopped';
     const lost = new NotRunningError(
       'The runtime went down while this was under way. Whether it was committed is not known.',
     );
     const written = this.#committer.abandon(lost);
     void this.#alarms.stop();
     void this.#orphans.stop();
-    this.#clock.clearTimeout(this.#sweepTimer);
-    this.#waits.endAll();
+    void this.#sweeper.stop();
+    this.#pauses.endAll();
     for (const cell of this.#cells.values()) {
       cell.processes.hold();
       cell.processes.stopAll();
@@ -266,14 +231,19 @@ export class Engine implements TransactionHost {
   }
 
   get running(): boolean {
-    return this.#state === 'running';
+    return this.#phase.running;
+  }
+
+  /** Waits so many ms, or until the engine stops. */
+  pause(ms: number): Promise<void> {
+    return this.#pauses.wait(ms);
   }
 
   /** Nothing is under way but invocations that have not ended. */
   get idle(): boolean {
     return (
-      !this.#sweeping &&
-      this.#working.size === this.#pausing &&
+      this.#sweeper.idle &&
+      this.#working.size === this.#pauses.actors &&
       this.#committer.idle &&
       this.#alarms.idle &&
       this.#orphans.idle &&
@@ -312,10 +282,10 @@ export class Engine implements TransactionHost {
 
   /** Puts work into an actor's mailbox; resolves once its turn has committed. */
   post(address: Address, work: Work): Promise<Done> {
-    if (this.#state !== 'running') {
+    if (!this.#phase.running) {
       return Promise.reject(
         new NotRunningError(
-          `The runtime is ${this.#state === 'new' ? 'not started yet: await runtime.start()' : 'stopping'}.`,
+          `The runtime is ${this.#phase.now === 'new' ? 'not started yet: await runtime.start()' : 'stopping'}.`,
           {
             address,
           },
@@ -539,13 +509,12 @@ export class Engine implements TransactionHost {
    * @throws {StoreError} it could not be begun or committed
    */
   transaction<T>(body: (turns: TransactionTurns, trx: Knex.Transaction) => Promise<T>): Promise<T> {
-    if (this.#state !== 'running') {
+    if (!this.#phase.running) {
       return Promise.reject(new NotRunningError('The runtime is not running: it was not started yet, or is stopping.'));
     }
     return this.#committer.alone(async () => {
-      const isStopped = () => this.#state === 'stopped';
       const assertAlive = () => {
-        if (isStopped()) throw new NotRunningError('The runtime stopped; nothing was committed.');
+        if (this.#phase.stopped) throw new NotRunningError('The runtime stopped; nothing was committed.');
       };
       assertAlive();
       const trx = await this.#store.knex.transaction();
@@ -571,7 +540,7 @@ export class Engine implements TransactionHost {
           this.failed(error);
           throw error;
         });
-        if (!isStopped()) turns.carryOut();
+        if (!this.#phase.stopped) turns.carryOut();
         return result;
       } finally {
         // After the commit, a rollback of nothing.
@@ -627,7 +596,7 @@ export class Engine implements TransactionHost {
     if (cell) this.#cells.delete(key);
     else {
       cell = this.#makeCell(address, this.#flow(address));
-      if (this.#quiet) cell.processes.hold();
+      if (this.#phase.quiet) cell.processes.hold();
       this.#evict();
     }
     this.#cells.set(key, cell);
@@ -670,7 +639,7 @@ export class Engine implements TransactionHost {
 
   /** A stimulus from within the actor (a result, an action that calls `self.send`), for which nobody waits. */
   #push(cell: Cell, stimulus: Stimulus): void {
-    if (this.#state !== 'running') return; // the process goes down; what matters follows from the row
+    if (!this.#phase.running) return; // the process goes down; what matters follows from the row
     const { trace } = this.#events;
     const item = { stimulus, insistent: true as const, resolve: () => {}, reject: () => {} };
     cell.queue.push(trace ? { ...item, trace: trace() } : item);
@@ -720,10 +689,10 @@ export class Engine implements TransactionHost {
         cell.queue.shift();
         item.resolve(done);
       } catch (error) {
-        if (item.insistent && error instanceof StoreError && this.#state === 'running') {
+        if (item.insistent && error instanceof StoreError && this.#phase.running) {
           // The row could not be read, and nobody would ask again.
           this.#events.emit('fault', { during: `a turn of ${cell.key}`, error });
-          await this.#pause(cell, COMMIT_RETRY);
+          await this.#pauses.of(cell, COMMIT_RETRY);
           continue;
         }
         cell.queue.shift();
@@ -770,7 +739,7 @@ export class Engine implements TransactionHost {
     if (stimulus.kind === 'timer' || overdue) this.#alarms.set(cell.address, activeDueAt(cell), cell.key);
     if (overdue) return undefined;
     // One stimulus fires one deadline; the next one may have passed as well, and can wait for the next process.
-    const goesOn = stimulus.kind === 'timer' && commit && this.#state === 'running';
+    const goesOn = stimulus.kind === 'timer' && commit && this.#phase.running;
     if (goesOn && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= this.#clock.now()) return undefined;
     return { snapshot: cell.committed ?? before, handled: turn.handled, duplicate: false };
   }
@@ -792,7 +761,7 @@ export class Engine implements TransactionHost {
     const live = cell.live!;
     const before = live.snapshot;
     const isTimer = work.stimulus.kind === 'timer';
-    const idle = cell.row!.status !== 'active' || (this.#quiet && isTimer && !overdue);
+    const idle = cell.row!.status !== 'active' || (this.#phase.quiet && isTimer && !overdue);
     const passed = !idle && isTimer && this.#passOver(cell, live);
     const step = passed ? { ...work, note: passed.note } : work;
     const turn = passed ? passed.turn : idle ? nothing() : perform(live, cell.flow, step, ambient);
@@ -888,7 +857,7 @@ export class Engine implements TransactionHost {
 
   /** Starts, at the pace of recovery, what migrated actors invoke and nobody runs. */
   reviveInvocations(): void {
-    if (this.#state === 'running' && !this.#quiet) this.#orphans.start();
+    if (this.#phase.running && !this.#phase.quiet) this.#orphans.start();
   }
 
   #migrate(row: ActorRow): Migrated {
@@ -970,7 +939,7 @@ export class Engine implements TransactionHost {
     { input, phoneNumber, also }: { input: unknown; phoneNumber?: string; also?: Commit['also'] },
   ): Promise<Done> {
     const { address } = cell;
-    if (this.#state !== 'running')
+    if (!this.#phase.running)
       throw new NotRunningError('The runtime is not running: await runtime.start().', { address });
     const trace = this.#events.trace?.();
     const { turn, commit } = this.makeFirst(cell, cell, { input, ...(phoneNumber && { phoneNumber }) });
@@ -1034,11 +1003,11 @@ export class Engine implements TransactionHost {
     let outcome: Outcome = failed;
     while (outcome.result === 'failed') {
       this.#commitFailed(commit, outcome.error, committed);
-      if (repeatable || this.#state !== 'running') {
+      if (repeatable || !this.#phase.running) {
         cell.forget();
         break;
       }
-      await this.#pause(cell, COMMIT_RETRY);
+      await this.#pauses.of(cell, COMMIT_RETRY);
       outcome = await this.#committer.add(commit);
     }
     tell(outcome.result === 'committed');
@@ -1068,11 +1037,11 @@ export class Engine implements TransactionHost {
    * @param committed where it is tried again: how that ends
    */
   #commitFailed({ outbox, also }: Commit, error: Error, committed = Promise.resolve(false)): void {
-    if (this.#state === 'stopped') return;
+    if (this.#phase.stopped) return;
     if (also && !isGeneral(error)) return; // the application's own writes were refused, and its caller is told
     if (outbox) this.outbox.doubt(outbox, committed);
     this.#events.emit('commitFailed', { turns: 1, error });
-    this.#suspect();
+    this.#sweeper.suspect();
   }
 
   /** The turn is durable: what it asked for may happen now. */
@@ -1159,8 +1128,8 @@ export class Engine implements TransactionHost {
       if (after !== undefined) {
         const event = overdue ? 'deadline' : eventOf(stimulus).type;
         this.#events.emit('restarting', { address, event, error, after });
-        await this.#pause(cell, after);
-        if (this.#state !== 'running') throw error; // the next process begins where this one stood
+        await this.#pauses.of(cell, after);
+        if (!this.#phase.running) throw error; // the next process begins where this one stood
         return;
       }
     }
@@ -1179,21 +1148,6 @@ export class Engine implements TransactionHost {
     if ((await this.#commit(commit, cell)) !== 'committed') return;
     this.committed(cell, commit, turn);
     this.#events.emit('deadLetter', { address, event: event.type, error });
-  }
-
-  /** Waits on the runtime's clock, or until the engine stops. */
-  async pause(ms: number): Promise<void> {
-    if (this.#state === 'running') await this.#waits.wait(ms);
-  }
-
-  /** Waits before another attempt at a turn. */
-  async #pause(cell: Cell, ms: number): Promise<void> {
-    cell.pausing = true;
-    for (const told of cell.onPause.splice(0)) told();
-    this.#pausing++;
-    await this.pause(ms);
-    this.#pausing--;
-    cell.pausing = false;
   }
 
   async #quarantine(cell: Cell, row: Row, error: Error): Promise<void> {
