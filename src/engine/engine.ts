@@ -29,7 +29,6 @@ import {
   SnapshotIncompatibleError,
   StoreError,
   sentence,
-  UnknownFlowError,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
@@ -47,7 +46,8 @@ import { generalError, isGeneral, type Store } from '../store/store.ts';
 import type { FlowVersions } from '../versions.ts';
 import { Alarms } from './alarms.ts';
 import { Backlog, type Pace } from './backlog.ts';
-import { Cell, type Done, type Item, type Row, type Work } from './cell.ts';
+import type { Cell, Done, Item, Row, Work } from './cell.ts';
+import { Cells } from './cells.ts';
 import { chanceOf } from './chance.ts';
 import { Committer } from './committer.ts';
 import { Composer, eventOf, LEASE, type Undone } from './composer.ts';
@@ -85,8 +85,6 @@ export interface EngineOptions {
   inspect: ((event: InspectionEvent) => void) | undefined;
 }
 
-/** So many cells are looked at to find one that may leave memory. */
-const EVICTION_EFFORT = 64;
 /** Between attempts to commit a turn that nobody can repeat, in ms. */
 const COMMIT_RETRY = 1_000;
 
@@ -105,8 +103,7 @@ export class Engine implements TransactionHost {
   readonly #orphans: Backlog<LeasedRow>;
   readonly outbox: Outbox;
   readonly composer: Composer;
-  /** In order of use: the first is the one that was not used for longest. */
-  readonly #cells = new Map<string, Cell>();
+  readonly #cells: Cells;
   readonly #observers = new Map<string, Set<(snapshot: any, emitted: AnyEventObject[]) => void>>();
   readonly #working = new Set<Promise<unknown>>();
   /** The one that is open. */
@@ -122,6 +119,17 @@ export class Engine implements TransactionHost {
     this.#committer = new Committer(options.store, (turns, ms) => this.#events.emit('committed', { turns, ms }));
     this.#loader = new Loader(options.store);
     this.#pauses = new Pauses(options.clock, this.#phase);
+    this.#cells = new Cells({
+      flows: options.flows,
+      clock: options.clock,
+      phase: this.#phase,
+      events: options.events,
+      inspection: options.inspection,
+      inspect: options.inspect,
+      chance: this.#chance,
+      capacity: options.cacheSize,
+      push: (cell, stimulus) => this.#push(cell, stimulus),
+    });
     this.#sweeper = new Sweeper({
       clock: options.clock,
       phase: this.#phase,
@@ -198,7 +206,7 @@ export class Engine implements TransactionHost {
   async drain(): Promise<void> {
     this.#phase.now = 'draining';
     this.#pauses.endAll();
-    for (const cell of this.#cells.values()) cell.processes.stopAll();
+    for (const cell of this.#cells) cell.processes.stopAll();
     await Promise.all([this.#alarms.stop(), this.#orphans.stop(), this.outbox.stop(), this.#sweeper.stop()]);
     while (this.#working.size > 0) await Promise.all(this.#working);
     await this.#committer.rest();
@@ -219,7 +227,7 @@ export class Engine implements TransactionHost {
     void this.#orphans.stop();
     void this.#sweeper.stop();
     this.#pauses.endAll();
-    for (const cell of this.#cells.values()) {
+    for (const cell of this.#cells) {
       cell.processes.hold();
       cell.processes.stopAll();
       for (const { reject } of cell.queue.splice(0)) reject(lost);
@@ -255,7 +263,7 @@ export class Engine implements TransactionHost {
     address: Address,
     options: { input: unknown; phoneNumber?: string; also?: Commit['also'] },
   ): Promise<Done> {
-    const cell = this.#cell(address);
+    const cell = this.#cells.of(address);
     if (cell.busy || cell.row) throw new ActorExistsError(address);
     cell.busy = true;
     const spawning = this.#spawn(cell, options).finally(() => {
@@ -267,7 +275,7 @@ export class Engine implements TransactionHost {
     } catch (error) {
       cell.forget();
       // What has come meanwhile is worked off by this very cell: there must be no second one.
-      if (cell.idle) this.#cells.delete(cell.key);
+      if (cell.idle) this.#cells.delete(cell);
       throw error;
     } finally {
       if (cell.queue.length > 0) this.#run(cell);
@@ -293,7 +301,7 @@ export class Engine implements TransactionHost {
       );
     }
     return new Promise((resolve, reject) => {
-      const cell = this.#cell(address);
+      const cell = this.#cells.of(address);
       const { trace } = this.#events;
       cell.queue.push(trace ? { ...work, trace: trace(), resolve, reject } : { ...work, resolve, reject });
       this.#run(cell);
@@ -302,7 +310,7 @@ export class Engine implements TransactionHost {
 
   /** The committed state: from memory, or read from the row. */
   async read(address: Address): Promise<{ row: Row; snapshot: any; timers: LiveActor['timers'] }> {
-    const cell = this.#cell(address);
+    const cell = this.#cells.of(address);
     if (cell.pausing) {
       const { live, row } = await this.#peek(cell);
       return { row, snapshot: live.snapshot, timers: live.timers };
@@ -322,7 +330,7 @@ export class Engine implements TransactionHost {
    * @throws {SnapshotIncompatibleError} its row still cannot be restored; it stays quarantined
    */
   async retry(address: Address): Promise<ActorStatus> {
-    const cell = this.#cell(address);
+    const cell = this.#cells.of(address);
     const row = await this.row(address);
     if (row.status !== 'quarantined') return row.status;
     const live = this.#restore(cell, row);
@@ -350,7 +358,7 @@ export class Engine implements TransactionHost {
    */
   async discard(address: Address, reason: string | undefined, also: NonNullable<Commit['also']>): Promise<Row> {
     // A row whose flow nobody knows can be ended as it is.
-    const cell = this.#options.flows.has(address.flowType) ? this.#cell(address) : undefined;
+    const cell = this.#cells.has(address) ? this.#cells.of(address) : undefined;
     const row = await this.row(address);
     if (row.status !== 'quarantined') return row;
     const note = `discarded${reason ? `: ${reason}` : ''}`;
@@ -392,7 +400,7 @@ export class Engine implements TransactionHost {
   }
 
   gone(address: Address): void {
-    const cell = this.#cell(address);
+    const cell = this.#cells.of(address);
     cell.forget();
     cell.processes.stopAll();
     this.#alarms.set(address, undefined, cell.key);
@@ -413,28 +421,22 @@ export class Engine implements TransactionHost {
 
   /** The turn that stops an actor which is put aside; `undefined` where it cannot be restored, or throws at that too. */
   #ending(
-    { address, flow }: Cell,
+    cell: Cell,
     row: ActorRow,
     note: string,
     error: string,
     also: NonNullable<Commit['also']>,
   ): Commit | undefined {
-    const aside = this.#makeCell(address, flow);
-    aside.row = row;
+    const copy = this.#cells.copyOf(cell);
+    copy.row = row;
     try {
-      aside.flow = this.#migrate(row).flow;
-      const live = this.#restore(aside, row);
-      aside.live = live;
+      copy.flow = this.#migrate(row).flow;
+      const live = this.#restore(copy, row);
+      copy.live = live;
       const before = live.snapshot;
-      const ambient = this.#ambient(address, row.version + 1);
+      const ambient = this.#ambient(cell.address, row.version + 1);
       const turn = live.perform({ kind: 'stop' }, ambient);
-      const commit = this.composer.turn(
-        aside,
-        { stimulus: { kind: 'stop' }, also, note },
-        turn,
-        before,
-        ambient.now(),
-      )!;
+      const commit = this.composer.turn(copy, { stimulus: { kind: 'stop' }, also, note }, turn, before, ambient.now())!;
       commit.update!.last_error = error;
       return commit;
     } catch {
@@ -469,7 +471,7 @@ export class Engine implements TransactionHost {
     if (outcome.result === 'committed') return { ...row, ...columns };
     if (outcome.result === 'failed' && outcome.error !== lost) {
       // It may have been written all the same: what is in memory is not to be trusted.
-      this.#cells.get(formatAddress(addressOf(row)))?.forget();
+      this.#cells.forget(addressOf(row));
       throw outcome.error;
     }
     return undefined;
@@ -488,7 +490,7 @@ export class Engine implements TransactionHost {
 
   /** Introduces the actors that are in memory to those who have begun to look. */
   introduce(): void {
-    for (const cell of this.#cells.values()) if (!cell.busy) this.#options.inspection.introduce(cell);
+    for (const cell of this.#cells) if (!cell.busy) this.#options.inspection.introduce(cell);
   }
 
   /** Writes what belongs to no actor, e.g. an inbound message from an unknown sender. */
@@ -556,18 +558,15 @@ export class Engine implements TransactionHost {
   }
 
   pin(address: Address): Cell {
-    const cell = this.#cell(address);
-    cell.pins++;
-    return cell;
+    return this.#cells.pin(address);
   }
 
   unpin(cell: Cell): void {
-    cell.pins--;
-    if (!cell.row && cell.idle && this.#cells.get(cell.key) === cell) this.#cells.delete(cell.key);
+    this.#cells.unpin(cell);
   }
 
-  copyOf({ address, flow }: Cell): Cell {
-    return this.#makeCell(address, flow);
+  copyOf(cell: Cell): Cell {
+    return this.#cells.copyOf(cell);
   }
 
   restore(copy: Cell, cell: Cell, row: ActorRow): void {
@@ -590,53 +589,6 @@ export class Engine implements TransactionHost {
     cell.handlerExpiresAt = copy.handlerExpiresAt;
   }
 
-  #cell(address: Address): Cell {
-    const key = formatAddress(address);
-    let cell = this.#cells.get(key);
-    if (cell) this.#cells.delete(key);
-    else {
-      cell = this.#makeCell(address, this.#flow(address));
-      if (this.#phase.quiet) cell.processes.hold();
-      this.#evict();
-    }
-    this.#cells.set(key, cell);
-    return cell;
-  }
-
-  #makeCell(address: Address, flow: AnyFlow): Cell {
-    const cell: Cell = new Cell(address, flow, {
-      clock: this.#clock,
-      chance: this.#chance,
-      settled: (sessionId, event) => this.#push(cell, { kind: 'relay', sessionId, event }),
-      failed: (attempt) => this.#events.emit('invocationFailed', { address, ...attempt }),
-      succeeded: (attempt) => this.#events.emit('invoked', { address, ...attempt }),
-    });
-    return cell;
-  }
-
-  #flow(address: Address): AnyFlow {
-    const flow = this.#options.flows.get(address.flowType);
-    if (flow) return flow;
-    throw new UnknownFlowError(`There is no flow '${address.flowType}'. Give it to createRuntime({ flows }).`, {
-      address,
-    });
-  }
-
-  /** Makes room for one more; those that are at work stay, as if they had just been used. */
-  #evict(): void {
-    if (this.#cells.size < this.#options.cacheSize) return;
-    let effort = EVICTION_EFFORT;
-    for (const [key, cell] of this.#cells) {
-      this.#cells.delete(key);
-      if (cell.idle) {
-        cell.forget();
-        return;
-      }
-      this.#cells.set(key, cell);
-      if (--effort === 0) return;
-    }
-  }
-
   /** A stimulus from within the actor (a result, an action that calls `self.send`), for which nobody waits. */
   #push(cell: Cell, stimulus: Stimulus): void {
     if (!this.#phase.running) return; // the process goes down; what matters follows from the row
@@ -648,8 +600,8 @@ export class Engine implements TransactionHost {
 
   /** Lets an actor fire what is due; resolves when it has, or waits for another attempt. */
   async #fire(address: Address): Promise<void> {
-    if (!this.#options.flows.has(address.flowType)) return; // nobody here knows how; recovery reports it
-    const cell = this.#cell(address);
+    if (!this.#cells.has(address)) return; // nobody here knows how; recovery reports it
+    const cell = this.#cells.of(address);
     if (cell.pausing) return;
     // Before the post: a turn may fail at once.
     const paused = new Promise<void>((resolve) => cell.onPause.push(resolve));
@@ -703,7 +655,7 @@ export class Engine implements TransactionHost {
     this.#options.inspection.introduce(cell);
     cell.onPause.length = 0;
     // Where a process goes on, its result comes back to this cell.
-    if (!cell.row && cell.processes.size === 0 && cell.pins === 0) this.#cells.delete(cell.key);
+    if (!cell.row && cell.processes.size === 0 && cell.pins === 0) this.#cells.delete(cell);
   }
 
   /** One turn. `undefined`: not this item's turn yet, ask again. */
@@ -799,7 +751,7 @@ export class Engine implements TransactionHost {
         const migrated = this.#migrate(row);
         cell.flow = migrated.flow;
         changed = migrated.changed;
-        cell.live = LiveActor.restore(cell.flow.logic, migrated.text, this.#host(cell));
+        cell.live = LiveActor.restore(cell.flow.logic, migrated.text, this.#cells.host(cell));
       } catch (error) {
         // One that has ended takes no events anyway.
         if (!(error instanceof SnapshotIncompatibleError) || row.status !== 'active') throw error;
@@ -890,7 +842,7 @@ export class Engine implements TransactionHost {
 
   /** Puts an actor aside, whose row is not to be trusted. */
   async putAside(row: ActorRow, reason: string): Promise<void> {
-    const cell = this.#cell(addressOf(row));
+    const cell = this.#cells.of(addressOf(row));
     await this.#quarantine(cell, row, new Error(reason));
     this.#alarms.set(cell.address, undefined, cell.key);
   }
@@ -898,7 +850,7 @@ export class Engine implements TransactionHost {
   /** Lets the row's columns say what its snapshot says. */
   async realign(row: ActorRow, columns: Partial<Pick<ActorRow, 'next_due_at' | 'lease_until'>>): Promise<void> {
     await this.#rewrite(row, 'perdure.realigned', null, columns);
-    this.#cells.get(formatAddress(addressOf(row)))?.forget();
+    this.#cells.forget(addressOf(row));
   }
 
   /**
@@ -910,7 +862,7 @@ export class Engine implements TransactionHost {
     timer: Pick<StoredTimer, 'id' | 'event' | 'dueAt'>,
     state: string,
   ): Promise<boolean> {
-    const { row } = await this.#peek(this.#cell(address));
+    const { row } = await this.#peek(this.#cells.of(address));
     const there = row.current_state === state || row.current_state.startsWith(`${state}.`);
     if (row.status !== 'active' || !there) return false;
     return (await this.post(address, { stimulus: { kind: 'schedule', timer } })).handled;
@@ -931,7 +883,7 @@ export class Engine implements TransactionHost {
 
   #restore(cell: Cell, row: ActorRow): LiveActor {
     const { flow, text } = this.#migrate(row);
-    return LiveActor.restore(flow.logic, text, this.#host(cell));
+    return LiveActor.restore(flow.logic, text, this.#cells.host(cell));
   }
 
   async #spawn(
@@ -955,11 +907,11 @@ export class Engine implements TransactionHost {
     { input, phoneNumber }: { input: unknown; phoneNumber?: string },
   ): { turn: Turn; commit: Commit } {
     const { address } = cell;
-    const flow = this.#flow(address);
+    const flow = this.#cells.flow(address);
     cell.flow = flow;
     const ambient = this.#ambient(address, 1);
     const at = ambient.now();
-    const { actor, turn } = LiveActor.spawn(flow.logic, input, this.#host(inMemory), ambient);
+    const { actor, turn } = LiveActor.spawn(flow.logic, input, this.#cells.host(inMemory), ambient);
     cell.live = actor;
     const now = new Date(at).toISOString();
     cell.row = {
@@ -1163,22 +1115,6 @@ export class Engine implements TransactionHost {
     cell.row = quarantined;
     const escalated = cell.flow.supervision.strategy === 'escalate';
     this.#events.emit('quarantined', { address: cell.address, error, escalated });
-  }
-
-  #host(cell: Cell) {
-    const { address } = cell;
-    const { inspection } = this.#options;
-    return {
-      address,
-      get watched() {
-        return !inspection.idle;
-      },
-      inspect: this.#options.inspect,
-      processes: cell.processes,
-      post: (stimulus: Stimulus) => this.#push(cell, stimulus),
-      log: (...args: unknown[]) => this.#events.emit('log', { address, args }),
-      actionFailed: (error: unknown) => this.#events.emit('actionFailed', { address, error }),
-    };
   }
 
   /** For what needs no replay, such as jitter. */
