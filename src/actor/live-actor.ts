@@ -529,7 +529,8 @@ function hear(heard: Heard[], event: InspectionEvent): void {
 const replace = <T extends object, K extends keyof T>(object: T, name: K, value: T[K]) =>
   Object.defineProperty(object, name, { value, configurable: true, enumerable: true, writable: true });
 
-const nothing = (): Turn => ({ handled: false, event: undefined, emitted: [], actions: [], deliveries: [] });
+/** A turn that finds nothing to do. */
+export const nothing = (): Turn => ({ handled: false, event: undefined, emitted: [], actions: [], deliveries: [] });
 
 function storedTimer({ id, event, dueAt, source, target, stray }: Timer): StoredTimer {
   const [from, to] = [pathOf(source), pathOf(target)];

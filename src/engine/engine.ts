@@ -13,7 +13,7 @@
  */
 import type { Knex } from 'knex';
 import type { AnyEventObject, InspectionEvent } from 'xstate';
-import { LiveActor, type Stimulus, type StoredTimer, type Turn } from '../actor/live-actor.ts';
+import { LiveActor, nothing, type Stimulus, type StoredTimer, type Turn } from '../actor/live-actor.ts';
 import { onlooker } from '../actor/onlooker.ts';
 import { describeState } from '../actor/state.ts';
 import type { Clock } from '../clock.ts';
@@ -23,16 +23,13 @@ import {
   ActorQuarantinedError,
   type Address,
   formatAddress,
-  InvalidArgumentError,
   NotRunningError,
   NotSerializableError,
   SnapshotIncompatibleError,
   StoreError,
-  sentence,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
-import type { Ambient } from '../machine/ambient.ts';
 import {
   type ActorRow,
   type ActorStatus,
@@ -48,7 +45,6 @@ import { Alarms } from './alarms.ts';
 import { Backlog, type Pace } from './backlog.ts';
 import type { Cell, Done, Item, Row, Work } from './cell.ts';
 import { Cells } from './cells.ts';
-import { chanceOf } from './chance.ts';
 import { Committer } from './committer.ts';
 import { Composer, eventOf, LEASE, type Undone } from './composer.ts';
 import type { Inspection } from './inspection.ts';
@@ -58,7 +54,8 @@ import { Outbox, type Transport } from './outbox.ts';
 import { Pauses } from './pauses.ts';
 import { Phase } from './phase.ts';
 import { Sweeper } from './sweeper.ts';
-import { type InHand, type Made, type TransactionHost, TransactionTurns } from './transaction.ts';
+import { type InHand, type TransactionHost, TransactionTurns } from './transaction.ts';
+import { activeDueAt, assertTakesEvents, isOvertaking, type Made, TurnMaker } from './turn-maker.ts';
 
 export interface EngineOptions {
   store: Store;
@@ -104,6 +101,7 @@ export class Engine implements TransactionHost {
   readonly outbox: Outbox;
   readonly composer: Composer;
   readonly #cells: Cells;
+  readonly #maker: TurnMaker;
   readonly #observers = new Map<string, Set<(snapshot: any, emitted: AnyEventObject[]) => void>>();
   readonly #working = new Set<Promise<unknown>>();
   /** The one that is open. */
@@ -162,6 +160,16 @@ export class Engine implements TransactionHost {
       policy: (flowType) => options.flows.get(flowType ?? '')?.uncertain ?? 'resend',
     });
     this.composer = new Composer(options.store, this.outbox, options.journal);
+    this.#maker = new TurnMaker({
+      store: options.store,
+      clock: options.clock,
+      phase: this.#phase,
+      cells: this.#cells,
+      composer: this.composer,
+      alarms: this.#alarms,
+      random: options.random,
+      seed: options.seed,
+    });
   }
 
   /** Takes turns from now on, while nothing is sent or fires of itself yet: for recovery. */
@@ -434,7 +442,7 @@ export class Engine implements TransactionHost {
       const live = this.#restore(copy, row);
       copy.live = live;
       const before = live.snapshot;
-      const ambient = this.#ambient(cell.address, row.version + 1);
+      const ambient = this.#maker.ambient(cell.address, row.version + 1);
       const turn = live.perform({ kind: 'stop' }, ambient);
       const commit = this.composer.turn(copy, { stimulus: { kind: 'stop' }, also, note }, turn, before, ambient.now())!;
       commit.update!.last_error = error;
@@ -576,9 +584,16 @@ export class Engine implements TransactionHost {
     copy.row = rest;
   }
 
+  makeNext(copy: Cell, work: Work): ReturnType<TransactionHost['makeNext']> {
+    return this.#maker.next(copy, work);
+  }
+
+  makeFirst(copy: Cell, cell: Cell, options: Parameters<Engine['spawn']>[1]): { turn: Turn; commit: Commit } {
+    return this.#maker.first(copy, cell, options);
+  }
+
   makeFailure(copy: Cell, work: Work, error: Error): { turn: Turn; commit: Commit } {
-    const turn = { ...nothing(), event: eventOf(work.stimulus) };
-    return { turn, commit: this.composer.failure(copy, work, turn, error, this.#clock.now()) };
+    return this.#maker.failure(copy, work, error);
   }
 
   adopt({ cell, copy, found }: InHand): void {
@@ -665,13 +680,13 @@ export class Engine implements TransactionHost {
     if (!row) return undefined; // it was changed while it was put aside: read it again
     assertTakesEvents(row);
     const before = cell.live!.snapshot;
-    const ambient = this.#ambient(cell.address, row.version + 1);
+    const ambient = this.#maker.ambient(cell.address, row.version + 1);
     const { stimulus } = item;
     const overdue = isOvertaking(cell, item, ambient.now());
     const step: Work = overdue ? { stimulus: { kind: 'timer' } } : item;
     let made: Made;
     try {
-      made = this.#make(cell, step, ambient, overdue);
+      made = this.#maker.make(cell, step, ambient, overdue);
     } catch (error) {
       cell.forget();
       return await this.#failed(cell, item, overdue, error as Error);
@@ -694,48 +709,6 @@ export class Engine implements TransactionHost {
     const goesOn = stimulus.kind === 'timer' && commit && this.#phase.running;
     if (goesOn && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= this.#clock.now()) return undefined;
     return { snapshot: cell.committed ?? before, handled: turn.handled, duplicate: false };
-  }
-
-  makeNext(copy: Cell, work: Work): ReturnType<TransactionHost['makeNext']> {
-    const row = copy.row!;
-    assertTakesEvents(row);
-    const ambient = this.#ambient(copy.address, row.version + 1);
-    const overdue = isOvertaking(copy, work, ambient.now());
-    try {
-      return { overdue, made: this.#make(copy, overdue ? { stimulus: { kind: 'timer' } } : work, ambient, overdue) };
-    } catch (error) {
-      return { overdue, error: error as Error };
-    }
-  }
-
-  /** One turn, in memory. `overdue`: it is a deadline's, ahead of what it must not be overtaken by. */
-  #make(cell: Cell, work: Work, ambient: Ambient, overdue: boolean): Made {
-    const live = cell.live!;
-    const before = live.snapshot;
-    const isTimer = work.stimulus.kind === 'timer';
-    const idle = cell.row!.status !== 'active' || (this.#phase.quiet && isTimer && !overdue);
-    const passed = !idle && isTimer && this.#passOver(cell, live);
-    const step = passed ? { ...work, note: passed.note } : work;
-    const turn = passed ? passed.turn : idle ? nothing() : perform(live, cell.flow, step, ambient);
-    return { turn, commit: this.composer.turn(cell, step, turn, before, ambient.now()) };
-  }
-
-  /** What the flow wants of a deadline that passed while nobody watched, in place of firing it late. */
-  #passOver({ address, flow }: Cell, live: LiveActor): { turn: Turn; note: string } | undefined {
-    const { overdue } = flow;
-    if (overdue === 'fire' || !live.nextDueAt || live.nextDueAt >= this.#alarms.since) return undefined;
-    const timer = live.timers[0]!;
-    const choice = typeof overdue === 'function' ? overdue(timer, address) : overdue;
-    if (choice === 'fire') return undefined;
-    if (choice === 'skip') return { turn: live.dropTimer(), note: 'skipped: it passed while nothing ran' };
-    const at = Number(choice);
-    if (!(at > this.#clock.now())) {
-      throw new InvalidArgumentError(
-        `The flow '${flow.type}' says 'overdue' with ${String(choice)}. It must be 'fire', 'skip', or an instant that is still to come.`,
-        { address },
-      );
-    }
-    return { turn: live.postpone(at), note: `postponed to ${new Date(at).toISOString()}: it passed while nothing ran` };
   }
 
   async #load(cell: Cell): Promise<void> {
@@ -773,7 +746,7 @@ export class Engine implements TransactionHost {
         const live = cell.live;
         // A deadline that has passed is the next turn: it may be about what an invocation would be started for.
         if ((live.nextDueAt ?? Number.POSITIVE_INFINITY) > this.#clock.now()) {
-          live.afterCommit(nothing(), () => this.#ambient(cell.address, rest.version));
+          live.afterCommit(nothing(), () => this.#maker.ambient(cell.address, rest.version));
           this.#alarms.set(cell.address, live.nextDueAt, cell.key);
         }
       }
@@ -894,50 +867,11 @@ export class Engine implements TransactionHost {
     if (!this.#phase.running)
       throw new NotRunningError('The runtime is not running: await runtime.start().', { address });
     const trace = this.#events.trace?.();
-    const { turn, commit } = this.makeFirst(cell, cell, { input, ...(phoneNumber && { phoneNumber }) });
+    const { turn, commit } = this.#maker.first(cell, cell, { input, ...(phoneNumber && { phoneNumber }) });
     if (also) commit.also = also;
     if ((await this.#commit(commit)) === 'conflict') throw new ActorExistsError(address);
     this.committed(cell, commit, turn, cell.live!.snapshot, trace);
     return { snapshot: cell.committed, handled: true, duplicate: false };
-  }
-
-  makeFirst(
-    cell: Cell,
-    inMemory: Cell,
-    { input, phoneNumber }: { input: unknown; phoneNumber?: string },
-  ): { turn: Turn; commit: Commit } {
-    const { address } = cell;
-    const flow = this.#cells.flow(address);
-    cell.flow = flow;
-    const ambient = this.#ambient(address, 1);
-    const at = ambient.now();
-    const { actor, turn } = LiveActor.spawn(flow.logic, input, this.#cells.host(inMemory), ambient);
-    cell.live = actor;
-    const now = new Date(at).toISOString();
-    cell.row = {
-      id: this.#store.nextId('flow_states'),
-      participant_id: address.participantId,
-      flow_type: address.flowType,
-      current_state: '',
-      created_at: now,
-      updated_at: now,
-      version: 0,
-      flow_version: flow.version,
-      status: 'active',
-      next_due_at: null,
-      lease_until: null,
-      last_error: null,
-      address: phoneNumber ?? null,
-      journal_id: null,
-    };
-    const { update, ...rest } = this.composer.turn(
-      cell,
-      { stimulus: { kind: 'event', event: turn.event! } },
-      turn,
-      undefined,
-      at,
-    )!;
-    return { turn, commit: { ...rest, insert: { ...cell.row, ...update! } } };
   }
 
   /** A turn that nobody can repeat (a deadline, a result) is committed again and again until that succeeds. */
@@ -1017,7 +951,7 @@ export class Engine implements TransactionHost {
     cell.committed = snapshot;
     if (commit.handlers) cell.handlerExpiresAt = commit.handlers[0]!.expires_at;
     this.#alarms.set(address, activeDueAt(cell), cell.key);
-    live.afterCommit(turn, () => this.#ambient(address, row.version));
+    live.afterCommit(turn, () => this.#maker.ambient(address, row.version));
     const at = Date.parse(update.updated_at);
     if (row.address) this.onActivity(row.address, address.flowType, at + cell.flow.handlerTtl);
     this.#events.emit('turn', {
@@ -1054,7 +988,7 @@ export class Engine implements TransactionHost {
     if (!item.onFailure) throw error;
     await this.#load(cell);
     if (!cell.live) return undefined;
-    const { turn, commit } = this.makeFailure(cell, item, error);
+    const { turn, commit } = this.#maker.failure(cell, item, error);
     const result = await this.#commit(commit, cell);
     if (result === 'conflict') return undefined;
     if (result === 'committed') {
@@ -1093,7 +1027,7 @@ export class Engine implements TransactionHost {
     const undone = deadline ? { kind: 'deadline' as const, ...live.earliest! } : undoneOf(stimulus, live);
     const { event } = undone;
     let turn: Turn | undefined;
-    if (strategy === 'stop') turn = live.perform({ kind: 'stop' }, this.#ambient(address, cell.row!.version + 1));
+    if (strategy === 'stop') turn = live.perform({ kind: 'stop' }, this.#maker.ambient(address, cell.row!.version + 1));
     if (strategy === 'resume' && deadline) turn = live.dropTimer();
     if (!turn) return this.#quarantine(cell, cell.row!, error);
     const commit = this.composer.supervised(cell, turn, before, undone, error, this.#clock.now());
@@ -1119,25 +1053,6 @@ export class Engine implements TransactionHost {
 
   /** For what needs no replay, such as jitter. */
   readonly #chance = () => this.#options.pace.chance();
-
-  /** The instant and the chance of one turn: done again, it sees the same numbers. */
-  #ambient(address: Address, version: number): Ambient {
-    const at = this.#clock.now();
-    return { now: () => at, random: this.#options.random ?? chanceOf(this.#options.seed, address, version) };
-  }
-}
-
-/** An event never overtakes a deadline that has passed: that fires first, as a turn of its own. */
-const isOvertaking = (cell: Cell, { stimulus }: Work, now: number): boolean =>
-  stimulus.kind !== 'timer' && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= now;
-
-function assertTakesEvents(row: Row): void {
-  if (row.status !== 'quarantined') return;
-  const address = addressOf(row);
-  throw new ActorQuarantinedError(
-    `The actor ${formatAddress(address)} is quarantined: ${sentence(row.last_error ?? '')} It takes no events until it is retried.`,
-    { address },
-  );
 }
 
 /** What a stimulus from within the actor brought, and for whom. */
@@ -1154,14 +1069,3 @@ const movedBy = (live: LiveActor, row: ActorRow) =>
   live.snapshot.status !== 'active' ||
   (live.nextDueAt ?? null) !== row.next_due_at ||
   live.hasProcesses !== (row.lease_until !== null);
-
-const activeDueAt = (cell: Cell) => (cell.row?.status === 'active' ? cell.live?.nextDueAt : undefined);
-
-/** A turn that finds nothing to do. */
-const nothing = (): Turn => ({ handled: false, event: undefined, emitted: [], actions: [], deliveries: [] });
-
-function perform(live: LiveActor, flow: AnyFlow, { stimulus, prepare }: Work, ambient: Ambient): Turn {
-  if (!prepare) return live.perform(stimulus, ambient);
-  const event = prepare(live.snapshot, flow);
-  return event ? live.perform({ kind: 'event', event }, ambient) : nothing();
-}

@@ -23,14 +23,8 @@ import type { ActorRow, Commit, Outcome } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { Cell, Done, Row, Work } from './cell.ts';
 import type { Composer } from './composer.ts';
+import type { Made } from './turn-maker.ts';
 import type { Turns } from './turns.ts';
-
-/** A turn that was made, and is not committed yet. */
-export interface Made {
-  turn: Turn;
-  /** `undefined`: there is nothing to write. */
-  commit: Commit | undefined;
-}
 
 /** An actor that a transaction has in hand. */
 export interface InHand {

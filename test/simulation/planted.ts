@@ -54,7 +54,7 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'an event overtakes a deadline that has passed',
-    file: 'src/engine/engine.ts',
+    file: 'src/engine/turn-maker.ts',
     find: "stimulus.kind !== 'timer' && (activeDueAt(cell)",
     replace: "stimulus.kind === 'stop' && (activeDueAt(cell)",
   },
@@ -123,10 +123,10 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'a promise starts before its turn has committed',
-    file: 'src/engine/engine.ts',
-    find: 'return { turn, commit: this.composer.turn(cell, step, turn, before, ambient.now()) };',
+    file: 'src/engine/turn-maker.ts',
+    find: 'return { turn, commit: this.#composer.turn(cell, step, turn, before, ambient.now()) };',
     replace:
-      'const commit = this.composer.turn(cell, step, turn, before, ambient.now()); if (commit) cell.processes.start(live.root); return { turn, commit };',
+      'const commit = this.#composer.turn(cell, step, turn, before, ambient.now()); if (commit) cell.processes.start(live.root); return { turn, commit };',
   },
   {
     name: 'of a group of turns, only the first one has its line in the journal',
