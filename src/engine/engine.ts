@@ -39,17 +39,19 @@ import {
   type LeasedRow,
   type Outcome,
 } from '../store/rows.ts';
-import { generalError, isGeneral, type Store } from '../store/store.ts';
+import { generalError, type Store } from '../store/store.ts';
 import type { FlowVersions } from '../versions.ts';
 import { Alarms } from './alarms.ts';
 import { Backlog, type Pace } from './backlog.ts';
 import type { Cell, Done, Item, Row, Work } from './cell.ts';
 import { Cells } from './cells.ts';
+import { Commits, RETRY } from './commits.ts';
 import { Committer } from './committer.ts';
 import { Composer, eventOf, LEASE, type Undone } from './composer.ts';
 import type { Inspection } from './inspection.ts';
 import { Loader } from './loader.ts';
 import { type Migrated, migrateRow } from './migration.ts';
+import { type Observer, Observers } from './observers.ts';
 import { Outbox, type Transport } from './outbox.ts';
 import { Pauses } from './pauses.ts';
 import { Phase } from './phase.ts';
@@ -82,9 +84,6 @@ export interface EngineOptions {
   inspect: ((event: InspectionEvent) => void) | undefined;
 }
 
-/** Between attempts to commit a turn that nobody can repeat, in ms. */
-const COMMIT_RETRY = 1_000;
-
 export class Engine implements TransactionHost {
   readonly #options: EngineOptions;
   readonly #store: Store;
@@ -100,14 +99,13 @@ export class Engine implements TransactionHost {
   readonly #orphans: Backlog<LeasedRow>;
   readonly outbox: Outbox;
   readonly composer: Composer;
+  readonly commits: Commits;
   readonly #cells: Cells;
   readonly #maker: TurnMaker;
-  readonly #observers = new Map<string, Set<(snapshot: any, emitted: AnyEventObject[]) => void>>();
+  readonly #observers: Observers;
   readonly #working = new Set<Promise<unknown>>();
   /** The one that is open. */
   #transaction: TransactionTurns | undefined;
-  /** Told after each commit of an actor that has an address. */
-  onActivity: (address: string, flowType: string, expiresAt: number) => void = () => {};
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -169,6 +167,19 @@ export class Engine implements TransactionHost {
       alarms: this.#alarms,
       random: options.random,
       seed: options.seed,
+    });
+    this.#observers = new Observers(options.events);
+    this.commits = new Commits({
+      committer: this.#committer,
+      maker: this.#maker,
+      outbox: this.outbox,
+      alarms: this.#alarms,
+      observers: this.#observers,
+      inspection: options.inspection,
+      events: options.events,
+      phase: this.#phase,
+      pauses: this.#pauses,
+      sweeper: this.#sweeper,
     });
   }
 
@@ -412,7 +423,7 @@ export class Engine implements TransactionHost {
     cell.forget();
     cell.processes.stopAll();
     this.#alarms.set(address, undefined, cell.key);
-    this.#observers.delete(cell.key);
+    this.#observers.delete(cell);
     this.outbox.forget(address);
   }
 
@@ -486,14 +497,8 @@ export class Engine implements TransactionHost {
   }
 
   /** Calls `observer` after each commit of the actor. */
-  observe(address: Address, observer: (snapshot: any, emitted: AnyEventObject[]) => void): () => void {
-    const key = formatAddress(address);
-    const observers = this.#observers.get(key) ?? new Set();
-    this.#observers.set(key, observers.add(observer));
-    return () => {
-      observers.delete(observer);
-      if (observers.size === 0) this.#observers.delete(key);
-    };
+  observe(address: Address, observer: Observer): () => void {
+    return this.#observers.add(address, observer);
   }
 
   /** Introduces the actors that are in memory to those who have begun to look. */
@@ -502,15 +507,20 @@ export class Engine implements TransactionHost {
   }
 
   /** Writes what belongs to no actor, e.g. an inbound message from an unknown sender. */
-  async write(commit: Commit): Promise<Outcome> {
-    const outcome = await this.#committer.add(commit);
-    if (outcome.result === 'committed') this.written(commit);
-    if (outcome.result === 'failed') this.#commitFailed(commit, outcome.error);
-    return outcome;
+  write(commit: Commit): Promise<Outcome> {
+    return this.commits.write(commit);
   }
 
   written(commit: Commit): void {
-    if (commit.outbox) this.outbox.accept(commit.outbox);
+    this.commits.written(commit);
+  }
+
+  committed(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown, trace?: unknown): void {
+    this.commits.carryOut(cell, commit, turn, snapshot, trace);
+  }
+
+  failed(error: Error): void {
+    this.commits.failed(error);
   }
 
   /**
@@ -659,7 +669,7 @@ export class Engine implements TransactionHost {
         if (item.insistent && error instanceof StoreError && this.#phase.running) {
           // The row could not be read, and nobody would ask again.
           this.#events.emit('fault', { during: `a turn of ${cell.key}`, error });
-          await this.#pauses.of(cell, COMMIT_RETRY);
+          await this.#pauses.of(cell, RETRY);
           continue;
         }
         cell.queue.shift();
@@ -694,14 +704,14 @@ export class Engine implements TransactionHost {
     const { turn, commit } = made;
     if (commit) {
       let outcome = await this.#committer.add(commit);
-      if (outcome.result === 'failed') outcome = await this.#commitAgain(cell, step, commit, outcome);
+      if (outcome.result === 'failed') outcome = await this.commits.again(cell, step, commit, outcome);
       if (outcome.result === 'conflict') return void cell.forget();
       if (outcome.result === 'duplicate') {
         if (commit.update) cell.forget();
         return { snapshot: before, handled: false, duplicate: true };
       }
       if (outcome.result === 'failed') throw outcome.error;
-      this.committed(cell, commit, turn, cell.live!.snapshot, overdue ? undefined : item.trace);
+      this.commits.carryOut(cell, commit, turn, cell.live!.snapshot, overdue ? undefined : item.trace);
     }
     if (stimulus.kind === 'timer' || overdue) this.#alarms.set(cell.address, activeDueAt(cell), cell.key);
     if (overdue) return undefined;
@@ -810,7 +820,7 @@ export class Engine implements TransactionHost {
       journal_id: journal?.id ?? row.journal_id,
     };
     const commit: Commit = { update, ...(journal && { journal }) };
-    return (await this.#commit(commit)) === 'committed' ? update : undefined;
+    return (await this.commits.once(commit)) === 'committed' ? update : undefined;
   }
 
   /** Puts an actor aside, whose row is not to be trusted. */
@@ -869,109 +879,9 @@ export class Engine implements TransactionHost {
     const trace = this.#events.trace?.();
     const { turn, commit } = this.#maker.first(cell, cell, { input, ...(phoneNumber && { phoneNumber }) });
     if (also) commit.also = also;
-    if ((await this.#commit(commit)) === 'conflict') throw new ActorExistsError(address);
-    this.committed(cell, commit, turn, cell.live!.snapshot, trace);
+    if ((await this.commits.once(commit)) === 'conflict') throw new ActorExistsError(address);
+    this.commits.carryOut(cell, commit, turn, cell.live!.snapshot, trace);
     return { snapshot: cell.committed, handled: true, duplicate: false };
-  }
-
-  /** A turn that nobody can repeat (a deadline, a result) is committed again and again until that succeeds. */
-  async #commitAgain(
-    cell: Cell,
-    { stimulus: { kind } }: Work,
-    commit: Commit,
-    failed: Outcome & { result: 'failed' },
-  ): Promise<Outcome> {
-    let tell = (_committed: boolean) => {};
-    const committed = new Promise<boolean>((resolve) => {
-      tell = resolve;
-    });
-    const repeatable = kind === 'event' || kind === 'cancel' || kind === 'stop';
-    let outcome: Outcome = failed;
-    while (outcome.result === 'failed') {
-      this.#commitFailed(commit, outcome.error, committed);
-      if (repeatable || !this.#phase.running) {
-        cell.forget();
-        break;
-      }
-      await this.#pauses.of(cell, COMMIT_RETRY);
-      outcome = await this.#committer.add(commit);
-    }
-    tell(outcome.result === 'committed');
-    return outcome;
-  }
-
-  /**
-   * Commits what is tried once.
-   * @param cell forgets what is in memory where it was not committed
-   * @throws what it failed with
-   */
-  async #commit(commit: Commit, cell?: Cell): Promise<Exclude<Outcome['result'], 'failed'>> {
-    const outcome = await this.#committer.add(commit);
-    if (outcome.result !== 'committed') cell?.forget();
-    if (outcome.result !== 'failed') return outcome.result;
-    this.#commitFailed(commit, outcome.error);
-    throw outcome.error;
-  }
-
-  /** What was to be written outside of a turn's own commit could not be. */
-  failed(error: Error): void {
-    this.#commitFailed({}, error);
-  }
-
-  /**
-   * Whether it was written is not known for sure: the outbox will ask, and a sweep finds what else it may have left.
-   * @param committed where it is tried again: how that ends
-   */
-  #commitFailed({ outbox, also }: Commit, error: Error, committed = Promise.resolve(false)): void {
-    if (this.#phase.stopped) return;
-    if (also && !isGeneral(error)) return; // the application's own writes were refused, and its caller is told
-    if (outbox) this.outbox.doubt(outbox, committed);
-    this.#events.emit('commitFailed', { turns: 1, error });
-    this.#sweeper.suspect();
-  }
-
-  /** The turn is durable: what it asked for may happen now. */
-  committed(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown = cell.live!.snapshot, trace?: unknown): void {
-    const { address } = cell;
-    const row = cell.row!;
-    this.written(commit);
-    const update = commit.update ?? commit.insert;
-    if (!update) return;
-    const from = row.version === 0 ? null : row.current_state;
-    row.version = update.version;
-    row.current_state = update.current_state;
-    row.updated_at = update.updated_at;
-    row.flow_version = update.flow_version;
-    row.status = update.status;
-    row.next_due_at = update.next_due_at;
-    row.lease_until = update.lease_until;
-    row.last_error = update.last_error;
-    row.journal_id = update.journal_id;
-    const live = cell.live!;
-    cell.committed = snapshot;
-    if (commit.handlers) cell.handlerExpiresAt = commit.handlers[0]!.expires_at;
-    this.#alarms.set(address, activeDueAt(cell), cell.key);
-    live.afterCommit(turn, () => this.#maker.ambient(address, row.version));
-    const at = Date.parse(update.updated_at);
-    if (row.address) this.onActivity(row.address, address.flowType, at + cell.flow.handlerTtl);
-    this.#events.emit('turn', {
-      address,
-      event: turn.event!.type,
-      from,
-      to: row.current_state,
-      version: row.version,
-      at,
-      ...(turn.firedDueAt !== undefined && { lateness: at - turn.firedDueAt }),
-      ...(trace !== undefined && { trace }),
-    });
-    this.#options.inspection.committed(cell, turn);
-    for (const observer of this.#observers.get(cell.key) ?? []) {
-      try {
-        observer(cell.committed, turn.emitted);
-      } catch (error) {
-        this.#events.emit('fault', { during: `a subscriber of ${cell.key}`, error });
-      }
-    }
   }
 
   /** A turn threw, and was undone. What becomes of its event depends on who could repeat it. */
@@ -989,10 +899,10 @@ export class Engine implements TransactionHost {
     await this.#load(cell);
     if (!cell.live) return undefined;
     const { turn, commit } = this.#maker.failure(cell, item, error);
-    const result = await this.#commit(commit, cell);
+    const result = await this.commits.once(commit, cell);
     if (result === 'conflict') return undefined;
     if (result === 'committed') {
-      this.committed(cell, commit, turn);
+      this.commits.carryOut(cell, commit, turn);
       this.#events.emit('deadLetter', { address, event: event.type, error });
     }
     return { snapshot: undefined, handled: false, duplicate: result === 'duplicate', failed: error };
@@ -1031,8 +941,8 @@ export class Engine implements TransactionHost {
     if (strategy === 'resume' && deadline) turn = live.dropTimer();
     if (!turn) return this.#quarantine(cell, cell.row!, error);
     const commit = this.composer.supervised(cell, turn, before, undone, error, this.#clock.now());
-    if ((await this.#commit(commit, cell)) !== 'committed') return;
-    this.committed(cell, commit, turn);
+    if ((await this.commits.once(commit, cell)) !== 'committed') return;
+    this.commits.carryOut(cell, commit, turn);
     this.#events.emit('deadLetter', { address, event: event.type, error });
   }
 

@@ -84,7 +84,8 @@ export class Inbound {
     const ttl = (flowType: string) => options.flows.get(flowType)?.handlerTtl ?? 0;
     this.handlers = new Handlers(this.#store, 5 * cacheSize, ttl);
     if (within) return;
-    options.engine.onActivity = (address, flowType, expiresAt) => this.handlers.touch(address, flowType, expiresAt);
+    options.engine.commits.onActivity = (address, flowType, expiresAt) =>
+      this.handlers.touch(address, flowType, expiresAt);
   }
 
   async start(): Promise<void> {

@@ -96,8 +96,8 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'messages of a commit whose answer was lost are forgotten',
-    file: 'src/engine/engine.ts',
-    find: 'if (outbox) this.outbox.doubt(outbox, committed);',
+    file: 'src/engine/commits.ts',
+    find: 'if (outbox) this.#options.outbox.doubt(outbox, committed);',
     replace: '',
   },
   {
@@ -155,7 +155,7 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'a turn whose commit failed goes on from memory',
-    file: 'src/engine/engine.ts',
+    file: 'src/engine/commits.ts',
     find: '        cell.forget();\n        break;',
     replace: '        break;',
   },
