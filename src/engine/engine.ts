@@ -13,9 +13,7 @@
  */
 import type { Knex } from 'knex';
 import type { AnyEventObject, InspectionEvent } from 'xstate';
-import { LiveActor, nothing, type Stimulus, type StoredTimer, type Turn } from '../actor/live-actor.ts';
-import { onlooker } from '../actor/onlooker.ts';
-import { describeState } from '../actor/state.ts';
+import type { LiveActor, Stimulus, StoredTimer, Turn } from '../actor/live-actor.ts';
 import type { Clock } from '../clock.ts';
 import {
   ActorExistsError,
@@ -25,7 +23,6 @@ import {
   formatAddress,
   NotRunningError,
   NotSerializableError,
-  SnapshotIncompatibleError,
   StoreError,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
@@ -33,7 +30,6 @@ import type { AnyFlow } from '../flow.ts';
 import {
   type ActorRow,
   type ActorStatus,
-  type ActorUpdate,
   addressOf,
   type Commit,
   type LeasedRow,
@@ -50,11 +46,12 @@ import { Committer } from './committer.ts';
 import { Composer, eventOf, LEASE, type Undone } from './composer.ts';
 import type { Inspection } from './inspection.ts';
 import { Loader } from './loader.ts';
-import { type Migrated, migrateRow } from './migration.ts';
 import { type Observer, Observers } from './observers.ts';
 import { Outbox, type Transport } from './outbox.ts';
 import { Pauses } from './pauses.ts';
 import { Phase } from './phase.ts';
+import { Restorer } from './restorer.ts';
+import { Rewriter } from './rewriter.ts';
 import { Sweeper } from './sweeper.ts';
 import { type InHand, type TransactionHost, TransactionTurns } from './transaction.ts';
 import { activeDueAt, assertTakesEvents, isOvertaking, type Made, TurnMaker } from './turn-maker.ts';
@@ -93,7 +90,8 @@ export class Engine implements TransactionHost {
   readonly #pauses: Pauses;
   readonly #sweeper: Sweeper;
   readonly #committer: Committer;
-  readonly #loader: Loader;
+  readonly #rewriter: Rewriter;
+  readonly #restorer: Restorer;
   readonly #alarms: Alarms;
   /** Actors with processes that ended with the process before. */
   readonly #orphans: Backlog<LeasedRow>;
@@ -113,7 +111,6 @@ export class Engine implements TransactionHost {
     this.#clock = options.clock;
     this.#events = options.events;
     this.#committer = new Committer(options.store, (turns, ms) => this.#events.emit('committed', { turns, ms }));
-    this.#loader = new Loader(options.store);
     this.#pauses = new Pauses(options.clock, this.#phase);
     this.#cells = new Cells({
       flows: options.flows,
@@ -180,6 +177,25 @@ export class Engine implements TransactionHost {
       phase: this.#phase,
       pauses: this.#pauses,
       sweeper: this.#sweeper,
+    });
+    this.#rewriter = new Rewriter({
+      clock: options.clock,
+      events: options.events,
+      cells: this.#cells,
+      alarms: this.#alarms,
+      composer: this.composer,
+      committer: this.#committer,
+      commits: this.commits,
+    });
+    this.#restorer = new Restorer({
+      loader: new Loader(options.store),
+      versions: options.versions,
+      clock: options.clock,
+      cells: this.#cells,
+      alarms: this.#alarms,
+      inspection: options.inspection,
+      maker: this.#maker,
+      rewriter: this.#rewriter,
     });
   }
 
@@ -331,7 +347,7 @@ export class Engine implements TransactionHost {
   async read(address: Address): Promise<{ row: Row; snapshot: any; timers: LiveActor['timers'] }> {
     const cell = this.#cells.of(address);
     if (cell.pausing) {
-      const { live, row } = await this.#peek(cell);
+      const { live, row } = await this.#restorer.peek(cell);
       return { row, snapshot: live.snapshot, timers: live.timers };
     }
     if (!cell.live || cell.busy)
@@ -339,7 +355,7 @@ export class Engine implements TransactionHost {
         if (!(error instanceof ActorQuarantinedError)) throw error;
       });
     if (!cell.row) throw new ActorNotFoundError(address);
-    const live = cell.live ?? (await this.#peek(cell)).live;
+    const live = cell.live ?? (await this.#restorer.peek(cell)).live;
     return { row: cell.row, snapshot: cell.committed ?? live.snapshot, timers: live.timers };
   }
 
@@ -352,10 +368,10 @@ export class Engine implements TransactionHost {
     const cell = this.#cells.of(address);
     const row = await this.row(address);
     if (row.status !== 'quarantined') return row.status;
-    const live = this.#restore(cell, row);
+    const live = this.#restorer.restore(cell, row);
     const { status } = live.snapshot;
     const active = status === 'active';
-    const taken = await this.#rewrite(row, 'perdure.retried', null, {
+    const taken = await this.#rewriter.change(row, 'perdure.retried', null, {
       status,
       last_error: null,
       next_due_at: active ? (live.nextDueAt ?? null) : null,
@@ -390,7 +406,7 @@ export class Engine implements TransactionHost {
       done = outcome.result === 'committed';
     } else {
       const changes = { status: 'stopped', last_error: error, next_due_at: null, lease_until: null } as const;
-      done = (await this.#rewrite(row, 'xstate.stop', note, changes, also)) !== undefined;
+      done = (await this.#rewriter.change(row, 'xstate.stop', note, changes, also)) !== undefined;
     }
     if (!done) return this.discard(address, reason, also); // somebody else was faster
     if (cell) {
@@ -412,7 +428,7 @@ export class Engine implements TransactionHost {
       if (row.status === 'quarantined')
         removed = (await this.discard(address, 'deleted', also)).status === 'quarantined';
       else if (row.status !== 'active' || !(await this.#stops(address, also)))
-        removed = (await this.#rewrite(row, 'perdure.deleted', null, {}, also)) !== undefined;
+        removed = (await this.#rewriter.change(row, 'perdure.deleted', null, {}, also)) !== undefined;
       else removed = true;
     }
     this.gone(address);
@@ -447,11 +463,9 @@ export class Engine implements TransactionHost {
     also: NonNullable<Commit['also']>,
   ): Commit | undefined {
     const copy = this.#cells.copyOf(cell);
-    copy.row = row;
     try {
-      copy.flow = this.#migrate(row).flow;
-      const live = this.#restore(copy, row);
-      copy.live = live;
+      this.#restorer.copy(copy, copy, row);
+      const live = copy.live!;
       const before = live.snapshot;
       const ambient = this.#maker.ambient(cell.address, row.version + 1);
       const turn = live.perform({ kind: 'stop' }, ambient);
@@ -461,39 +475,6 @@ export class Engine implements TransactionHost {
     } catch {
       return undefined;
     }
-  }
-
-  /**
-   * Changes columns of a row outside of a turn, with a line in the journal.
-   * @returns the row as it is now; `undefined` where it was changed meanwhile, and nothing was written
-   */
-  async #rewrite(
-    row: Row,
-    event: string,
-    note: string | null,
-    changes: Partial<Row>,
-    also?: Commit['also'],
-  ): Promise<Row | undefined> {
-    const journal = this.composer.line(row, event, note, this.#clock.now());
-    const columns = { ...changes, version: row.version + 1, ...(journal && { journal_id: journal.id }) };
-    const lost = new Error('The row has another version.');
-    const outcome = await this.#committer.add({
-      ...(journal && { journal }),
-      also: async (run, knex) => {
-        const changed = await run(
-          knex('flow_states').where({ id: row.id, version: row.version }).update(columns) as never,
-        );
-        if (Number(changed) === 0) throw lost;
-        await also?.(run, knex);
-      },
-    });
-    if (outcome.result === 'committed') return { ...row, ...columns };
-    if (outcome.result === 'failed' && outcome.error !== lost) {
-      // It may have been written all the same: what is in memory is not to be trusted.
-      this.#cells.forget(addressOf(row));
-      throw outcome.error;
-    }
-    return undefined;
   }
 
   /** Calls `observer` after each commit of the actor. */
@@ -588,10 +569,7 @@ export class Engine implements TransactionHost {
   }
 
   restore(copy: Cell, cell: Cell, row: ActorRow): void {
-    copy.flow = this.#migrate(row).flow;
-    copy.live = this.#restore(cell, row);
-    const { state_data, ...rest } = row;
-    copy.row = rest;
+    this.#restorer.copy(copy, cell, row);
   }
 
   makeNext(copy: Cell, work: Work): ReturnType<TransactionHost['makeNext']> {
@@ -685,7 +663,7 @@ export class Engine implements TransactionHost {
 
   /** One turn. `undefined`: not this item's turn yet, ask again. */
   async #work(cell: Cell, item: Item): Promise<Done | undefined> {
-    if (!cell.row) await this.#load(cell);
+    if (!cell.row) await this.#restorer.load(cell);
     const { row } = cell;
     if (!row) return undefined; // it was changed while it was put aside: read it again
     assertTakesEvents(row);
@@ -721,73 +699,20 @@ export class Engine implements TransactionHost {
     return { snapshot: cell.committed ?? before, handled: turn.handled, duplicate: false };
   }
 
-  async #load(cell: Cell): Promise<void> {
-    const { generation } = cell;
-    const row = await this.#loader.load(cell.address);
-    // Meanwhile a transaction has changed it.
-    if (cell.generation !== generation) return cell.row ? undefined : this.#load(cell);
-    if (!row) throw new ActorNotFoundError(cell.address);
-    const { state_data, ...rest } = row;
-    if (row.status !== 'quarantined') {
-      let changed = false;
-      try {
-        const migrated = this.#migrate(row);
-        cell.flow = migrated.flow;
-        changed = migrated.changed;
-        cell.live = LiveActor.restore(cell.flow.logic, migrated.text, this.#cells.host(cell));
-      } catch (error) {
-        // One that has ended takes no events anyway.
-        if (!(error instanceof SnapshotIncompatibleError) || row.status !== 'active') throw error;
-        await this.#quarantine(cell, rest, error);
-        return;
-      }
-      if (changed && row.status === 'active' && movedBy(cell.live, row)) {
-        // What the row is found by would say something else than the actor in memory: it is written at once.
-        const committed = await this.#writeMigrated(row, cell.flow, cell.live).catch((error) => {
-          cell.forget();
-          throw error;
-        });
-        if (!committed) return cell.forget();
-        const { state_data: _, ...columns } = committed;
-        Object.assign(rest, columns);
-      }
-      cell.committed = cell.live.snapshot;
-      if (rest.status === 'active') {
-        const live = cell.live;
-        // A deadline that has passed is the next turn: it may be about what an invocation would be started for.
-        if ((live.nextDueAt ?? Number.POSITIVE_INFINITY) > this.#clock.now()) {
-          live.afterCommit(nothing(), () => this.#maker.ambient(cell.address, rest.version));
-          this.#alarms.set(cell.address, live.nextDueAt, cell.key);
-        }
-      }
-    }
-    cell.row = rest;
-    this.#options.inspection.introduce(cell);
-  }
-
   /**
    * The actor that a row holds, for looking at; nothing of it is started.
    * @throws {SnapshotIncompatibleError | UnknownFlowError}
    */
   examine(row: ActorRow): LiveActor {
-    const { flow, text } = this.#migrate(row);
-    return LiveActor.restore(flow.logic, text, onlooker(addressOf(row)));
+    return this.#restorer.examine(row);
   }
 
   /**
    * Writes the row in the form of the version in which it goes on; false: it is so already, or was changed meanwhile.
-   * Turns of the actor that are under way lose their swap, and are done again from the migrated row.
    * @throws {SnapshotIncompatibleError} it stays as it is
    */
-  async migrate(row: ActorRow): Promise<boolean> {
-    const { flow, text, changed } = this.#migrate(row);
-    if (!changed || row.status !== 'active') return false;
-    const live = LiveActor.restore(flow.logic, text, onlooker(addressOf(row)));
-    const written = await this.#writeMigrated(row, flow, live);
-    if (!written) return false;
-    const address = addressOf(row);
-    this.#alarms.set(address, written.next_due_at ?? undefined, formatAddress(address));
-    return true;
+  migrate(row: ActorRow): Promise<boolean> {
+    return this.#restorer.migrate(row);
   }
 
   /** Starts, at the pace of recovery, what migrated actors invoke and nobody runs. */
@@ -795,45 +720,14 @@ export class Engine implements TransactionHost {
     if (this.#phase.running && !this.#phase.quiet) this.#orphans.start();
   }
 
-  #migrate(row: ActorRow): Migrated {
-    return migrateRow(this.#options.versions.get(row.flow_type), row, this.#clock.now());
-  }
-
-  /** Writes a migrated row, in a group with others; `undefined`: it was changed meanwhile. */
-  async #writeMigrated(row: ActorRow, flow: AnyFlow, live: LiveActor): Promise<ActorUpdate | undefined> {
-    const { status } = live.snapshot;
-    const active = status === 'active';
-    const current_state = describeState(live.snapshot);
-    const note = `from version ${row.flow_version} to ${flow.version}`;
-    const journal = this.composer.line(row, 'perdure.migrated', note, this.#clock.now(), current_state);
-    const update: ActorUpdate = {
-      id: row.id,
-      version: row.version + 1,
-      current_state,
-      state_data: live.encode(),
-      updated_at: row.updated_at,
-      flow_version: flow.version,
-      status,
-      next_due_at: active ? (live.nextDueAt ?? null) : null,
-      lease_until: active && live.hasProcesses ? (row.lease_until ?? this.#clock.now()) : null,
-      last_error: null,
-      journal_id: journal?.id ?? row.journal_id,
-    };
-    const commit: Commit = { update, ...(journal && { journal }) };
-    return (await this.commits.once(commit)) === 'committed' ? update : undefined;
-  }
-
   /** Puts an actor aside, whose row is not to be trusted. */
-  async putAside(row: ActorRow, reason: string): Promise<void> {
-    const cell = this.#cells.of(addressOf(row));
-    await this.#quarantine(cell, row, new Error(reason));
-    this.#alarms.set(cell.address, undefined, cell.key);
+  putAside(row: ActorRow, reason: string): Promise<void> {
+    return this.#rewriter.putAside(row, reason);
   }
 
   /** Lets the row's columns say what its snapshot says. */
-  async realign(row: ActorRow, columns: Partial<Pick<ActorRow, 'next_due_at' | 'lease_until'>>): Promise<void> {
-    await this.#rewrite(row, 'perdure.realigned', null, columns);
-    this.#cells.forget(addressOf(row));
+  realign(row: ActorRow, columns: Partial<Pick<ActorRow, 'next_due_at' | 'lease_until'>>): Promise<void> {
+    return this.#rewriter.realign(row, columns);
   }
 
   /**
@@ -845,28 +739,15 @@ export class Engine implements TransactionHost {
     timer: Pick<StoredTimer, 'id' | 'event' | 'dueAt'>,
     state: string,
   ): Promise<boolean> {
-    const { row } = await this.#peek(this.#cells.of(address));
+    const { row } = await this.#restorer.peek(this.#cells.of(address));
     const there = row.current_state === state || row.current_state.startsWith(`${state}.`);
     if (row.status !== 'active' || !there) return false;
     return (await this.post(address, { stimulus: { kind: 'schedule', timer } })).handled;
   }
 
-  /** What the row says, for looking at. */
-  async #peek(cell: Cell): Promise<{ live: LiveActor; row: Row }> {
-    const row = await this.row(cell.address);
-    return { row, live: this.#restore(cell, row) };
-  }
-
   /** What the row says, whether it can be restored or not. */
-  async row(address: Address): Promise<ActorRow> {
-    const row = await this.#loader.load(address);
-    if (!row) throw new ActorNotFoundError(address);
-    return row;
-  }
-
-  #restore(cell: Cell, row: ActorRow): LiveActor {
-    const { flow, text } = this.#migrate(row);
-    return LiveActor.restore(flow.logic, text, this.#cells.host(cell));
+  row(address: Address): Promise<ActorRow> {
+    return this.#restorer.row(address);
   }
 
   async #spawn(
@@ -896,7 +777,7 @@ export class Engine implements TransactionHost {
       return undefined;
     }
     if (!item.onFailure) throw error;
-    await this.#load(cell);
+    await this.#restorer.load(cell);
     if (!cell.live) return undefined;
     const { turn, commit } = this.#maker.failure(cell, item, error);
     const result = await this.commits.once(commit, cell);
@@ -929,7 +810,7 @@ export class Engine implements TransactionHost {
         return;
       }
     }
-    await this.#load(cell);
+    await this.#restorer.load(cell);
     const { live } = cell;
     if (!live) return;
     const before = live.snapshot;
@@ -939,26 +820,11 @@ export class Engine implements TransactionHost {
     let turn: Turn | undefined;
     if (strategy === 'stop') turn = live.perform({ kind: 'stop' }, this.#maker.ambient(address, cell.row!.version + 1));
     if (strategy === 'resume' && deadline) turn = live.dropTimer();
-    if (!turn) return this.#quarantine(cell, cell.row!, error);
+    if (!turn) return this.#rewriter.quarantine(cell, cell.row!, error);
     const commit = this.composer.supervised(cell, turn, before, undone, error, this.#clock.now());
     if ((await this.commits.once(commit, cell)) !== 'committed') return;
     this.commits.carryOut(cell, commit, turn);
     this.#events.emit('deadLetter', { address, event: event.type, error });
-  }
-
-  async #quarantine(cell: Cell, row: Row, error: Error): Promise<void> {
-    const quarantined = await this.#rewrite(row, 'perdure.quarantined', error.message, {
-      status: 'quarantined',
-      last_error: error.message,
-      next_due_at: null,
-      lease_until: null,
-    });
-    cell.forget();
-    if (!quarantined) return; // somebody else changed it meanwhile; it is read again
-    cell.processes.stopAll();
-    cell.row = quarantined;
-    const escalated = cell.flow.supervision.strategy === 'escalate';
-    this.#events.emit('quarantined', { address: cell.address, error, escalated });
   }
 
   /** For what needs no replay, such as jitter. */
@@ -973,9 +839,3 @@ function undoneOf(stimulus: Stimulus, live: LiveActor): Undone {
   const kind = event.type.startsWith('xstate.promise.') ? 'result' : 'event';
   return { kind, event, target: sessionId === live.root.sessionId ? null : sessionId };
 }
-
-/** A migration changed what the row is found by. */
-const movedBy = (live: LiveActor, row: ActorRow) =>
-  live.snapshot.status !== 'active' ||
-  (live.nextDueAt ?? null) !== row.next_due_at ||
-  live.hasProcesses !== (row.lease_until !== null);

@@ -149,8 +149,8 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'a bad row ends its recovery, and the start',
-    file: 'src/engine/engine.ts',
-    find: 'await this.#quarantine(cell, rest, error);\n        return;',
+    file: 'src/engine/restorer.ts',
+    find: 'await rewriter.quarantine(cell, rest, error);\n        return;',
     replace: 'throw error;',
   },
   {
