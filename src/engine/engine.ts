@@ -22,7 +22,6 @@ import {
   type Address,
   formatAddress,
   NotRunningError,
-  NotSerializableError,
   StoreError,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
@@ -43,7 +42,8 @@ import type { Cell, Done, Item, Row, Work } from './cell.ts';
 import { Cells } from './cells.ts';
 import { Commits, RETRY } from './commits.ts';
 import { Committer } from './committer.ts';
-import { Composer, eventOf, LEASE, type Undone } from './composer.ts';
+import { Composer, LEASE } from './composer.ts';
+import { FailedTurns } from './failed-turns.ts';
 import type { Inspection } from './inspection.ts';
 import { Loader } from './loader.ts';
 import { type Observer, Observers } from './observers.ts';
@@ -92,6 +92,7 @@ export class Engine implements TransactionHost {
   readonly #committer: Committer;
   readonly #rewriter: Rewriter;
   readonly #restorer: Restorer;
+  readonly #failedTurns: FailedTurns;
   readonly #alarms: Alarms;
   /** Actors with processes that ended with the process before. */
   readonly #orphans: Backlog<LeasedRow>;
@@ -196,6 +197,18 @@ export class Engine implements TransactionHost {
       inspection: options.inspection,
       maker: this.#maker,
       rewriter: this.#rewriter,
+    });
+    this.#failedTurns = new FailedTurns({
+      clock: options.clock,
+      events: options.events,
+      phase: this.#phase,
+      pauses: this.#pauses,
+      chance: this.#chance,
+      composer: this.composer,
+      maker: this.#maker,
+      commits: this.commits,
+      rewriter: this.#rewriter,
+      restorer: this.#restorer,
     });
   }
 
@@ -677,7 +690,7 @@ export class Engine implements TransactionHost {
       made = this.#maker.make(cell, step, ambient, overdue);
     } catch (error) {
       cell.forget();
-      return await this.#failed(cell, item, overdue, error as Error);
+      return await this.#failedTurns.settle(cell, item, overdue, error as Error);
     }
     const { turn, commit } = made;
     if (commit) {
@@ -765,77 +778,6 @@ export class Engine implements TransactionHost {
     return { snapshot: cell.committed, handled: true, duplicate: false };
   }
 
-  /** A turn threw, and was undone. What becomes of its event depends on who could repeat it. */
-  async #failed(cell: Cell, item: Item, overdue: boolean, error: Error): Promise<Done | undefined> {
-    const { address } = cell;
-    const { stimulus } = item;
-    const event = eventOf(stimulus);
-    const { trace } = item;
-    this.#events.emit('turnFailed', { address, event: event.type, error, ...(trace !== undefined && { trace }) });
-    if (overdue || stimulus.kind === 'timer' || stimulus.kind === 'relay' || stimulus.kind === 'emit') {
-      await this.#supervise(cell, item, overdue, error);
-      return undefined;
-    }
-    if (!item.onFailure) throw error;
-    await this.#restorer.load(cell);
-    if (!cell.live) return undefined;
-    const { turn, commit } = this.#maker.failure(cell, item, error);
-    const result = await this.commits.once(commit, cell);
-    if (result === 'conflict') return undefined;
-    if (result === 'committed') {
-      this.commits.carryOut(cell, commit, turn);
-      this.#events.emit('deadLetter', { address, event: event.type, error });
-    }
-    return { snapshot: undefined, handled: false, duplicate: result === 'duplicate', failed: error };
-  }
-
-  /** A turn threw that nobody outside can repeat; the flow's strategy decides how the actor goes on. */
-  async #supervise(cell: Cell, item: Item, overdue: boolean, error: Error): Promise<void> {
-    const { address, flow } = cell;
-    const { stimulus } = item;
-    const { strategy } = flow.supervision;
-    const result = !overdue && stimulus.kind === 'relay' && stimulus.event.type === 'xstate.promise.resolve';
-    // A result that cannot be stored is a failure of the invocation, whatever the strategy.
-    if (result && (strategy === 'resume' || error instanceof NotSerializableError)) {
-      item.stimulus = { ...stimulus, event: { type: 'xstate.promise.reject', data: error } };
-      return;
-    }
-    if (strategy === 'restart') {
-      const after = cell.failures.another(flow.supervision, this.#clock.now(), this.#chance());
-      if (after !== undefined) {
-        const event = overdue ? 'deadline' : eventOf(stimulus).type;
-        this.#events.emit('restarting', { address, event, error, after });
-        await this.#pauses.of(cell, after);
-        if (!this.#phase.running) throw error; // the next process begins where this one stood
-        return;
-      }
-    }
-    await this.#restorer.load(cell);
-    const { live } = cell;
-    if (!live) return;
-    const before = live.snapshot;
-    const deadline = overdue || stimulus.kind === 'timer';
-    const undone = deadline ? { kind: 'deadline' as const, ...live.earliest! } : undoneOf(stimulus, live);
-    const { event } = undone;
-    let turn: Turn | undefined;
-    if (strategy === 'stop') turn = live.perform({ kind: 'stop' }, this.#maker.ambient(address, cell.row!.version + 1));
-    if (strategy === 'resume' && deadline) turn = live.dropTimer();
-    if (!turn) return this.#rewriter.quarantine(cell, cell.row!, error);
-    const commit = this.composer.supervised(cell, turn, before, undone, error, this.#clock.now());
-    if ((await this.commits.once(commit, cell)) !== 'committed') return;
-    this.commits.carryOut(cell, commit, turn);
-    this.#events.emit('deadLetter', { address, event: event.type, error });
-  }
-
   /** For what needs no replay, such as jitter. */
   readonly #chance = () => this.#options.pace.chance();
-}
-
-/** What a stimulus from within the actor brought, and for whom. */
-function undoneOf(stimulus: Stimulus, live: LiveActor): Undone {
-  const event = eventOf(stimulus);
-  if (stimulus.kind !== 'relay') return { kind: 'event', event, target: null };
-  const { sessionId } = stimulus;
-  const kind = event.type.startsWith('xstate.promise.') ? 'result' : 'event';
-  return { kind, event, target: sessionId === live.root.sessionId ? null : sessionId };
 }
