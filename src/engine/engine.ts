@@ -1,29 +1,12 @@
 /**
- * The turn loop. Each actor has a mailbox, worked off strictly one turn after another; different actors go side by side.
- *
- *   mailbox → load the row if it is not in memory → turn (in memory) → commit (grouped) → effects → next
- *
- * Crash points, and why each is harmless:
- * - before the commit: nothing of the turn exists; deadlines are still in the row, a sender that got no answer repeats.
- * - in the commit: the transaction holds all of the turn or none of it.
- * - after the commit, before effects: messages are in the outbox and deadlines in the row; processes follow from the
- *   snapshot. Only custom actions are lost, as documented (at most once).
- *
- * A turn whose commit did not succeed leaves the in-memory actor ahead of its row, so the actor is dropped and read again.
+ * The engine: takes turns of durable actors, and sees to what follows from them. It puts its parts together, and starts and
+ * stops them; the turns themselves are in turn-loop.ts.
  */
 import type { Knex } from 'knex';
-import type { AnyEventObject, InspectionEvent } from 'xstate';
-import type { LiveActor, Stimulus, StoredTimer, Turn } from '../actor/live-actor.ts';
+import type { InspectionEvent } from 'xstate';
+import type { LiveActor, StoredTimer, Turn } from '../actor/live-actor.ts';
 import type { Clock } from '../clock.ts';
-import {
-  ActorExistsError,
-  ActorNotFoundError,
-  ActorQuarantinedError,
-  type Address,
-  formatAddress,
-  NotRunningError,
-  StoreError,
-} from '../errors.ts';
+import { type Address, NotRunningError, StoreError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
 import {
@@ -38,9 +21,9 @@ import { generalError, type Store } from '../store/store.ts';
 import type { FlowVersions } from '../versions.ts';
 import { Alarms } from './alarms.ts';
 import { Backlog, type Pace } from './backlog.ts';
-import type { Cell, Done, Item, Row, Work } from './cell.ts';
+import type { Cell, Done, Row, Work } from './cell.ts';
 import { Cells } from './cells.ts';
-import { Commits, RETRY } from './commits.ts';
+import { Commits } from './commits.ts';
 import { Committer } from './committer.ts';
 import { Composer, LEASE } from './composer.ts';
 import { FailedTurns } from './failed-turns.ts';
@@ -54,7 +37,8 @@ import { Restorer } from './restorer.ts';
 import { Rewriter } from './rewriter.ts';
 import { Sweeper } from './sweeper.ts';
 import { type InHand, type TransactionHost, TransactionTurns } from './transaction.ts';
-import { activeDueAt, assertTakesEvents, isOvertaking, type Made, TurnMaker } from './turn-maker.ts';
+import { type SpawnOptions, TurnLoop } from './turn-loop.ts';
+import { TurnMaker } from './turn-maker.ts';
 
 export interface EngineOptions {
   store: Store;
@@ -92,7 +76,7 @@ export class Engine implements TransactionHost {
   readonly #committer: Committer;
   readonly #rewriter: Rewriter;
   readonly #restorer: Restorer;
-  readonly #failedTurns: FailedTurns;
+  readonly #loop: TurnLoop;
   readonly #alarms: Alarms;
   /** Actors with processes that ended with the process before. */
   readonly #orphans: Backlog<LeasedRow>;
@@ -102,7 +86,6 @@ export class Engine implements TransactionHost {
   readonly #cells: Cells;
   readonly #maker: TurnMaker;
   readonly #observers: Observers;
-  readonly #working = new Set<Promise<unknown>>();
   /** The one that is open. */
   #transaction: TransactionTurns | undefined;
 
@@ -122,7 +105,7 @@ export class Engine implements TransactionHost {
       inspect: options.inspect,
       chance: this.#chance,
       capacity: options.cacheSize,
-      push: (cell, stimulus) => this.#push(cell, stimulus),
+      push: (cell, stimulus) => this.#loop.push(cell, stimulus),
     });
     this.#sweeper = new Sweeper({
       clock: options.clock,
@@ -136,14 +119,14 @@ export class Engine implements TransactionHost {
       options.store,
       options.clock,
       options.pace,
-      (address) => this.#fire(address),
+      (address) => this.#loop.fire(address),
       (error) => this.#events.emit('fault', { during: 'firing deadlines', error }),
     );
     this.#orphans = new Backlog<LeasedRow>({
       clock: options.clock,
       pace: options.pace,
       page: (after, limit) => options.store.leased(after, limit),
-      take: (row) => this.#revive(addressOf(row)),
+      take: (row) => this.#loop.revive(addressOf(row)),
       failed: (error) => this.#events.emit('fault', { during: 'taking up invocations', error }),
     });
     this.outbox = new Outbox({
@@ -152,7 +135,7 @@ export class Engine implements TransactionHost {
       transport: options.transport,
       commit: (commit) => this.#committer.add(commit),
       isUnsent: (id) => options.store.isUnsent(id),
-      deliver: (address, event, key) => this.#deliverEvent(address, event, key),
+      deliver: (address, event, key) => this.#loop.deliver(address, event, key),
       policy: (flowType) => options.flows.get(flowType ?? '')?.uncertain ?? 'resend',
     });
     this.composer = new Composer(options.store, this.outbox, options.journal);
@@ -198,7 +181,7 @@ export class Engine implements TransactionHost {
       maker: this.#maker,
       rewriter: this.#rewriter,
     });
-    this.#failedTurns = new FailedTurns({
+    const failedTurns = new FailedTurns({
       clock: options.clock,
       events: options.events,
       phase: this.#phase,
@@ -209,6 +192,20 @@ export class Engine implements TransactionHost {
       commits: this.commits,
       rewriter: this.#rewriter,
       restorer: this.#restorer,
+    });
+    this.#loop = new TurnLoop({
+      clock: options.clock,
+      events: options.events,
+      inspection: options.inspection,
+      phase: this.#phase,
+      pauses: this.#pauses,
+      cells: this.#cells,
+      alarms: this.#alarms,
+      maker: this.#maker,
+      committer: this.#committer,
+      commits: this.commits,
+      restorer: this.#restorer,
+      failedTurns,
     });
   }
 
@@ -256,7 +253,7 @@ export class Engine implements TransactionHost {
     this.#pauses.endAll();
     for (const cell of this.#cells) cell.processes.stopAll();
     await Promise.all([this.#alarms.stop(), this.#orphans.stop(), this.outbox.stop(), this.#sweeper.stop()]);
-    while (this.#working.size > 0) await Promise.all(this.#working);
+    await this.#loop.rest();
     await this.#committer.rest();
     this.#phase.now = 'stopped';
   }
@@ -299,7 +296,7 @@ export class Engine implements TransactionHost {
   get idle(): boolean {
     return (
       this.#sweeper.idle &&
-      this.#working.size === this.#pauses.actors &&
+      this.#loop.idle &&
       this.#committer.idle &&
       this.#alarms.idle &&
       this.#orphans.idle &&
@@ -307,69 +304,19 @@ export class Engine implements TransactionHost {
     );
   }
 
-  async spawn(
-    address: Address,
-    options: { input: unknown; phoneNumber?: string; also?: Commit['also'] },
-  ): Promise<Done> {
-    const cell = this.#cells.of(address);
-    if (cell.busy || cell.row) throw new ActorExistsError(address);
-    cell.busy = true;
-    const spawning = this.#spawn(cell, options).finally(() => {
-      cell.busy = false;
-    });
-    this.#track(spawning.catch(() => {}));
-    try {
-      return await spawning;
-    } catch (error) {
-      cell.forget();
-      // What has come meanwhile is worked off by this very cell: there must be no second one.
-      if (cell.idle) this.#cells.delete(cell);
-      throw error;
-    } finally {
-      if (cell.queue.length > 0) this.#run(cell);
-    }
-  }
-
-  /** Remembers work under way until it ends. */
-  #track(work: Promise<unknown>): void {
-    this.#working.add(work);
-    void work.then(() => this.#working.delete(work));
+  /** Creates an actor; resolves once its first turn has committed. */
+  spawn(address: Address, options: SpawnOptions): Promise<Done> {
+    return this.#loop.spawn(address, options);
   }
 
   /** Puts work into an actor's mailbox; resolves once its turn has committed. */
   post(address: Address, work: Work): Promise<Done> {
-    if (!this.#phase.running) {
-      return Promise.reject(
-        new NotRunningError(
-          `The runtime is ${this.#phase.now === 'new' ? 'not started yet: await runtime.start()' : 'stopping'}.`,
-          {
-            address,
-          },
-        ),
-      );
-    }
-    return new Promise((resolve, reject) => {
-      const cell = this.#cells.of(address);
-      const { trace } = this.#events;
-      cell.queue.push(trace ? { ...work, trace: trace(), resolve, reject } : { ...work, resolve, reject });
-      this.#run(cell);
-    });
+    return this.#loop.post(address, work);
   }
 
   /** The committed state: from memory, or read from the row. */
-  async read(address: Address): Promise<{ row: Row; snapshot: any; timers: LiveActor['timers'] }> {
-    const cell = this.#cells.of(address);
-    if (cell.pausing) {
-      const { live, row } = await this.#restorer.peek(cell);
-      return { row, snapshot: live.snapshot, timers: live.timers };
-    }
-    if (!cell.live || cell.busy)
-      await this.post(address, { stimulus: { kind: 'timer' } }).catch((error) => {
-        if (!(error instanceof ActorQuarantinedError)) throw error;
-      });
-    if (!cell.row) throw new ActorNotFoundError(address);
-    const live = cell.live ?? (await this.#restorer.peek(cell)).live;
-    return { row: cell.row, snapshot: cell.committed ?? live.snapshot, timers: live.timers };
+  read(address: Address): ReturnType<TurnLoop['read']> {
+    return this.#loop.read(address);
   }
 
   /**
@@ -394,7 +341,7 @@ export class Engine implements TransactionHost {
     cell.forget();
     cell.failures.forget();
     this.#events.emit('retried', { address });
-    void this.#revive(address);
+    void this.#loop.revive(address);
     return 'quarantined';
   }
 
@@ -605,113 +552,6 @@ export class Engine implements TransactionHost {
     cell.handlerExpiresAt = copy.handlerExpiresAt;
   }
 
-  /** A stimulus from within the actor (a result, an action that calls `self.send`), for which nobody waits. */
-  #push(cell: Cell, stimulus: Stimulus): void {
-    if (!this.#phase.running) return; // the process goes down; what matters follows from the row
-    const { trace } = this.#events;
-    const item = { stimulus, insistent: true as const, resolve: () => {}, reject: () => {} };
-    cell.queue.push(trace ? { ...item, trace: trace() } : item);
-    this.#run(cell);
-  }
-
-  /** Lets an actor fire what is due; resolves when it has, or waits for another attempt. */
-  async #fire(address: Address): Promise<void> {
-    if (!this.#cells.has(address)) return; // nobody here knows how; recovery reports it
-    const cell = this.#cells.of(address);
-    if (cell.pausing) return;
-    // Before the post: a turn may fail at once.
-    const paused = new Promise<void>((resolve) => cell.onPause.push(resolve));
-    const fired = this.post(address, { stimulus: { kind: 'timer' }, insistent: true }).catch((error) => {
-      if (!(error instanceof NotRunningError || error instanceof ActorQuarantinedError)) throw error;
-    });
-    await Promise.race([fired, paused]);
-  }
-
-  /** Restores an actor and starts its processes. */
-  async #revive(address: Address): Promise<void> {
-    await this.#fire(address).catch((error) =>
-      this.#events.emit('fault', { during: `reviving ${formatAddress(address)}`, error }),
-    );
-  }
-
-  async #deliverEvent(address: Address, event: AnyEventObject, key: string): Promise<void> {
-    await this.post(address, {
-      stimulus: { kind: 'event', event },
-      inbound: { channel: 'perdure', messageId: key, text: null },
-    });
-  }
-
-  #run(cell: Cell): void {
-    if (cell.busy) return;
-    cell.busy = true;
-    this.#track(this.#workOff(cell));
-  }
-
-  /** Empties a mailbox. Never rejects. */
-  async #workOff(cell: Cell): Promise<void> {
-    while (cell.queue.length > 0) {
-      const item = cell.queue[0]!;
-      try {
-        const done = await this.#work(cell, item);
-        if (!done) continue; // a deadline went first, or the row had moved on
-        cell.queue.shift();
-        item.resolve(done);
-      } catch (error) {
-        if (item.insistent && error instanceof StoreError && this.#phase.running) {
-          // The row could not be read, and nobody would ask again.
-          this.#events.emit('fault', { during: `a turn of ${cell.key}`, error });
-          await this.#pauses.of(cell, RETRY);
-          continue;
-        }
-        cell.queue.shift();
-        item.reject(error as Error);
-      }
-    }
-    cell.busy = false;
-    this.#options.inspection.introduce(cell);
-    cell.onPause.length = 0;
-    // Where a process goes on, its result comes back to this cell.
-    if (!cell.row && cell.processes.size === 0 && cell.pins === 0) this.#cells.delete(cell);
-  }
-
-  /** One turn. `undefined`: not this item's turn yet, ask again. */
-  async #work(cell: Cell, item: Item): Promise<Done | undefined> {
-    if (!cell.row) await this.#restorer.load(cell);
-    const { row } = cell;
-    if (!row) return undefined; // it was changed while it was put aside: read it again
-    assertTakesEvents(row);
-    const before = cell.live!.snapshot;
-    const ambient = this.#maker.ambient(cell.address, row.version + 1);
-    const { stimulus } = item;
-    const overdue = isOvertaking(cell, item, ambient.now());
-    const step: Work = overdue ? { stimulus: { kind: 'timer' } } : item;
-    let made: Made;
-    try {
-      made = this.#maker.make(cell, step, ambient, overdue);
-    } catch (error) {
-      cell.forget();
-      return await this.#failedTurns.settle(cell, item, overdue, error as Error);
-    }
-    const { turn, commit } = made;
-    if (commit) {
-      let outcome = await this.#committer.add(commit);
-      if (outcome.result === 'failed') outcome = await this.commits.again(cell, step, commit, outcome);
-      if (outcome.result === 'conflict') return void cell.forget();
-      if (outcome.result === 'duplicate') {
-        if (commit.update) cell.forget();
-        return { snapshot: before, handled: false, duplicate: true };
-      }
-      if (outcome.result === 'failed') throw outcome.error;
-      this.commits.carryOut(cell, commit, turn, cell.live!.snapshot, overdue ? undefined : item.trace);
-    }
-    if (stimulus.kind === 'timer' || overdue) this.#alarms.set(cell.address, activeDueAt(cell), cell.key);
-    if (overdue) return undefined;
-    // One stimulus fires one deadline; the next one may have passed as well, and can wait for the next process.
-    const goesOn = stimulus.kind === 'timer' && commit && this.#phase.running;
-    if (goesOn && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= this.#clock.now()) return undefined;
-    return { snapshot: cell.committed ?? before, handled: turn.handled, duplicate: false };
-  }
-
   /**
    * The actor that a row holds, for looking at; nothing of it is started.
    * @throws {SnapshotIncompatibleError | UnknownFlowError}
@@ -761,21 +601,6 @@ export class Engine implements TransactionHost {
   /** What the row says, whether it can be restored or not. */
   row(address: Address): Promise<ActorRow> {
     return this.#restorer.row(address);
-  }
-
-  async #spawn(
-    cell: Cell,
-    { input, phoneNumber, also }: { input: unknown; phoneNumber?: string; also?: Commit['also'] },
-  ): Promise<Done> {
-    const { address } = cell;
-    if (!this.#phase.running)
-      throw new NotRunningError('The runtime is not running: await runtime.start().', { address });
-    const trace = this.#events.trace?.();
-    const { turn, commit } = this.#maker.first(cell, cell, { input, ...(phoneNumber && { phoneNumber }) });
-    if (also) commit.also = also;
-    if ((await this.commits.once(commit)) === 'conflict') throw new ActorExistsError(address);
-    this.commits.carryOut(cell, commit, turn, cell.live!.snapshot, trace);
-    return { snapshot: cell.committed, handled: true, duplicate: false };
   }
 
   /** For what needs no replay, such as jitter. */
