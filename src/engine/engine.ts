@@ -4,9 +4,9 @@
  */
 import type { Knex } from 'knex';
 import type { InspectionEvent } from 'xstate';
-import type { LiveActor, StoredTimer, Turn } from '../actor/live-actor.ts';
+import type { LiveActor, Turn } from '../actor/live-actor.ts';
 import type { Clock } from '../clock.ts';
-import { type Address, NotRunningError, StoreError } from '../errors.ts';
+import { type Address, NotRunningError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
 import {
@@ -25,11 +25,12 @@ import type { Cell, Done, Row, Work } from './cell.ts';
 import { Cells } from './cells.ts';
 import { Commits } from './commits.ts';
 import { Committer } from './committer.ts';
-import { Composer, LEASE } from './composer.ts';
+import { Composer } from './composer.ts';
 import { FailedTurns } from './failed-turns.ts';
 import type { Inspection } from './inspection.ts';
 import { Loader } from './loader.ts';
 import { type Observer, Observers } from './observers.ts';
+import { Operator } from './operator.ts';
 import { Outbox, type Transport } from './outbox.ts';
 import { Pauses } from './pauses.ts';
 import { Phase } from './phase.ts';
@@ -77,6 +78,7 @@ export class Engine implements TransactionHost {
   readonly #rewriter: Rewriter;
   readonly #restorer: Restorer;
   readonly #loop: TurnLoop;
+  readonly #operator: Operator;
   readonly #alarms: Alarms;
   /** Actors with processes that ended with the process before. */
   readonly #orphans: Backlog<LeasedRow>;
@@ -207,6 +209,20 @@ export class Engine implements TransactionHost {
       restorer: this.#restorer,
       failedTurns,
     });
+    this.#operator = new Operator({
+      clock: options.clock,
+      events: options.events,
+      cells: this.#cells,
+      alarms: this.#alarms,
+      outbox: this.outbox,
+      observers: this.#observers,
+      composer: this.composer,
+      maker: this.#maker,
+      commits: this.commits,
+      rewriter: this.#rewriter,
+      restorer: this.#restorer,
+      loop: this.#loop,
+    });
   }
 
   /** Takes turns from now on, while nothing is sent or fires of itself yet: for recovery. */
@@ -320,121 +336,33 @@ export class Engine implements TransactionHost {
   }
 
   /**
-   * Lets a quarantined actor take events again, from its last good state; its deadlines and processes go on.
+   * Lets a quarantined actor take events again.
    * @returns the status that it was found with; only a quarantined actor is changed
    * @throws {SnapshotIncompatibleError} its row still cannot be restored; it stays quarantined
    */
-  async retry(address: Address): Promise<ActorStatus> {
-    const cell = this.#cells.of(address);
-    const row = await this.row(address);
-    if (row.status !== 'quarantined') return row.status;
-    const live = this.#restorer.restore(cell, row);
-    const { status } = live.snapshot;
-    const active = status === 'active';
-    const taken = await this.#rewriter.change(row, 'perdure.retried', null, {
-      status,
-      last_error: null,
-      next_due_at: active ? (live.nextDueAt ?? null) : null,
-      lease_until: active && live.hasProcesses ? this.#clock.now() + LEASE : null,
-    });
-    if (!taken) return this.retry(address); // somebody else was faster
-    cell.forget();
-    cell.failures.forget();
-    this.#events.emit('retried', { address });
-    void this.#loop.revive(address);
-    return 'quarantined';
+  retry(address: Address): Promise<ActorStatus> {
+    return this.#operator.retry(address);
   }
 
   /**
-   * Ends a quarantined actor. Its row and history are kept: as a turn that stops it where the row can be restored, so that
-   * the application's tables follow, and else as it is.
+   * Ends a quarantined actor.
    * @param also more to write in the same transaction
    * @returns the row as it was found; only a quarantined actor is changed
    */
-  async discard(address: Address, reason: string | undefined, also: NonNullable<Commit['also']>): Promise<Row> {
-    // A row whose flow nobody knows can be ended as it is.
-    const cell = this.#cells.has(address) ? this.#cells.of(address) : undefined;
-    const row = await this.row(address);
-    if (row.status !== 'quarantined') return row;
-    const note = `discarded${reason ? `: ${reason}` : ''}`;
-    const error = `${note[0]!.toUpperCase()}${note.slice(1)}. It was quarantined: ${row.last_error}`;
-    const commit = cell && this.#ending(cell, row, note, error, also);
-    let done = false;
-    if (commit) {
-      const outcome = await this.write(commit);
-      if (outcome.result === 'failed') throw outcome.error;
-      done = outcome.result === 'committed';
-    } else {
-      const changes = { status: 'stopped', last_error: error, next_due_at: null, lease_until: null } as const;
-      done = (await this.#rewriter.change(row, 'xstate.stop', note, changes, also)) !== undefined;
-    }
-    if (!done) return this.discard(address, reason, also); // somebody else was faster
-    if (cell) {
-      cell.forget();
-      cell.processes.stopAll();
-      this.#alarms.set(address, undefined, cell.key);
-    }
-    this.#events.emit('discarded', { address, reason });
-    return row;
+  discard(address: Address, reason: string | undefined, also: NonNullable<Commit['also']>): Promise<Row> {
+    return this.#operator.discard(address, reason, also);
   }
 
   /**
-   * Ends an actor and lets `also` delete its rows in the same transaction; then nothing of it is in memory either.
+   * Ends an actor and lets `also` delete its rows in the same transaction.
    * @throws {ActorNotFoundError}
    */
-  async remove(address: Address, also: NonNullable<Commit['also']>): Promise<void> {
-    for (let removed = false; !removed; ) {
-      const row = await this.row(address);
-      if (row.status === 'quarantined')
-        removed = (await this.discard(address, 'deleted', also)).status === 'quarantined';
-      else if (row.status !== 'active' || !(await this.#stops(address, also)))
-        removed = (await this.#rewriter.change(row, 'perdure.deleted', null, {}, also)) !== undefined;
-      else removed = true;
-    }
-    this.gone(address);
+  remove(address: Address, also: NonNullable<Commit['also']>): Promise<void> {
+    return this.#operator.remove(address, also);
   }
 
   gone(address: Address): void {
-    const cell = this.#cells.of(address);
-    cell.forget();
-    cell.processes.stopAll();
-    this.#alarms.set(address, undefined, cell.key);
-    this.#observers.delete(cell);
-    this.outbox.forget(address);
-  }
-
-  /** Ends an actor in a turn; false where it cannot be restored, or throws at that too. */
-  async #stops(address: Address, also: NonNullable<Commit['also']>): Promise<boolean> {
-    try {
-      await this.post(address, { stimulus: { kind: 'stop' }, also });
-      return true;
-    } catch (error) {
-      if (error instanceof NotRunningError || error instanceof StoreError) throw error;
-      return false;
-    }
-  }
-
-  /** The turn that stops an actor which is put aside; `undefined` where it cannot be restored, or throws at that too. */
-  #ending(
-    cell: Cell,
-    row: ActorRow,
-    note: string,
-    error: string,
-    also: NonNullable<Commit['also']>,
-  ): Commit | undefined {
-    const copy = this.#cells.copyOf(cell);
-    try {
-      this.#restorer.copy(copy, copy, row);
-      const live = copy.live!;
-      const before = live.snapshot;
-      const ambient = this.#maker.ambient(cell.address, row.version + 1);
-      const turn = live.perform({ kind: 'stop' }, ambient);
-      const commit = this.composer.turn(copy, { stimulus: { kind: 'stop' }, also, note }, turn, before, ambient.now())!;
-      commit.update!.last_error = error;
-      return commit;
-    } catch {
-      return undefined;
-    }
+    this.#operator.gone(address);
   }
 
   /** Calls `observer` after each commit of the actor. */
@@ -587,15 +515,8 @@ export class Engine implements TransactionHost {
    * Puts a deadline into an actor, in a turn of its own; false: it has it already, or is not in the state.
    * @throws {ActorNotFoundError | ActorQuarantinedError | SnapshotIncompatibleError}
    */
-  async schedule(
-    address: Address,
-    timer: Pick<StoredTimer, 'id' | 'event' | 'dueAt'>,
-    state: string,
-  ): Promise<boolean> {
-    const { row } = await this.#restorer.peek(this.#cells.of(address));
-    const there = row.current_state === state || row.current_state.startsWith(`${state}.`);
-    if (row.status !== 'active' || !there) return false;
-    return (await this.post(address, { stimulus: { kind: 'schedule', timer } })).handled;
+  schedule(...asked: Parameters<Operator['schedule']>): Promise<boolean> {
+    return this.#operator.schedule(...asked);
   }
 
   /** What the row says, whether it can be restored or not. */
