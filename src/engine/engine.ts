@@ -4,7 +4,7 @@
  */
 import type { Knex } from 'knex';
 import type { InspectionEvent } from 'xstate';
-import type { LiveActor, Turn } from '../actor/live-actor.ts';
+import type { LiveActor } from '../actor/live-actor.ts';
 import type { Clock } from '../clock.ts';
 import { type Address, NotRunningError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
@@ -17,11 +17,11 @@ import {
   type LeasedRow,
   type Outcome,
 } from '../store/rows.ts';
-import { generalError, type Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import type { FlowVersions } from '../versions.ts';
 import { Alarms } from './alarms.ts';
 import { Backlog, type Pace } from './backlog.ts';
-import type { Cell, Done, Row, Work } from './cell.ts';
+import type { Done, Row, Work } from './cell.ts';
 import { Cells } from './cells.ts';
 import { Commits } from './commits.ts';
 import { Committer } from './committer.ts';
@@ -37,7 +37,8 @@ import { Phase } from './phase.ts';
 import { Restorer } from './restorer.ts';
 import { Rewriter } from './rewriter.ts';
 import { Sweeper } from './sweeper.ts';
-import { type InHand, type TransactionHost, TransactionTurns } from './transaction.ts';
+import type { TransactionTurns } from './transaction.ts';
+import { Transactions } from './transactions.ts';
 import { type SpawnOptions, TurnLoop } from './turn-loop.ts';
 import { TurnMaker } from './turn-maker.ts';
 
@@ -66,7 +67,7 @@ export interface EngineOptions {
   inspect: ((event: InspectionEvent) => void) | undefined;
 }
 
-export class Engine implements TransactionHost {
+export class Engine {
   readonly #options: EngineOptions;
   readonly #store: Store;
   readonly #clock: Clock;
@@ -88,8 +89,7 @@ export class Engine implements TransactionHost {
   readonly #cells: Cells;
   readonly #maker: TurnMaker;
   readonly #observers: Observers;
-  /** The one that is open. */
-  #transaction: TransactionTurns | undefined;
+  readonly #transactions: Transactions;
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -223,6 +223,19 @@ export class Engine implements TransactionHost {
       restorer: this.#restorer,
       loop: this.#loop,
     });
+    this.#transactions = new Transactions({
+      store: options.store,
+      events: options.events,
+      phase: this.#phase,
+      outbox: this.outbox,
+      committer: this.#committer,
+      cells: this.#cells,
+      composer: this.composer,
+      maker: this.#maker,
+      commits: this.commits,
+      restorer: this.#restorer,
+      operator: this.#operator,
+    });
   }
 
   /** Takes turns from now on, while nothing is sent or fires of itself yet: for recovery. */
@@ -251,7 +264,7 @@ export class Engine implements TransactionHost {
     this.#alarms.sweep();
     this.#orphans.start();
     const unsent = await this.#store.unsent();
-    this.outbox.sweep(unsent, [...this.#committer.open, ...(this.#transaction?.commits ?? [])]);
+    this.outbox.sweep(unsent, [...this.#committer.open, ...this.#transactions.commits]);
   }
 
   async #probe(): Promise<void> {
@@ -361,10 +374,6 @@ export class Engine implements TransactionHost {
     return this.#operator.remove(address, also);
   }
 
-  gone(address: Address): void {
-    this.#operator.gone(address);
-  }
-
   /** Calls `observer` after each commit of the actor. */
   observe(address: Address, observer: Observer): () => void {
     return this.#observers.add(address, observer);
@@ -380,104 +389,12 @@ export class Engine implements TransactionHost {
     return this.commits.write(commit);
   }
 
-  written(commit: Commit): void {
-    this.commits.written(commit);
-  }
-
-  committed(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown, trace?: unknown): void {
-    this.commits.carryOut(cell, commit, turn, snapshot, trace);
-  }
-
-  failed(error: Error): void {
-    this.commits.failed(error);
-  }
-
   /**
-   * Runs `body` while nothing else is written, in a transaction on a connection of its own; see transaction.ts. It commits
-   * when `body` has resolved, and is rolled back when it rejects.
+   * Runs `body` in a transaction on a connection of its own, while nothing else is written; see transaction.ts.
    * @throws {StoreError} it could not be begun or committed
    */
   transaction<T>(body: (turns: TransactionTurns, trx: Knex.Transaction) => Promise<T>): Promise<T> {
-    if (!this.#phase.running) {
-      return Promise.reject(new NotRunningError('The runtime is not running: it was not started yet, or is stopping.'));
-    }
-    return this.#committer.alone(async () => {
-      const assertAlive = () => {
-        if (this.#phase.stopped) throw new NotRunningError('The runtime stopped; nothing was committed.');
-      };
-      assertAlive();
-      const trx = await this.#store.knex.transaction();
-      const { rollback } = trx;
-      const turns = new TransactionTurns(this, this.#store, trx);
-      this.#transaction = turns;
-      try {
-        await turns.store.lock().catch((error) => {
-          this.failed(error);
-          throw error;
-        });
-        const result = await body(turns, trx).catch((cause) => {
-          const error = generalError(cause);
-          if (error) this.failed(error);
-          throw error ?? cause;
-        });
-        await turns.close();
-        assertAlive();
-        await turns.store.seal().catch((error) => {
-          // It may have been written all the same: once it is over, the outbox asks.
-          const over = turns.over.then(() => false);
-          for (const { outbox } of turns.commits) if (outbox) this.outbox.doubt(outbox, over);
-          this.failed(error);
-          throw error;
-        });
-        if (!this.#phase.stopped) turns.carryOut();
-        return result;
-      } finally {
-        // After the commit, a rollback of nothing.
-        await turns.release(rollback).finally(() => {
-          this.#transaction = undefined;
-        });
-      }
-    });
-  }
-
-  trace(): unknown {
-    return this.#events.trace?.();
-  }
-
-  pin(address: Address): Cell {
-    return this.#cells.pin(address);
-  }
-
-  unpin(cell: Cell): void {
-    this.#cells.unpin(cell);
-  }
-
-  copyOf(cell: Cell): Cell {
-    return this.#cells.copyOf(cell);
-  }
-
-  restore(copy: Cell, cell: Cell, row: ActorRow): void {
-    this.#restorer.copy(copy, cell, row);
-  }
-
-  makeNext(copy: Cell, work: Work): ReturnType<TransactionHost['makeNext']> {
-    return this.#maker.next(copy, work);
-  }
-
-  makeFirst(copy: Cell, cell: Cell, options: Parameters<Engine['spawn']>[1]): { turn: Turn; commit: Commit } {
-    return this.#maker.first(copy, cell, options);
-  }
-
-  makeFailure(copy: Cell, work: Work, error: Error): { turn: Turn; commit: Commit } {
-    return this.#maker.failure(copy, work, error);
-  }
-
-  adopt({ cell, copy, found }: InHand): void {
-    cell.forget();
-    cell.row = found;
-    cell.flow = copy.flow;
-    cell.live = copy.live;
-    cell.handlerExpiresAt = copy.handlerExpiresAt;
+    return this.#transactions.run(body);
   }
 
   /**
