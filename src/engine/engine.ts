@@ -69,173 +69,96 @@ export interface EngineOptions {
 
 export class Engine {
   readonly #options: EngineOptions;
-  readonly #store: Store;
-  readonly #clock: Clock;
-  readonly #events: EventChannel;
   readonly #phase = new Phase();
   readonly #pauses: Pauses;
-  readonly #sweeper: Sweeper;
   readonly #committer: Committer;
+  readonly #cells: Cells;
+  readonly #observers: Observers;
+  readonly #alarms: Alarms;
+  /** Actors with processes that ended with the process before. */
+  readonly #orphans: Backlog<LeasedRow>;
+  readonly #sweeper: Sweeper;
   readonly #rewriter: Rewriter;
   readonly #restorer: Restorer;
   readonly #loop: TurnLoop;
   readonly #operator: Operator;
-  readonly #alarms: Alarms;
-  /** Actors with processes that ended with the process before. */
-  readonly #orphans: Backlog<LeasedRow>;
+  readonly #transactions: Transactions;
   readonly outbox: Outbox;
   readonly composer: Composer;
   readonly commits: Commits;
-  readonly #cells: Cells;
-  readonly #maker: TurnMaker;
-  readonly #observers: Observers;
-  readonly #transactions: Transactions;
 
   constructor(options: EngineOptions) {
-    this.#options = options;
-    this.#store = options.store;
-    this.#clock = options.clock;
-    this.#events = options.events;
-    this.#committer = new Committer(options.store, (turns, ms) => this.#events.emit('committed', { turns, ms }));
-    this.#pauses = new Pauses(options.clock, this.#phase);
-    this.#cells = new Cells({
-      flows: options.flows,
-      clock: options.clock,
-      phase: this.#phase,
-      events: options.events,
-      inspection: options.inspection,
+    const { store, flows, versions, clock, events, random, pace, seed, inspection } = options;
+    const phase = this.#phase;
+    const chance = () => pace.chance();
+    const fault = (during: string) => (error: unknown) => events.emit('fault', { during, error });
+
+    const committer = new Committer(store, (turns, ms) => events.emit('committed', { turns, ms }));
+    const pauses = new Pauses(clock, phase);
+    const cells = new Cells({
+      flows,
+      clock,
+      phase,
+      events,
+      inspection,
       inspect: options.inspect,
-      chance: this.#chance,
+      chance,
       capacity: options.cacheSize,
-      push: (cell, stimulus) => this.#loop.push(cell, stimulus),
+      push: (cell, stimulus) => loop.push(cell, stimulus),
     });
-    this.#sweeper = new Sweeper({
-      clock: options.clock,
-      phase: this.#phase,
+    const observers = new Observers(events);
+    const alarms = new Alarms(store, clock, pace, (address) => loop.fire(address), fault('firing deadlines'));
+    this.#orphans = new Backlog<LeasedRow>({
+      clock,
+      pace,
+      page: (after, limit) => store.leased(after, limit),
+      take: (row) => loop.revive(addressOf(row)),
+      failed: fault('taking up invocations'),
+    });
+    const sweeper = new Sweeper({
+      clock,
+      phase,
       every: options.sweepEvery,
       probe: () => this.#probe(),
       look: () => this.#lookAround(),
-      failed: (error) => this.#events.emit('fault', { during: 'sweeping', error }),
+      failed: fault('sweeping'),
     });
-    this.#alarms = new Alarms(
-      options.store,
-      options.clock,
-      options.pace,
-      (address) => this.#loop.fire(address),
-      (error) => this.#events.emit('fault', { during: 'firing deadlines', error }),
-    );
-    this.#orphans = new Backlog<LeasedRow>({
-      clock: options.clock,
-      pace: options.pace,
-      page: (after, limit) => options.store.leased(after, limit),
-      take: (row) => this.#loop.revive(addressOf(row)),
-      failed: (error) => this.#events.emit('fault', { during: 'taking up invocations', error }),
-    });
-    this.outbox = new Outbox({
-      clock: options.clock,
-      events: options.events,
+    const outbox = new Outbox({
+      clock,
+      events,
       transport: options.transport,
-      commit: (commit) => this.#committer.add(commit),
-      isUnsent: (id) => options.store.isUnsent(id),
-      deliver: (address, event, key) => this.#loop.deliver(address, event, key),
-      policy: (flowType) => options.flows.get(flowType ?? '')?.uncertain ?? 'resend',
+      commit: (commit) => committer.add(commit),
+      isUnsent: (id) => store.isUnsent(id),
+      deliver: (address, event, key) => loop.deliver(address, event, key),
+      policy: (flowType) => flows.get(flowType ?? '')?.uncertain ?? 'resend',
     });
-    this.composer = new Composer(options.store, this.outbox, options.journal);
-    this.#maker = new TurnMaker({
-      store: options.store,
-      clock: options.clock,
-      phase: this.#phase,
-      cells: this.#cells,
-      composer: this.composer,
-      alarms: this.#alarms,
-      random: options.random,
-      seed: options.seed,
-    });
-    this.#observers = new Observers(options.events);
-    this.commits = new Commits({
-      committer: this.#committer,
-      maker: this.#maker,
-      outbox: this.outbox,
-      alarms: this.#alarms,
-      observers: this.#observers,
-      inspection: options.inspection,
-      events: options.events,
-      phase: this.#phase,
-      pauses: this.#pauses,
-      sweeper: this.#sweeper,
-    });
-    this.#rewriter = new Rewriter({
-      clock: options.clock,
-      events: options.events,
-      cells: this.#cells,
-      alarms: this.#alarms,
-      composer: this.composer,
-      committer: this.#committer,
-      commits: this.commits,
-    });
-    this.#restorer = new Restorer({
-      loader: new Loader(options.store),
-      versions: options.versions,
-      clock: options.clock,
-      cells: this.#cells,
-      alarms: this.#alarms,
-      inspection: options.inspection,
-      maker: this.#maker,
-      rewriter: this.#rewriter,
-    });
-    const failedTurns = new FailedTurns({
-      clock: options.clock,
-      events: options.events,
-      phase: this.#phase,
-      pauses: this.#pauses,
-      chance: this.#chance,
-      composer: this.composer,
-      maker: this.#maker,
-      commits: this.commits,
-      rewriter: this.#rewriter,
-      restorer: this.#restorer,
-    });
-    this.#loop = new TurnLoop({
-      clock: options.clock,
-      events: options.events,
-      inspection: options.inspection,
-      phase: this.#phase,
-      pauses: this.#pauses,
-      cells: this.#cells,
-      alarms: this.#alarms,
-      maker: this.#maker,
-      committer: this.#committer,
-      commits: this.commits,
-      restorer: this.#restorer,
-      failedTurns,
-    });
-    this.#operator = new Operator({
-      clock: options.clock,
-      events: options.events,
-      cells: this.#cells,
-      alarms: this.#alarms,
-      outbox: this.outbox,
-      observers: this.#observers,
-      composer: this.composer,
-      maker: this.#maker,
-      commits: this.commits,
-      rewriter: this.#rewriter,
-      restorer: this.#restorer,
-      loop: this.#loop,
-    });
-    this.#transactions = new Transactions({
-      store: options.store,
-      events: options.events,
-      phase: this.#phase,
-      outbox: this.outbox,
-      committer: this.#committer,
-      cells: this.#cells,
-      composer: this.composer,
-      maker: this.#maker,
-      commits: this.commits,
-      restorer: this.#restorer,
-      operator: this.#operator,
-    });
+
+    const base = { store, clock, events, inspection, phase, pauses, committer, cells, observers, alarms, outbox };
+    const composer = new Composer(store, outbox, options.journal);
+    const maker = new TurnMaker({ ...base, composer, random, seed });
+    const commits = new Commits({ ...base, maker, sweeper });
+    const rewriter = new Rewriter({ ...base, composer, commits });
+    const restorer = new Restorer({ ...base, loader: new Loader(store), versions, maker, rewriter });
+    const parts = { ...base, composer, maker, commits, rewriter, restorer };
+    const failedTurns = new FailedTurns({ ...parts, chance });
+    const loop: TurnLoop = new TurnLoop({ ...parts, failedTurns });
+    const operator = new Operator({ ...parts, loop });
+
+    this.#options = options;
+    this.#pauses = pauses;
+    this.#committer = committer;
+    this.#cells = cells;
+    this.#observers = observers;
+    this.#alarms = alarms;
+    this.#sweeper = sweeper;
+    this.#rewriter = rewriter;
+    this.#restorer = restorer;
+    this.#loop = loop;
+    this.#operator = operator;
+    this.#transactions = new Transactions({ ...parts, operator });
+    this.outbox = outbox;
+    this.composer = composer;
+    this.commits = commits;
   }
 
   /** Takes turns from now on, while nothing is sent or fires of itself yet: for recovery. */
@@ -253,7 +176,7 @@ export class Engine {
     this.open();
     this.#phase.quiet = quiet;
     if (quiet) return this.outbox.abandon();
-    this.outbox.recover(await this.#store.unsent());
+    this.outbox.recover(await this.#options.store.unsent());
     await this.#alarms.start();
     this.#orphans.start();
     this.#sweeper.start();
@@ -263,17 +186,17 @@ export class Engine {
   async #lookAround(): Promise<void> {
     this.#alarms.sweep();
     this.#orphans.start();
-    const unsent = await this.#store.unsent();
+    const unsent = await this.#options.store.unsent();
     this.outbox.sweep(unsent, [...this.#committer.open, ...this.#transactions.commits]);
   }
 
   async #probe(): Promise<void> {
-    const row = { key: 'probe', value: String(this.#clock.now()) };
+    const row = { key: 'probe', value: String(this.#options.clock.now()) };
     const outcome = await this.write({
       also: async (run, knex) =>
         void (await run(knex('runtime_settings').insert(row).onConflict('key').merge() as never)),
     });
-    if (outcome.result !== 'failed') this.#events.emit('writable', {});
+    if (outcome.result !== 'failed') this.#options.events.emit('writable', {});
   }
 
   /** Lets what was begun come to its end; new work is refused. */
@@ -440,7 +363,4 @@ export class Engine {
   row(address: Address): Promise<ActorRow> {
     return this.#restorer.row(address);
   }
-
-  /** For what needs no replay, such as jitter. */
-  readonly #chance = () => this.#options.pace.chance();
 }
