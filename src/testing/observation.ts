@@ -1,9 +1,9 @@
 /** What can be seen of an actor after a step, from its database and from the world: what a crash must not change. */
 import { LiveActor } from '../actor/live-actor.ts';
 import { onlooker } from '../actor/onlooker.ts';
+import type { ActorHandle } from '../actor-handle.ts';
 import { formatInstant } from '../clock.ts';
 import type { AnyFlow } from '../flow.ts';
-import type { ActorHandle } from '../runtime.ts';
 import type { MortalDatabase } from './faults.ts';
 import { plain } from './plain.ts';
 import type { Stubs } from './stubs.ts';

@@ -1,7 +1,7 @@
 /** Whom a test means: by a handle, an address, or the id of a participant. */
 import type { Knex } from 'knex';
+import { ActorHandle } from '../actor-handle.ts';
 import { type Address, formatAddress, InvalidArgumentError } from '../errors.ts';
-import { ActorHandle } from '../runtime.ts';
 import { addressOf } from '../store/rows.ts';
 
 /** A handle, an address (`'appointment/ada'` as a text), or a participant's id, for all that the participant has. */
