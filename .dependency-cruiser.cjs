@@ -10,7 +10,7 @@ const floors = [
   ['recovery', '^src/recovery/'],
   ['evolution', '^src/evolution/'],
   ['supervisor', '^src/(supervisor|registry)\\.ts$|^machines/supervisor\\.ts$'],
-  ['runtime', '^src/(runtime|transaction|logging|index)\\.ts$'],
+  ['runtime', '^src/(runtime|runtime-options|actor-handle|transaction|logging|index)\\.ts$'],
   ['flows', '^src/flows/|^machines/(?!supervisor)'],
   ['surface', '^src/(http|cli|testing|stately|opentelemetry)/'],
 ];

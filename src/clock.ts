@@ -39,6 +39,12 @@ export const systemClock: Clock = {
   clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
 };
 
+/** The last instant that a Date can hold. */
+export const LAST_INSTANT = 8.64e15;
+
+/** An instant for people; a number of ms where a Date cannot hold it. */
+export const formatInstant = (at: number) => (Math.abs(at) <= LAST_INSTANT ? new Date(at).toISOString() : String(at));
+
 /** Where a scaled clock starts: at the real instant `real` it shows `virtual`, and runs `scale` times as fast from there. */
 export interface ClockAnchor {
   real: number;

@@ -218,3 +218,12 @@ export class InvocationTimeoutError extends PerdureError {
 export class NonRetryableError extends Error {
   override readonly name = 'NonRetryableError';
 }
+
+/**
+ * Of an actor that does not exist, is put aside, or throws: it will not take the event in a minute either.
+ * @internal
+ */
+export const takesNoEvents = (error: unknown): boolean =>
+  ['ACTOR_NOT_FOUND', 'UNKNOWN_FLOW', 'ACTOR_QUARANTINED', 'SNAPSHOT_INCOMPATIBLE', 'TURN_FAILED'].includes(
+    (error as { code?: string }).code ?? '',
+  );

@@ -7,6 +7,7 @@ export type { ContextSchema } from './actor/fit.ts';
 export type { InvocationPolicy } from './actor/invocations.ts';
 export type { StoredTimer } from './actor/live-actor.ts';
 export type { AfterTimer, MigratingTimer } from './actor/migrating-timers.ts';
+export { ActorHandle, type Committed, type PendingTimer, type SendOptions, type Subscription } from './actor-handle.ts';
 export { type Clock, SimulatedClock, scaledClock, systemClock } from './clock.ts';
 export type { Duration } from './duration.ts';
 export type {
@@ -69,20 +70,14 @@ export {
 } from './recovery/index.ts';
 export type { FlowFigures, RuntimeFigures, RuntimeRegistry } from './registry.ts';
 export {
-  ActorHandle,
-  type Committed,
   createRuntime,
   type JournalLine,
-  type PendingTimer,
-  type RecoveryOptions,
   Runtime,
-  type RuntimeOptions,
   type SaidMessage,
-  type SendOptions,
   type SpawnArguments,
   type SpawnOptions,
-  type Subscription,
 } from './runtime.ts';
+export type { RecoveryOptions, RuntimeOptions } from './runtime-options.ts';
 export type { ActorStatus } from './store/rows.ts';
 export type { Supervision } from './supervision.ts';
 export type { Health } from './supervisor.ts';

@@ -1,15 +1,11 @@
 /** The runtime: what an application creates, starts, talks to and stops. */
 import type { Knex } from 'knex';
-import type { CountryCode } from 'libphonenumber-js';
-import type { Logger } from 'pino';
-import type { AnyEventObject, InspectionEvent } from 'xstate';
 import type { Purpose } from '../machines/supervisor.ts';
-import { parse, stringify } from './actor/codec.ts';
-import type { StoredTimer } from './actor/live-actor.ts';
-import { type Clock, type ClockAnchor, scaledClock, systemClock, wakeAt } from './clock.ts';
-import { type Duration, milliseconds } from './duration.ts';
+import { parse } from './actor/codec.ts';
+import { ActorHandle } from './actor-handle.ts';
+import { type Clock, type ClockAnchor, scaledClock, systemClock } from './clock.ts';
+import { milliseconds } from './duration.ts';
 import type { Pace } from './engine/backlog.ts';
-import type { Done } from './engine/cell.ts';
 import { Engine } from './engine/engine.ts';
 import {
   Inspection,
@@ -17,104 +13,29 @@ import {
   type InspectOptions,
   type StatelyInspector,
 } from './engine/inspection.ts';
-import type { Transport } from './engine/outbox.ts';
 import type { TransactionTurns } from './engine/transaction.ts';
 import type { Turns } from './engine/turns.ts';
-import {
-  ActorNotFoundError,
-  type Address,
-  formatAddress,
-  InvalidArgumentError,
-  NotRunningError,
-  SnapshotIncompatibleError,
-  TimeoutError,
-  UnknownFlowError,
-} from './errors.ts';
+import { ActorNotFoundError, type Address, InvalidArgumentError, NotRunningError, UnknownFlowError } from './errors.ts';
 import { EventChannel, type RuntimeEvents } from './events.ts';
 import { loadShapes, type MigrateOptions, type MigrationReport, migrateAll, recordShapes } from './evolution/index.ts';
-import type { AnyFlow, EmittedOf, EventOf, InboundMessage, InputOf, SnapshotOf } from './flow.ts';
+import type { AnyFlow, InboundMessage, InputOf } from './flow.ts';
 import { logEvents } from './logging.ts';
 import type { Option } from './machine/index.ts';
 import { normalizePhoneNumber } from './messaging/address.ts';
 import { type DirectMessage, Inbound, type Receipt } from './messaging/inbound.ts';
-import { defaultTexts, type Texts } from './messaging/keywords.ts';
+import { defaultTexts } from './messaging/keywords.ts';
 import { DeadLetters } from './operations/dead-letters.ts';
 import { Quarantine } from './operations/quarantine.ts';
-import {
-  FlowRecovery,
-  type RecoverOptions,
-  RecoveryManager,
-  type RecoveryMode,
-  type RecoveryReport,
-} from './recovery/index.ts';
+import { FlowRecovery, type RecoverOptions, RecoveryManager, type RecoveryReport } from './recovery/index.ts';
 import { createRegistry, type RuntimeRegistry } from './registry.ts';
-import {
-  type DatabaseOption,
-  type OpenDatabase,
-  openDatabase,
-  openDatabaseForReading,
-  type SqliteOptions,
-} from './store/database.ts';
+import { paceOf, type RuntimeOptions } from './runtime-options.ts';
+import { type OpenDatabase, openDatabase, openDatabaseForReading } from './store/database.ts';
 import { SERVER_SETTING, type Server } from './store/presence.ts';
-import type { ActorStatus, Commit, OutboxStatus } from './store/rows.ts';
+import type { Commit, OutboxStatus } from './store/rows.ts';
 import { Store } from './store/store.ts';
 import { type Health, type Steps, Supervisor } from './supervisor.ts';
 import { type Transaction, type TransactionCommands, type TransactionOptions, Transactions } from './transaction.ts';
 import { type FlowVersions, versionsOf } from './versions.ts';
-
-/** What {@link createRuntime} is given. */
-export interface RuntimeOptions {
-  /** `'sqlite:study.db'`, `':memory:'`, or a Knex instance on the `sqlite3` driver. */
-  database: DatabaseOption;
-  /** Several versions of a flow may be among them: new actors start on the newest, see docs/evolving.md. */
-  flows: readonly AnyFlow[];
-  /** Delivers messages to people. Without one they wait in the outbox. */
-  transport?: Transport;
-  /** Told what happens. Default: silence. */
-  logger?: Logger;
-  /** Default: the wall clock. */
-  clock?: Clock;
-  /** Runs time so many times as fast, from where this database's clock stands. Default: as fast as it last did, or 1. */
-  timeScale?: number;
-  /** What `random()` gives in turns, in place of the seeded generator. Numbers in [0, 1). */
-  random?: () => number;
-  /** Seeds `random()` in turns. Default: a seed that is made once and kept in the database. */
-  seed?: string;
-  /** @internal What jitter is drawn from. Default: `random`, or `Math.random`. */
-  chance?: () => number;
-  /** @internal Hears XState's own inspection events as they come; what an application may see is {@link Runtime.inspect}. */
-  inspect?: (event: InspectionEvent) => void;
-  sqlite?: SqliteOptions;
-  /** How long to wait for another process to let go of the SQLite file. Default: not at all. */
-  lock?: { wait: Duration };
-  /** How many idle actors stay in memory. Default: 10,000. */
-  cacheSize?: number;
-  /** Whether each turn leaves a line in `flow_journal`. Default: true. */
-  journal?: boolean;
-  /** For phone numbers in national form. Default: none, numbers need their country code. */
-  defaultCountry?: CountryCode;
-  /** How long inbound messages are kept, and redeliveries recognised; Infinity: for ever. Default: `'90d'`. */
-  inboxRetention?: Duration;
-  /** Replaces what the messaging edge itself says. */
-  texts?: Partial<Texts>;
-  /** Enrols an unknown sender and names the actor, or answers null. */
-  autoEnroll?: (message: InboundMessage, address: string) => Promise<Address | null>;
-  recovery?: RecoveryOptions;
-}
-
-/** How the runtime takes up at its start what was left. */
-export interface RecoveryOptions {
-  /** Default: `lazy`. */
-  mode?: RecoveryMode;
-  /** How many overdue deadlines, and as many invocations, are taken up a second; Infinity: at once. Default: 1,000. */
-  rate?: number;
-  /** From 0 to 1: how much the pace varies, so that several nodes do not beat in time. Default: 0.2. */
-  jitter?: number;
-  /** A component that has neither ended nor told of any progress for so long, in real time, is given up. Default: `'5m'`. */
-  patience?: Duration;
-  /** How often the database is looked at for what a failed step left behind. Default: `'5m'`. */
-  sweepEvery?: Duration;
-}
 
 /** `input` may be left out only where the flow's logic does without. */
 export type SpawnOptions<F extends AnyFlow> = (undefined extends InputOf<F>
@@ -127,18 +48,6 @@ export type SpawnOptions<F extends AnyFlow> = (undefined extends InputOf<F>
 /** The options of a spawn, which may be left out where nothing in them is needed. */
 export type SpawnArguments<F extends AnyFlow> =
   undefined extends InputOf<F> ? [options?: SpawnOptions<F>] : [options: SpawnOptions<F>];
-
-/** What belongs to a turn besides its event. */
-export interface SendOptions {
-  /** A remark for the turn's line in the journal. */
-  note?: string;
-}
-
-/** A committed snapshot, and whether the logic had a transition for the event that was sent. */
-export type Committed<F extends AnyFlow> = SnapshotOf<F> & { readonly handled: boolean };
-
-/** A pending deadline. `dueAt` in ms since the epoch; `source` and `target` are paths of child ids. */
-export type PendingTimer = StoredTimer;
 
 /** A turn, as the journal keeps it. Instants in ms since the epoch. */
 export interface JournalLine {
@@ -751,189 +660,6 @@ export class Runtime {
     };
     again(every);
   }
-}
-
-/** Listens, until told otherwise. */
-export interface Subscription {
-  /** From now on nothing is heard. */
-  unsubscribe(): void;
-}
-
-/** One actor, from the outside. */
-export class ActorHandle<F extends AnyFlow = AnyFlow> {
-  readonly address: Address;
-  readonly #engine: () => Turns;
-  readonly #clock: () => Clock;
-
-  /** @internal */
-  constructor(address: Address, engine: () => Turns, clock: () => Clock) {
-    this.address = address;
-    this.#engine = engine;
-    this.#clock = clock;
-  }
-
-  /**
-   * Sends an event; resolves with the snapshot once the turn has committed, never before. `handled` on it tells whether
-   * the logic had a transition for the event.
-   * @throws {TurnFailedError} the logic threw; the actor is as it was
-   * @throws {NotSerializableError} the event, or what the logic made of it, cannot be stored
-   * @throws {ActorNotFoundError | ActorQuarantinedError | StoreError}
-   */
-  async send(event: EventOf<F>, { note }: SendOptions = {}): Promise<Committed<F>> {
-    if (typeof (event as AnyEventObject)?.type !== 'string') {
-      throw new InvalidArgumentError(
-        `An event is an object with a type, like { type: 'reply' }; this is ${JSON.stringify(event) ?? String(event)}.`,
-        {
-          address: this.address,
-        },
-      );
-    }
-    stringify(event, 'event'); // throws where it cannot be stored
-    return committed(
-      await this.#engine().post(this.address, {
-        stimulus: { kind: 'event', event: event as AnyEventObject },
-        ...(note !== undefined && { note }),
-      }),
-    );
-  }
-
-  /** The committed snapshot. */
-  async getSnapshot(): Promise<SnapshotOf<F>> {
-    return (await this.#engine().read(this.address)).snapshot;
-  }
-
-  /** Pending deadlines, in their order. */
-  async timers(): Promise<PendingTimer[]> {
-    const { row, timers } = await this.#engine().read(this.address);
-    return row.status === 'active' ? timers : [];
-  }
-
-  /**
-   * Cancels a pending deadline: it never fires. Mind that a state may wait for nothing else.
-   * @param dueAt its instant, in ms since the epoch
-   * @param nth which one, where there are several at that instant, from 0
-   * @returns whether it was still pending
-   */
-  async cancelTimer(dueAt: number, nth = 0): Promise<boolean> {
-    return (await this.#engine().post(this.address, { stimulus: { kind: 'cancel', dueAt, nth } })).handled;
-  }
-
-  /** Where the actor stands, for people. */
-  async describe(): Promise<{
-    state: string;
-    status: ActorStatus;
-    version: number;
-    updatedAt: string;
-    lastError: string | null;
-  }> {
-    const engine = this.#engine();
-    const row = await engine.read(this.address).then(
-      (read) => read.row,
-      (error) => {
-        if (error instanceof SnapshotIncompatibleError) return engine.row(this.address);
-        throw error;
-      },
-    );
-    return {
-      state: row.current_state,
-      status: row.status,
-      version: row.version,
-      updatedAt: row.updated_at,
-      lastError: row.last_error,
-    };
-  }
-
-  /** Hears each committed snapshot from now on, in this process. */
-  subscribe(
-    observer: ((snapshot: SnapshotOf<F>) => void) | { next?: (snapshot: SnapshotOf<F>) => void },
-  ): Subscription {
-    const next = typeof observer === 'function' ? observer : observer.next?.bind(observer);
-    return { unsubscribe: this.#engine().observe(this.address, (snapshot) => next?.(snapshot)) };
-  }
-
-  /** Hears emitted events, after their turn has committed, in this process. `'*'` is any type. */
-  on<T extends EmittedOf<F>['type'] | '*'>(
-    type: T,
-    listener: (emitted: T extends '*' ? EmittedOf<F> : Extract<EmittedOf<F>, { type: T }>) => void,
-  ): Subscription {
-    const unsubscribe = this.#engine().observe(this.address, (_, emitted) => {
-      for (const event of emitted) if (type === '*' || event.type === type) listener(event as never);
-    });
-    return { unsubscribe };
-  }
-
-  /**
-   * Resolves with the first committed snapshot that satisfies the predicate: the present one, or a later one.
-   * @throws {TimeoutError} after `timeout` (default: never) of the runtime's time
-   */
-  async waitFor<S extends SnapshotOf<F>>(
-    predicate: (snapshot: SnapshotOf<F>) => snapshot is S,
-    options?: { timeout?: Duration },
-  ): Promise<S>;
-  async waitFor(
-    predicate: (snapshot: SnapshotOf<F>) => boolean,
-    options?: { timeout?: Duration },
-  ): Promise<SnapshotOf<F>>;
-  async waitFor(
-    predicate: (snapshot: SnapshotOf<F>) => boolean,
-    options: { timeout?: Duration } = {},
-  ): Promise<SnapshotOf<F>> {
-    const engine = this.#engine();
-    const clock = this.#clock();
-    let unsubscribe = () => {};
-    let stopWaiting = () => {};
-    try {
-      return await new Promise<SnapshotOf<F>>((resolve, reject) => {
-        const look = (snapshot: SnapshotOf<F>) => {
-          try {
-            if (predicate(snapshot)) resolve(snapshot);
-          } catch (error) {
-            reject(error);
-          }
-        };
-        unsubscribe = engine.observe(this.address, look);
-        this.getSnapshot().then(look, reject);
-        if (options.timeout === undefined) return;
-        const ms = milliseconds(options.timeout);
-        stopWaiting = wakeAt(clock, clock.now() + ms, () =>
-          reject(
-            new TimeoutError(`${formatAddress(this.address)} did not reach the awaited state within ${ms} ms.`, {
-              address: this.address,
-            }),
-          ),
-        );
-      });
-    } finally {
-      unsubscribe();
-      stopWaiting();
-    }
-  }
-
-  /**
-   * Lets a quarantined actor take events again, from its last good state. Mend first what made it fail.
-   * @throws {SnapshotIncompatibleError} its row still cannot be restored; it stays quarantined
-   */
-  async retry(): Promise<void> {
-    await this.#engine().retry(this.address);
-  }
-
-  /** Ends the actor: its children are stopped, its deadlines cancelled; it takes no more events. */
-  async stop(): Promise<void> {
-    await this.#engine().post(this.address, { stimulus: { kind: 'stop' } });
-  }
-}
-
-function committed<F extends AnyFlow>({ snapshot, handled }: Done): Committed<F> {
-  return Object.assign(Object.create(Object.getPrototypeOf(snapshot)), snapshot, { handled });
-}
-
-/** @throws {InvalidArgumentError} a pace that cannot be */
-function paceOf(options: RuntimeOptions): Pace {
-  const { recovery: { rate = 1_000, jitter = 0.2 } = {}, random = Math.random, chance = random } = options;
-  if (!(rate > 0)) throw new InvalidArgumentError(`recovery.rate must be a number above 0; it is ${rate}.`);
-  if (!(jitter >= 0 && jitter <= 1))
-    throw new InvalidArgumentError(`recovery.jitter must be a number from 0 to 1; it is ${jitter}.`);
-  return { rate, jitter, chance };
 }
 
 async function clockOf(store: Store, timeScale: number | undefined): Promise<Clock> {

@@ -1,12 +1,13 @@
 /** Transactions that an application shares with its actors. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Knex } from 'knex';
+import type { ActorHandle } from './actor-handle.ts';
 import { type Duration, milliseconds } from './duration.ts';
 import type { Engine } from './engine/engine.ts';
 import type { TransactionTurns } from './engine/transaction.ts';
 import { InvalidArgumentError, NotRunningError, TimeoutError, TransactionError } from './errors.ts';
 import type { AnyFlow } from './flow.ts';
-import type { ActorHandle, Runtime, SpawnArguments } from './runtime.ts';
+import type { Runtime, SpawnArguments } from './runtime.ts';
 
 /**
  * A transaction on the database, as Knex has it, in which actors take turns too: pass it on as a `Knex.Transaction`. What

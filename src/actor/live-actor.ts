@@ -22,6 +22,7 @@ import {
   type InspectionEvent,
   isMachineSnapshot,
 } from 'xstate';
+import { LAST_INSTANT } from '../clock.ts';
 import {
   type Address,
   formatAddress,
@@ -528,10 +529,8 @@ function hear(heard: Heard[], event: InspectionEvent): void {
 const replace = <T extends object, K extends keyof T>(object: T, name: K, value: T[K]) =>
   Object.defineProperty(object, name, { value, configurable: true, enumerable: true, writable: true });
 
-/** The last instant that a Date can hold. */
-const LAST_INSTANT = 8.64e15;
-
-const nothing = (): Turn => ({ handled: false, event: undefined, emitted: [], actions: [], deliveries: [] });
+/** A turn that finds nothing to do. */
+export const nothing = (): Turn => ({ handled: false, event: undefined, emitted: [], actions: [], deliveries: [] });
 
 function storedTimer({ id, event, dueAt, source, target, stray }: Timer): StoredTimer {
   const [from, to] = [pathOf(source), pathOf(target)];

@@ -3,6 +3,7 @@
  * the state means: which deadlines it has, and how long they are. Nothing is done that entering the state does.
  */
 import type { AnyStateMachine, StateNode, StateValue } from 'xstate';
+import { LAST_INSTANT } from '../clock.ts';
 import { type Address, SnapshotIncompatibleError } from '../errors.ts';
 import { withAmbient } from '../machine/ambient.ts';
 import { encodeState } from './codec.ts';
@@ -75,6 +76,3 @@ function deadlines(machine: AnyStateMachine, node: StateNode, context: object, a
     return dueAt > LAST_INSTANT ? [] : [{ id: type, event, dueAt }];
   });
 }
-
-/** The last instant that a Date can hold. */
-const LAST_INSTANT = 8.64e15;

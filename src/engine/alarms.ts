@@ -9,7 +9,7 @@
 import TinyQueue from 'tinyqueue';
 import type { Clock } from '../clock.ts';
 import { type Address, formatAddress } from '../errors.ts';
-import type { DueCursor, DueRow } from '../store/rows.ts';
+import { addressOf, type DueCursor, type DueRow } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { Backlog, type Pace } from './backlog.ts';
 
@@ -225,9 +225,4 @@ const behind = (instant: number): DueCursor => ({
   next_due_at: instant,
   flow_type: '\u{10ffff}',
   id: Number.MAX_SAFE_INTEGER,
-});
-
-const addressOf = ({ participant_id, flow_type }: DueRow): Address => ({
-  participantId: participant_id,
-  flowType: flow_type,
 });

@@ -89,6 +89,15 @@ export class Cell {
     return !this.busy && this.pins === 0 && this.queue.length === 0 && this.processes.size === 0;
   }
 
+  /** Takes over what a copy of it has come to. @param row as it was before that */
+  adopt({ flow, live, handlerExpiresAt }: Cell, row: Row): void {
+    this.forget();
+    this.row = row;
+    this.flow = flow;
+    this.live = live;
+    this.handlerExpiresAt = handlerExpiresAt;
+  }
+
   /** Forgets what is in memory, so that the next turn starts from the row. Promises go on. */
   forget(): void {
     this.generation++;

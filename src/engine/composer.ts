@@ -8,14 +8,15 @@ import type { Stimulus, Turn } from '../actor/live-actor.ts';
 import { describeState } from '../actor/state.ts';
 import { type Address, formatAddress } from '../errors.ts';
 import type { FlowRecord } from '../flow.ts';
-import type {
-  ActorRow,
-  ActorStatus,
-  ActorUpdate,
-  Commit,
-  DeadLetterRow,
-  JournalRow,
-  OutboxRow,
+import {
+  type ActorRow,
+  type ActorStatus,
+  type ActorUpdate,
+  type Commit,
+  type DeadLetterRow,
+  type JournalRow,
+  NO_TURN,
+  type OutboxRow,
 } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { Cell, Work } from './cell.ts';
@@ -95,11 +96,7 @@ export class Composer {
       from_state: current_state,
       to_state,
       at,
-      due_at: null,
-      inbox_id: null,
-      text: null,
-      outbox_id: null,
-      outbox_count: 0,
+      ...NO_TURN,
       note,
     };
   }

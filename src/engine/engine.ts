@@ -1,54 +1,46 @@
 /**
- * The turn loop. Each actor has a mailbox, worked off strictly one turn after another; different actors go side by side.
- *
- *   mailbox → load the row if it is not in memory → turn (in memory) → commit (grouped) → effects → next
- *
- * Crash points, and why each is harmless:
- * - before the commit: nothing of the turn exists; deadlines are still in the row, a sender that got no answer repeats.
- * - in the commit: the transaction holds all of the turn or none of it.
- * - after the commit, before effects: messages are in the outbox and deadlines in the row; processes follow from the
- *   snapshot. Only custom actions are lost, as documented (at most once).
- *
- * A turn whose commit did not succeed leaves the in-memory actor ahead of its row, so the actor is dropped and read again.
+ * The engine: takes turns of durable actors, and sees to what follows from them. It puts its parts together, and starts and
+ * stops them; the turns themselves are in turn-loop.ts.
  */
 import type { Knex } from 'knex';
-import type { AnyEventObject, InspectionEvent } from 'xstate';
-import { LiveActor, type Stimulus, type StoredTimer, type Turn } from '../actor/live-actor.ts';
-import { Processes } from '../actor/processes.ts';
-import { describeState } from '../actor/state.ts';
+import type { InspectionEvent } from 'xstate';
+import type { LiveActor } from '../actor/live-actor.ts';
 import type { Clock } from '../clock.ts';
-import {
-  ActorExistsError,
-  ActorNotFoundError,
-  ActorQuarantinedError,
-  type Address,
-  formatAddress,
-  InvalidArgumentError,
-  NotRunningError,
-  NotSerializableError,
-  SnapshotIncompatibleError,
-  StoreError,
-  sentence,
-  TransactionError,
-  UnknownFlowError,
-} from '../errors.ts';
-import type { EventChannel, RuntimeEvents } from '../events.ts';
+import { type Address, NotRunningError } from '../errors.ts';
+import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
-import type { Ambient } from '../machine/ambient.ts';
-import type { ActorRow, ActorStatus, ActorUpdate, Commit, LeasedRow, Outcome } from '../store/rows.ts';
-import { generalError, isGeneral, type Store } from '../store/store.ts';
+import {
+  type ActorRow,
+  type ActorStatus,
+  addressOf,
+  type Commit,
+  type LeasedRow,
+  type Outcome,
+} from '../store/rows.ts';
+import type { Store } from '../store/store.ts';
 import type { FlowVersions } from '../versions.ts';
 import { Alarms } from './alarms.ts';
 import { Backlog, type Pace } from './backlog.ts';
-import { Cell, type Done, type Item, type Row, type Work } from './cell.ts';
-import { chanceOf } from './chance.ts';
+import type { Done, Row, Work } from './cell.ts';
+import { Cells } from './cells.ts';
+import { Commits } from './commits.ts';
 import { Committer } from './committer.ts';
-import { Composer, eventOf, LEASE, type Undone } from './composer.ts';
+import { Composer } from './composer.ts';
+import { FailedTurns } from './failed-turns.ts';
 import type { Inspection } from './inspection.ts';
 import { Loader } from './loader.ts';
-import { type Migrated, migrateRow } from './migration.ts';
+import { type Observer, Observers } from './observers.ts';
+import { Operator } from './operator.ts';
 import { Outbox, type Transport } from './outbox.ts';
-import { type InHand, type Made, type TransactionHost, TransactionTurns } from './transaction.ts';
+import { Pauses } from './pauses.ts';
+import { Phase } from './phase.ts';
+import { Restorer } from './restorer.ts';
+import { Rewriter } from './rewriter.ts';
+import { Sweeper } from './sweeper.ts';
+import type { TransactionTurns } from './transaction.ts';
+import { Transactions } from './transactions.ts';
+import { type SpawnOptions, TurnLoop } from './turn-loop.ts';
+import { TurnMaker } from './turn-maker.ts';
 
 export interface EngineOptions {
   store: Store;
@@ -75,82 +67,103 @@ export interface EngineOptions {
   inspect: ((event: InspectionEvent) => void) | undefined;
 }
 
-/** So many cells are looked at to find one that may leave memory. */
-const EVICTION_EFFORT = 64;
-/** Between attempts to commit a turn that nobody can repeat, in ms. */
-const COMMIT_RETRY = 1_000;
-/** After a failure the database is swept so many times, so far apart in ms. */
-const SUSPICIOUS = 2;
-const SWEEP_SOON = 5_000;
-
-export class Engine implements TransactionHost {
+export class Engine {
   readonly #options: EngineOptions;
-  readonly #store: Store;
-  readonly #clock: Clock;
-  readonly #events: EventChannel;
+  readonly #phase = new Phase();
+  readonly #pauses: Pauses;
   readonly #committer: Committer;
-  readonly #loader: Loader;
+  readonly #cells: Cells;
+  readonly #observers: Observers;
   readonly #alarms: Alarms;
   /** Actors with processes that ended with the process before. */
   readonly #orphans: Backlog<LeasedRow>;
+  readonly #sweeper: Sweeper;
+  readonly #rewriter: Rewriter;
+  readonly #restorer: Restorer;
+  readonly #loop: TurnLoop;
+  readonly #operator: Operator;
+  readonly #transactions: Transactions;
   readonly outbox: Outbox;
   readonly composer: Composer;
-  /** In order of use: the first is the one that was not used for longest. */
-  readonly #cells = new Map<string, Cell>();
-  readonly #observers = new Map<string, Set<(snapshot: any, emitted: AnyEventObject[]) => void>>();
-  readonly #working = new Set<Promise<unknown>>();
-  /** Of those at work, how many wait for another attempt. */
-  #pausing = 0;
-  readonly #pauses = new Map<unknown, () => void>();
-  /** Those that are open. */
-  readonly #transactions = new Set<TransactionTurns>();
-  #sweepTimer: unknown;
-  #sweepAt = Number.POSITIVE_INFINITY;
-  #sweeping: Promise<void> | undefined;
-  /** So many more sweeps come soon, since something failed. */
-  #suspicion = 0;
-  #state: 'new' | 'running' | 'draining' | 'stopped' = 'new';
-  /** It takes commands, but does nothing of itself. */
-  #quiet = false;
-  /** Told after each commit of an actor that has an address. */
-  onActivity: (address: string, flowType: string, expiresAt: number) => void = () => {};
+  readonly commits: Commits;
 
   constructor(options: EngineOptions) {
-    this.#options = options;
-    this.#store = options.store;
-    this.#clock = options.clock;
-    this.#events = options.events;
-    this.#committer = new Committer(options.store, (turns, ms) => this.#events.emit('committed', { turns, ms }));
-    this.#loader = new Loader(options.store);
-    this.#alarms = new Alarms(
-      options.store,
-      options.clock,
-      options.pace,
-      (address) => this.#fire(address),
-      (error) => this.#events.emit('fault', { during: 'firing deadlines', error }),
-    );
+    const { store, flows, versions, clock, events, random, pace, seed, inspection } = options;
+    const phase = this.#phase;
+    const chance = () => pace.chance();
+    const fault = (during: string) => (error: unknown) => events.emit('fault', { during, error });
+
+    const committer = new Committer(store, (turns, ms) => events.emit('committed', { turns, ms }));
+    const pauses = new Pauses(clock, phase);
+    const cells = new Cells({
+      flows,
+      clock,
+      phase,
+      events,
+      inspection,
+      inspect: options.inspect,
+      chance,
+      capacity: options.cacheSize,
+      push: (cell, stimulus) => loop.push(cell, stimulus),
+    });
+    const observers = new Observers(events);
+    const alarms = new Alarms(store, clock, pace, (address) => loop.fire(address), fault('firing deadlines'));
     this.#orphans = new Backlog<LeasedRow>({
-      clock: options.clock,
-      pace: options.pace,
-      page: (after, limit) => options.store.leased(after, limit),
-      take: ({ participant_id: participantId, flow_type: flowType }) => this.#revive({ participantId, flowType }),
-      failed: (error) => this.#events.emit('fault', { during: 'taking up invocations', error }),
+      clock,
+      pace,
+      page: (after, limit) => store.leased(after, limit),
+      take: (row) => loop.revive(addressOf(row)),
+      failed: fault('taking up invocations'),
     });
-    this.outbox = new Outbox({
-      clock: options.clock,
-      events: options.events,
+    const sweeper = new Sweeper({
+      clock,
+      phase,
+      every: options.sweepEvery,
+      probe: () => this.#probe(),
+      look: () => this.#lookAround(),
+      failed: fault('sweeping'),
+    });
+    const outbox = new Outbox({
+      clock,
+      events,
       transport: options.transport,
-      commit: (commit) => this.#committer.add(commit),
-      isUnsent: (id) => options.store.isUnsent(id),
-      deliver: (address, event, key) => this.#deliverEvent(address, event, key),
-      policy: (flowType) => options.flows.get(flowType ?? '')?.uncertain ?? 'resend',
+      commit: (commit) => committer.add(commit),
+      isUnsent: (id) => store.isUnsent(id),
+      deliver: (address, event, key) => loop.deliver(address, event, key),
+      policy: (flowType) => flows.get(flowType ?? '')?.uncertain ?? 'resend',
     });
-    this.composer = new Composer(options.store, this.outbox, options.journal);
+
+    const base = { store, clock, events, inspection, phase, pauses, committer, cells, observers, alarms, outbox };
+    const composer = new Composer(store, outbox, options.journal);
+    const maker = new TurnMaker({ ...base, composer, random, seed });
+    const commits = new Commits({ ...base, maker, sweeper });
+    const rewriter = new Rewriter({ ...base, composer, commits });
+    const restorer = new Restorer({ ...base, loader: new Loader(store), versions, maker, rewriter });
+    const parts = { ...base, composer, maker, commits, rewriter, restorer };
+    const failedTurns = new FailedTurns({ ...parts, chance });
+    const loop: TurnLoop = new TurnLoop({ ...parts, failedTurns });
+    const operator = new Operator({ ...parts, loop });
+
+    this.#options = options;
+    this.#pauses = pauses;
+    this.#committer = committer;
+    this.#cells = cells;
+    this.#observers = observers;
+    this.#alarms = alarms;
+    this.#sweeper = sweeper;
+    this.#rewriter = rewriter;
+    this.#restorer = restorer;
+    this.#loop = loop;
+    this.#operator = operator;
+    this.#transactions = new Transactions({ ...parts, operator, loop, sweeper });
+    this.outbox = outbox;
+    this.composer = composer;
+    this.commits = commits;
   }
 
   /** Takes turns from now on, while nothing is sent or fires of itself yet: for recovery. */
   open(): void {
-    this.#state = 'running';
+    this.#phase.now = 'running';
     this.#alarms.begin();
   }
 
@@ -161,76 +174,40 @@ export class Engine implements TransactionHost {
    */
   async start(quiet = false): Promise<void> {
     this.open();
-    this.#quiet = quiet;
+    this.#phase.quiet = quiet;
     if (quiet) return this.outbox.abandon();
-    this.outbox.recover(await this.#store.unsent());
+    this.outbox.recover(await this.#options.store.unsent());
     await this.#alarms.start();
     this.#orphans.start();
-    this.#sweepIn(this.#options.sweepEvery);
+    this.#sweeper.start();
   }
 
-  /** Finds what a failed step left behind: deadlines, invocations, messages of a commit whose outcome was not known. */
-  #sweep(): void {
-    this.#sweeping = this.#lookAround().finally(() => {
-      this.#sweeping = undefined;
-      this.#sweepIn(this.#suspicion > 0 ? SWEEP_SOON : this.#options.sweepEvery);
-    });
-  }
-
+  /** Finds deadlines, invocations, and messages of a commit whose outcome was not known. */
   async #lookAround(): Promise<void> {
-    try {
-      if (this.#suspicion > 0) await this.#probe();
-      this.#alarms.sweep();
-      this.#orphans.start();
-      const unsent = await this.#store.unsent();
-      const shared = [...this.#transactions].flatMap(({ commits }) => commits);
-      this.outbox.sweep(unsent, [...this.#committer.open, ...shared]);
-    } catch (error) {
-      this.#events.emit('fault', { during: 'sweeping', error });
-      this.#suspicion = SUSPICIOUS;
-    }
+    this.#alarms.sweep();
+    this.#orphans.start();
+    const unsent = await this.#options.store.unsent();
+    this.outbox.sweep(unsent, [...this.#committer.open, ...this.#transactions.commits]);
   }
 
-  /** Whether the database takes writes again, though nobody has anything to write. */
   async #probe(): Promise<void> {
-    this.#suspicion--;
-    const row = { key: 'probe', value: String(this.#clock.now()) };
-    const commit: Commit = {
+    const row = { key: 'probe', value: String(this.#options.clock.now()) };
+    const outcome = await this.write({
       also: async (run, knex) =>
         void (await run(knex('runtime_settings').insert(row).onConflict('key').merge() as never)),
-    };
-    const outcome = await this.#committer.add(commit);
-    if (outcome.result === 'failed') this.#commitFailed(commit, outcome.error);
-    else this.#events.emit('writable', {});
-  }
-
-  #sweepIn(ms: number): void {
-    if (this.#state !== 'running' || this.#quiet) return;
-    this.#clock.clearTimeout(this.#sweepTimer);
-    this.#sweepAt = this.#clock.now() + ms;
-    const wake = () => {
-      if (this.#clock.now() >= this.#sweepAt) this.#sweep();
-      else this.#sweepIn(this.#sweepAt - this.#clock.now()); // of a long wait, the clock may call long before
-    };
-    this.#sweepTimer = this.#clock.setTimeout(wake, ms);
-  }
-
-  /** Something failed, and may have left something behind. */
-  #suspect(): void {
-    this.#suspicion = SUSPICIOUS;
-    if (!this.#sweeping && this.#sweepAt > this.#clock.now() + SWEEP_SOON) this.#sweepIn(SWEEP_SOON);
+    });
+    if (outcome.result !== 'failed') this.#options.events.emit('writable', {});
   }
 
   /** Lets what was begun come to its end; new work is refused. */
   async drain(): Promise<void> {
-    this.#state = 'draining';
-    this.#clock.clearTimeout(this.#sweepTimer);
-    this.#endPauses();
-    for (const cell of this.#cells.values()) cell.processes.stopAll();
-    await Promise.all([this.#alarms.stop(), this.#orphans.stop(), this.outbox.stop(), this.#sweeping]);
-    while (this.#working.size > 0) await Promise.all(this.#working);
+    this.#phase.now = 'draining';
+    this.#pauses.endAll();
+    for (const cell of this.#cells) cell.processes.stopAll();
+    await Promise.all([this.#alarms.stop(), this.#orphans.stop(), this.outbox.stop(), this.#sweeper.stop()]);
+    await this.#loop.rest();
     await this.#committer.rest();
-    this.#state = 'stopped';
+    this.#phase.now = 'stopped';
   }
 
   /**
@@ -238,16 +215,16 @@ export class Engine implements TransactionHost {
    * under way has ended; who waits for a turn is told that its outcome is not known.
    */
   async abandon(): Promise<void> {
-    this.#state = 'stopped';
+    this.#phase.now = 'stopped';
     const lost = new NotRunningError(
       'The runtime went down while this was under way. Whether it was committed is not known.',
     );
     const written = this.#committer.abandon(lost);
     void this.#alarms.stop();
     void this.#orphans.stop();
-    this.#clock.clearTimeout(this.#sweepTimer);
-    this.#endPauses();
-    for (const cell of this.#cells.values()) {
+    void this.#sweeper.stop();
+    this.#pauses.endAll();
+    for (const cell of this.#cells) {
       cell.processes.hold();
       cell.processes.stopAll();
       for (const { reject } of cell.queue.splice(0)) reject(lost);
@@ -259,14 +236,19 @@ export class Engine implements TransactionHost {
   }
 
   get running(): boolean {
-    return this.#state === 'running';
+    return this.#phase.running;
+  }
+
+  /** Waits so many ms, or until the engine stops. */
+  pause(ms: number): Promise<void> {
+    return this.#pauses.wait(ms);
   }
 
   /** Nothing is under way but invocations that have not ended. */
   get idle(): boolean {
     return (
-      !this.#sweeping &&
-      this.#working.size === this.#pausing &&
+      this.#sweeper.idle &&
+      this.#loop.idle &&
       this.#committer.idle &&
       this.#alarms.idle &&
       this.#orphans.idle &&
@@ -274,649 +256,78 @@ export class Engine implements TransactionHost {
     );
   }
 
-  async spawn(
-    address: Address,
-    options: { input: unknown; phoneNumber?: string; also?: Commit['also'] },
-  ): Promise<Done> {
-    const cell = this.#cell(address);
-    if (cell.busy || cell.row) throw new ActorExistsError(address);
-    cell.busy = true;
-    const spawning = this.#spawn(cell, options).finally(() => {
-      cell.busy = false;
-    });
-    this.#track(spawning.catch(() => {}));
-    try {
-      return await spawning;
-    } catch (error) {
-      cell.forget();
-      // What has come meanwhile is worked off by this very cell: there must be no second one.
-      if (cell.idle) this.#cells.delete(cell.key);
-      throw error;
-    } finally {
-      if (cell.queue.length > 0) this.#run(cell);
-    }
-  }
-
-  /** Remembers work under way until it ends. */
-  #track(work: Promise<unknown>): void {
-    this.#working.add(work);
-    void work.then(() => this.#working.delete(work));
+  /** Creates an actor; resolves once its first turn has committed. */
+  spawn(address: Address, options: SpawnOptions): Promise<Done> {
+    return this.#loop.spawn(address, options);
   }
 
   /** Puts work into an actor's mailbox; resolves once its turn has committed. */
   post(address: Address, work: Work): Promise<Done> {
-    if (this.#state !== 'running') {
-      return Promise.reject(
-        new NotRunningError(
-          `The runtime is ${this.#state === 'new' ? 'not started yet: await runtime.start()' : 'stopping'}.`,
-          {
-            address,
-          },
-        ),
-      );
-    }
-    return new Promise((resolve, reject) => {
-      const cell = this.#cell(address);
-      const { tracing } = this.#events;
-      const item: Item = { ...work, resolve, reject };
-      if (tracing) item.origin = tracing.origin(work.stimulus.kind !== 'timer');
-      cell.queue.push(item);
-      this.#run(cell);
-    });
+    return this.#loop.post(address, work);
   }
 
   /** The committed state: from memory, or read from the row. */
-  async read(address: Address): Promise<{ row: Row; snapshot: any; timers: LiveActor['timers'] }> {
-    const cell = this.#cell(address);
-    if (cell.pausing) {
-      const { live, row } = await this.#peek(cell);
-      return { row, snapshot: live.snapshot, timers: live.timers };
-    }
-    if (!cell.live || cell.busy)
-      await this.post(address, { stimulus: { kind: 'timer' } }).catch((error) => {
-        if (!(error instanceof ActorQuarantinedError)) throw error;
-      });
-    if (!cell.row) throw new ActorNotFoundError(address);
-    const live = cell.live ?? (await this.#peek(cell)).live;
-    return { row: cell.row, snapshot: cell.committed ?? live.snapshot, timers: live.timers };
+  read(address: Address): ReturnType<TurnLoop['read']> {
+    return this.#loop.read(address);
   }
 
   /**
-   * Lets a quarantined actor take events again, from its last good state; its deadlines and processes go on.
+   * Lets a quarantined actor take events again.
    * @returns the status that it was found with; only a quarantined actor is changed
    * @throws {SnapshotIncompatibleError} its row still cannot be restored; it stays quarantined
    */
-  async retry(address: Address): Promise<ActorStatus> {
-    const cell = this.#cell(address);
-    const row = await this.row(address);
-    if (row.status !== 'quarantined') return row.status;
-    const live = this.#restore(cell, row);
-    const { status } = live.snapshot;
-    const active = status === 'active';
-    const taken = await this.#rewrite(row, 'perdure.retried', null, {
-      status,
-      last_error: null,
-      next_due_at: active ? (live.nextDueAt ?? null) : null,
-      lease_until: active && live.hasProcesses ? this.#clock.now() + LEASE : null,
-    });
-    if (!taken) return this.retry(address); // somebody else was faster
-    cell.forget();
-    cell.failures.forget();
-    this.#events.emit('retried', { address });
-    void this.#revive(address);
-    return 'quarantined';
+  retry(address: Address): Promise<ActorStatus> {
+    return this.#operator.retry(address);
   }
 
   /**
-   * Ends a quarantined actor. Its row and history are kept: as a turn that stops it where the row can be restored, so that
-   * the application's tables follow, and else as it is.
+   * Ends a quarantined actor.
    * @param also more to write in the same transaction
    * @returns the row as it was found; only a quarantined actor is changed
    */
-  async discard(address: Address, reason: string | undefined, also: NonNullable<Commit['also']>): Promise<Row> {
-    // A row whose flow nobody knows can be ended as it is.
-    const cell = this.#options.flows.has(address.flowType) ? this.#cell(address) : undefined;
-    const row = await this.row(address);
-    if (row.status !== 'quarantined') return row;
-    const note = `discarded${reason ? `: ${reason}` : ''}`;
-    const error = `${note[0]!.toUpperCase()}${note.slice(1)}. It was quarantined: ${row.last_error}`;
-    const commit = cell && this.#ending(cell, row, note, error, also);
-    let done = false;
-    if (commit) {
-      const outcome = await this.write(commit);
-      if (outcome.result === 'failed') throw outcome.error;
-      done = outcome.result === 'committed';
-    } else {
-      const changes = { status: 'stopped', last_error: error, next_due_at: null, lease_until: null } as const;
-      done = (await this.#rewrite(row, 'xstate.stop', note, changes, also)) !== undefined;
-    }
-    if (!done) return this.discard(address, reason, also); // somebody else was faster
-    if (cell) {
-      cell.forget();
-      cell.processes.stopAll();
-      this.#alarms.set(address, undefined, cell.key);
-    }
-    this.#events.emit('discarded', { address, reason });
-    return row;
+  discard(address: Address, reason: string | undefined, also: NonNullable<Commit['also']>): Promise<Row> {
+    return this.#operator.discard(address, reason, also);
   }
 
   /**
-   * Ends an actor and lets `also` delete its rows in the same transaction; then nothing of it is in memory either.
+   * Ends an actor and lets `also` delete its rows in the same transaction.
    * @throws {ActorNotFoundError}
    */
-  async remove(address: Address, also: NonNullable<Commit['also']>): Promise<void> {
-    for (let removed = false; !removed; ) {
-      const row = await this.row(address);
-      if (row.status === 'quarantined')
-        removed = (await this.discard(address, 'deleted', also)).status === 'quarantined';
-      else if (row.status !== 'active' || !(await this.#stops(address, also)))
-        removed = (await this.#rewrite(row, 'perdure.deleted', null, {}, also)) !== undefined;
-      else removed = true;
-    }
-    this.gone(address);
-  }
-
-  gone(address: Address): void {
-    const cell = this.#cell(address);
-    cell.forget();
-    cell.processes.stopAll();
-    this.#alarms.set(address, undefined, cell.key);
-    this.#observers.delete(cell.key);
-    this.outbox.forget(address);
-  }
-
-  /** Ends an actor in a turn; false where it cannot be restored, or throws at that too. */
-  async #stops(address: Address, also: NonNullable<Commit['also']>): Promise<boolean> {
-    try {
-      await this.post(address, { stimulus: { kind: 'stop' }, also });
-      return true;
-    } catch (error) {
-      if (error instanceof NotRunningError || error instanceof StoreError) throw error;
-      return false;
-    }
-  }
-
-  /** The turn that stops an actor which is put aside; `undefined` where it cannot be restored, or throws at that too. */
-  #ending(
-    { address, flow }: Cell,
-    row: ActorRow,
-    note: string,
-    error: string,
-    also: NonNullable<Commit['also']>,
-  ): Commit | undefined {
-    const aside = this.#makeCell(address, flow);
-    aside.row = row;
-    try {
-      aside.flow = this.#migrate(row).flow;
-      const live = this.#restore(aside, row);
-      aside.live = live;
-      const before = live.snapshot;
-      const ambient = this.#ambient(address, row.version + 1);
-      const turn = live.perform({ kind: 'stop' }, ambient);
-      const commit = this.composer.turn(
-        aside,
-        { stimulus: { kind: 'stop' }, also, note },
-        turn,
-        before,
-        ambient.now(),
-      )!;
-      commit.update!.last_error = error;
-      return commit;
-    } catch {
-      return undefined;
-    }
-  }
-
-  /**
-   * Changes columns of a row outside of a turn, with a line in the journal.
-   * @returns the row as it is now; `undefined` where it was changed meanwhile, and nothing was written
-   */
-  async #rewrite(
-    row: Row,
-    event: string,
-    note: string | null,
-    changes: Partial<Row>,
-    also?: Commit['also'],
-  ): Promise<Row | undefined> {
-    const journal = this.composer.line(row, event, note, this.#clock.now());
-    const columns = { ...changes, version: row.version + 1, ...(journal && { journal_id: journal.id }) };
-    const lost = new Error('The row has another version.');
-    const outcome = await this.#committer.add({
-      ...(journal && { journal }),
-      also: async (run, knex) => {
-        const changed = await run(
-          knex('flow_states').where({ id: row.id, version: row.version }).update(columns) as never,
-        );
-        if (Number(changed) === 0) throw lost;
-        await also?.(run, knex);
-      },
-    });
-    if (outcome.result === 'committed') return { ...row, ...columns };
-    if (outcome.result === 'failed' && outcome.error !== lost) {
-      // It may have been written all the same: what is in memory is not to be trusted.
-      this.#cells.get(formatAddress({ participantId: row.participant_id, flowType: row.flow_type }))?.forget();
-      throw outcome.error;
-    }
-    return undefined;
+  remove(address: Address, also: NonNullable<Commit['also']>): Promise<void> {
+    return this.#operator.remove(address, also);
   }
 
   /** Calls `observer` after each commit of the actor. */
-  observe(address: Address, observer: (snapshot: any, emitted: AnyEventObject[]) => void): () => void {
-    const key = formatAddress(address);
-    const observers = this.#observers.get(key) ?? new Set();
-    this.#observers.set(key, observers.add(observer));
-    return () => {
-      observers.delete(observer);
-      if (observers.size === 0) this.#observers.delete(key);
-    };
+  observe(address: Address, observer: Observer): () => void {
+    return this.#observers.add(address, observer);
   }
 
   /** Introduces the actors that are in memory to those who have begun to look. */
   introduce(): void {
-    for (const cell of this.#cells.values()) if (!cell.busy) this.#options.inspection.introduce(cell);
+    for (const cell of this.#cells) if (!cell.busy) this.#options.inspection.introduce(cell);
   }
 
   /** Writes what belongs to no actor, e.g. an inbound message from an unknown sender. */
-  async write(commit: Commit): Promise<Outcome> {
-    const origin = this.origin();
-    const outcome = await this.#committer.add(commit);
-    if (outcome.result === 'committed') this.written(commit, origin);
-    if (outcome.result === 'failed') this.#commitFailed(commit, outcome.error);
-    return outcome;
-  }
-
-  written(commit: Commit, origin: unknown): void {
-    if (commit.outbox) this.outbox.accept(commit.outbox, origin);
+  write(commit: Commit): Promise<Outcome> {
+    return this.commits.write(commit);
   }
 
   /**
-   * Runs `body` while nothing else is written, in a transaction on a connection of its own; see transaction.ts. It commits
-   * when `body` has resolved, and is rolled back when it rejects.
+   * Runs `body` in a transaction on a connection of its own, while nothing else is written; see transaction.ts.
    * @throws {StoreError} it could not be begun or committed
    */
-  async transaction<T>(body: (turns: TransactionTurns, trx: Knex.Transaction) => Promise<T>): Promise<T> {
-    this.#assertRunning();
-    return this.#committer.alone(async () => {
-      this.#assertAlive();
-      const trx = await this.#store.knex.transaction();
-      const { rollback } = trx;
-      const turns = this.#share(trx);
-      try {
-        await turns.store.lock().catch((error) => {
-          this.failed(error);
-          throw error;
-        });
-        const result = await body(turns, trx).catch((cause) => {
-          const error = generalError(cause);
-          if (error) this.failed(error);
-          throw error ?? cause;
-        });
-        await this.#seal(turns);
-        return result;
-      } finally {
-        // After the commit, a rollback of nothing.
-        await turns.release(rollback);
-      }
-    });
+  transaction<T>(body: (turns: TransactionTurns, trx: Knex.Transaction) => Promise<T>): Promise<T> {
+    return this.#transactions.run(body);
   }
 
-  /**
-   * Lets actors take turns in a transaction that the application has opened. It must end as it is told to by the result:
-   * `seal` makes it durable and lets happen what its turns asked for; then, or without it, the turns are released.
-   * @throws {StoreError} it cannot have the lock for writing
-   */
-  async join(trx: Knex.Transaction): Promise<{ turns: TransactionTurns; seal(): Promise<void> }> {
-    this.#assertRunning();
-    const free = this.#committer.hold();
-    const turns = this.#share(trx);
-    this.#track(turns.over.then(free));
-    try {
-      await turns.store.lock();
-      this.#assertAlive();
-    } catch (error) {
-      await turns.release(async () => {});
-      throw error;
-    }
-    return { turns, seal: () => this.#seal(turns) };
+  /** Lets actors take turns in a transaction that the application has opened; see {@link Transactions.join}. */
+  join(trx: Knex.Transaction): ReturnType<Transactions['join']> {
+    return this.#transactions.join(trx);
   }
 
-  /** A joined transaction has ended in a way that nobody heard of: what it wrote may be there, or not. */
+  /** See {@link Transactions.lostSight}. */
   lostSight(turns: TransactionTurns, error: Error): void {
-    turns.forget();
-    for (const { outbox } of turns.commits) if (outbox) this.outbox.doubt(outbox, Promise.resolve(false));
-    this.#events.emit('fault', { during: 'a transaction that the application had opened', error });
-    this.#suspect();
-  }
-
-  #share(trx: Knex.Transaction): TransactionTurns {
-    const turns = new TransactionTurns(this, this.#store, trx);
-    this.#transactions.add(turns);
-    void turns.over.then(() => this.#transactions.delete(turns));
-    return turns;
-  }
-
-  /** Commits what the transaction's callers have asked for so far, and lets happen what that brings. */
-  async #seal(turns: TransactionTurns): Promise<void> {
-    await turns.close();
-    this.#assertAlive();
-    await turns.store.seal().catch((error) => {
-      if (error instanceof TransactionError) throw error;
-      // It may have been written all the same: once it is over, the outbox asks.
-      const over = turns.over.then(() => false);
-      for (const { outbox } of turns.commits) if (outbox) this.outbox.doubt(outbox, over);
-      this.failed(error);
-      throw error;
-    });
-    if (this.#state !== 'stopped') turns.carryOut();
-  }
-
-  #assertRunning(): void {
-    if (this.#state !== 'running')
-      throw new NotRunningError('The runtime is not running: it was not started yet, or is stopping.');
-  }
-
-  #assertAlive(): void {
-    if (this.#state === 'stopped') throw new NotRunningError('The runtime stopped; nothing was committed.');
-  }
-
-  origin(): unknown {
-    return this.#events.tracing?.origin(true);
-  }
-
-  /** Runs `body`, which asks for what comes from there. */
-  #within(origin: unknown, body: () => void): void {
-    const { tracing } = this.#events;
-    if (tracing) tracing.within(origin, body);
-    else body();
-  }
-
-  pin(address: Address): Cell {
-    const cell = this.#cell(address);
-    cell.pins++;
-    return cell;
-  }
-
-  unpin(cell: Cell): void {
-    cell.pins--;
-    if (!cell.row && cell.idle && this.#cells.get(cell.key) === cell) this.#cells.delete(cell.key);
-  }
-
-  copyOf({ address, flow }: Cell): Cell {
-    return this.#makeCell(address, flow);
-  }
-
-  restore(copy: Cell, cell: Cell, row: ActorRow): void {
-    copy.flow = this.#migrate(row).flow;
-    copy.live = this.#restore(cell, row);
-    const { state_data, ...rest } = row;
-    copy.row = rest;
-  }
-
-  makeFailure(copy: Cell, work: Work, error: Error): { turn: Turn; commit: Commit } {
-    const turn = { ...nothing(), event: eventOf(work.stimulus) };
-    return { turn, commit: this.composer.failure(copy, work, turn, error, this.#clock.now()) };
-  }
-
-  adopt({ cell, copy, found }: InHand): void {
-    cell.forget();
-    cell.row = found;
-    cell.flow = copy.flow;
-    cell.live = copy.live;
-    cell.handlerExpiresAt = copy.handlerExpiresAt;
-  }
-
-  #cell(address: Address): Cell {
-    const key = formatAddress(address);
-    let cell = this.#cells.get(key);
-    if (cell) this.#cells.delete(key);
-    else {
-      cell = this.#makeCell(address, this.#flow(address));
-      if (this.#quiet) cell.processes.hold();
-      this.#evict();
-    }
-    this.#cells.set(key, cell);
-    return cell;
-  }
-
-  #makeCell(address: Address, flow: AnyFlow): Cell {
-    const cell: Cell = new Cell(address, flow, {
-      clock: this.#clock,
-      chance: this.#chance,
-      settled: (sessionId, event) => this.#push(cell, { kind: 'relay', sessionId, event }),
-      failed: (attempt) => this.#events.emit('invocationFailed', { address, ...attempt }),
-      succeeded: (attempt) => this.#events.emit('invoked', { address, ...attempt }),
-      watch: (src) => {
-        const { tracing } = this.#events;
-        const origin = tracing?.origin(true);
-        return tracing && ((attempt) => tracing.begin({ kind: 'invocation', address, src, attempt }, origin));
-      },
-    });
-    return cell;
-  }
-
-  #flow(address: Address): AnyFlow {
-    const flow = this.#options.flows.get(address.flowType);
-    if (flow) return flow;
-    throw new UnknownFlowError(`There is no flow '${address.flowType}'. Give it to createRuntime({ flows }).`, {
-      address,
-    });
-  }
-
-  /** Makes room for one more; those that are at work stay, as if they had just been used. */
-  #evict(): void {
-    if (this.#cells.size < this.#options.cacheSize) return;
-    let effort = EVICTION_EFFORT;
-    for (const [key, cell] of this.#cells) {
-      this.#cells.delete(key);
-      if (cell.idle) {
-        cell.forget();
-        return;
-      }
-      this.#cells.set(key, cell);
-      if (--effort === 0) return;
-    }
-  }
-
-  /** A stimulus from within the actor (a result, an action that calls `self.send`), for which nobody waits. */
-  #push(cell: Cell, stimulus: Stimulus): void {
-    if (this.#state !== 'running') return; // the process goes down; what matters follows from the row
-    const item: Item = { stimulus, insistent: true, resolve: () => {}, reject: () => {} };
-    const { tracing } = this.#events;
-    if (tracing) item.origin = tracing.origin(true);
-    cell.queue.push(item);
-    this.#run(cell);
-  }
-
-  /** Lets an actor fire what is due; resolves when it has, or waits for another attempt. */
-  async #fire(address: Address): Promise<void> {
-    if (!this.#options.flows.has(address.flowType)) return; // nobody here knows how; recovery reports it
-    const cell = this.#cell(address);
-    if (cell.pausing) return;
-    // Before the post: a turn may fail at once.
-    const paused = new Promise<void>((resolve) => cell.onPause.push(resolve));
-    const fired = this.post(address, { stimulus: { kind: 'timer' }, insistent: true }).catch((error) => {
-      if (!(error instanceof NotRunningError || error instanceof ActorQuarantinedError)) throw error;
-    });
-    await Promise.race([fired, paused]);
-  }
-
-  /** Restores an actor and starts its processes. */
-  async #revive(address: Address): Promise<void> {
-    await this.#fire(address).catch((error) =>
-      this.#events.emit('fault', { during: `reviving ${formatAddress(address)}`, error }),
-    );
-  }
-
-  async #deliverEvent(address: Address, event: AnyEventObject, key: string): Promise<void> {
-    await this.post(address, {
-      stimulus: { kind: 'event', event },
-      inbound: { channel: 'perdure', messageId: key, text: null },
-    });
-  }
-
-  #run(cell: Cell): void {
-    if (cell.busy) return;
-    cell.busy = true;
-    this.#track(this.#workOff(cell));
-  }
-
-  /** Empties a mailbox. Never rejects. */
-  async #workOff(cell: Cell): Promise<void> {
-    while (cell.queue.length > 0) {
-      const item = cell.queue[0]!;
-      try {
-        const done = await this.#work(cell, item);
-        if (!done) continue; // a deadline went first, or the row had moved on
-        cell.queue.shift();
-        item.resolve(done);
-      } catch (error) {
-        if (item.insistent && error instanceof StoreError && this.#state === 'running') {
-          // The row could not be read, and nobody would ask again.
-          this.#events.emit('fault', { during: `a turn of ${cell.key}`, error });
-          await this.#pause(cell, COMMIT_RETRY);
-          continue;
-        }
-        cell.queue.shift();
-        item.reject(error as Error);
-      }
-    }
-    cell.busy = false;
-    this.#options.inspection.introduce(cell);
-    cell.onPause.length = 0;
-    // Where a process goes on, its result comes back to this cell.
-    if (!cell.row && cell.processes.size === 0 && cell.pins === 0) this.#cells.delete(cell.key);
-  }
-
-  /** One turn. `undefined`: not this item's turn yet, ask again. */
-  async #work(cell: Cell, item: Item): Promise<Done | undefined> {
-    if (!cell.row) await this.#load(cell);
-    const { row } = cell;
-    if (!row) return undefined; // it was changed while it was put aside: read it again
-    assertTakesEvents(row);
-    const live = cell.live!;
-    const before = live.snapshot;
-    const ambient = this.#ambient(cell.address, row.version + 1);
-    const { stimulus } = item;
-    const overdue = isOvertaking(cell, item, ambient.now());
-    const step: Work = overdue ? { stimulus: { kind: 'timer' } } : item;
-    let made: Made;
-    try {
-      made = this.#make(cell, step, ambient, overdue);
-    } catch (error) {
-      cell.forget();
-      return await this.#failed(cell, item, overdue, error as Error);
-    }
-    const { turn, commit } = made;
-    if (commit) {
-      let outcome = await this.#committer.add(commit);
-      if (outcome.result === 'failed') outcome = await this.#commitAgain(cell, step, commit, outcome);
-      if (outcome.result === 'conflict') return void cell.forget();
-      if (outcome.result === 'duplicate') {
-        if (commit.update) cell.forget();
-        return { snapshot: before, handled: false, duplicate: true };
-      }
-      if (outcome.result === 'failed') throw outcome.error;
-      const next = commit.update?.version;
-      if (next !== undefined && cell.live !== live && !(cell.row && cell.row.version >= next)) {
-        // Meanwhile the turns of a transaction took its place, after which this one had been made.
-        cell.forget();
-        cell.row = row;
-        cell.live = live;
-      }
-      this.committed(cell, commit, turn, live.snapshot, overdue ? undefined : item.origin);
-    }
-    if (stimulus.kind === 'timer' || overdue) this.#alarms.set(cell.address, activeDueAt(cell), cell.key);
-    if (overdue) return undefined;
-    // One stimulus fires one deadline; the next one may have passed as well, and can wait for the next process.
-    const goesOn = stimulus.kind === 'timer' && commit && this.#state === 'running';
-    if (goesOn && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= this.#clock.now()) return undefined;
-    return { snapshot: cell.committed ?? before, handled: turn.handled, duplicate: false };
-  }
-
-  makeNext(copy: Cell, work: Work): ReturnType<TransactionHost['makeNext']> {
-    const row = copy.row!;
-    assertTakesEvents(row);
-    const ambient = this.#ambient(copy.address, row.version + 1);
-    const overdue = isOvertaking(copy, work, ambient.now());
-    try {
-      return { overdue, made: this.#make(copy, overdue ? { stimulus: { kind: 'timer' } } : work, ambient, overdue) };
-    } catch (error) {
-      return { overdue, error: error as Error };
-    }
-  }
-
-  /** One turn, in memory. `overdue`: it is a deadline's, ahead of what it must not be overtaken by. */
-  #make(cell: Cell, work: Work, ambient: Ambient, overdue: boolean): Made {
-    const live = cell.live!;
-    const before = live.snapshot;
-    const isTimer = work.stimulus.kind === 'timer';
-    const idle = cell.row!.status !== 'active' || (this.#quiet && isTimer && !overdue);
-    const passed = !idle && isTimer && this.#passOver(cell, live);
-    const step = passed ? { ...work, note: passed.note } : work;
-    const turn = passed ? passed.turn : idle ? nothing() : perform(live, cell.flow, step, ambient);
-    return { turn, commit: this.composer.turn(cell, step, turn, before, ambient.now()) };
-  }
-
-  /** What the flow wants of a deadline that passed while nobody watched, in place of firing it late. */
-  #passOver({ address, flow }: Cell, live: LiveActor): { turn: Turn; note: string } | undefined {
-    const { overdue } = flow;
-    if (overdue === 'fire' || !live.nextDueAt || live.nextDueAt >= this.#alarms.since) return undefined;
-    const timer = live.timers[0]!;
-    const choice = typeof overdue === 'function' ? overdue(timer, address) : overdue;
-    if (choice === 'fire') return undefined;
-    if (choice === 'skip') return { turn: live.dropTimer(), note: 'skipped: it passed while nothing ran' };
-    const at = Number(choice);
-    if (!(at > this.#clock.now())) {
-      throw new InvalidArgumentError(
-        `The flow '${flow.type}' says 'overdue' with ${String(choice)}. It must be 'fire', 'skip', or an instant that is still to come.`,
-        { address },
-      );
-    }
-    return { turn: live.postpone(at), note: `postponed to ${new Date(at).toISOString()}: it passed while nothing ran` };
-  }
-
-  async #load(cell: Cell): Promise<void> {
-    const { generation } = cell;
-    const row = await this.#loader.load(cell.address);
-    // Meanwhile a transaction has changed it.
-    if (cell.generation !== generation) return cell.row ? undefined : this.#load(cell);
-    if (!row) throw new ActorNotFoundError(cell.address);
-    const { state_data, ...rest } = row;
-    if (row.status !== 'quarantined') {
-      let changed = false;
-      try {
-        const migrated = this.#migrate(row);
-        cell.flow = migrated.flow;
-        changed = migrated.changed;
-        cell.live = LiveActor.restore(cell.flow.logic, migrated.text, this.#host(cell));
-      } catch (error) {
-        // One that has ended takes no events anyway.
-        if (!(error instanceof SnapshotIncompatibleError) || row.status !== 'active') throw error;
-        await this.#quarantine(cell, rest, error);
-        return;
-      }
-      if (changed && row.status === 'active' && movedBy(cell.live, row)) {
-        // What the row is found by would say something else than the actor in memory: it is written at once.
-        const committed = await this.#writeMigrated(row, cell.flow, cell.live).catch((error) => {
-          cell.forget();
-          throw error;
-        });
-        if (!committed) return cell.forget();
-        const { state_data: _, ...columns } = committed;
-        Object.assign(rest, columns);
-      }
-      cell.committed = cell.live.snapshot;
-      if (rest.status === 'active') {
-        const live = cell.live;
-        // A deadline that has passed is the next turn: it may be about what an invocation would be started for.
-        if ((live.nextDueAt ?? Number.POSITIVE_INFINITY) > this.#clock.now()) {
-          this.#within(undefined, () => live.afterCommit(nothing(), () => this.#ambient(cell.address, rest.version)));
-          this.#alarms.set(cell.address, live.nextDueAt, cell.key);
-        }
-      }
-    }
-    cell.row = rest;
-    this.#options.inspection.introduce(cell);
+    this.#transactions.lostSight(turns, error);
   }
 
   /**
@@ -924,449 +335,42 @@ export class Engine implements TransactionHost {
    * @throws {SnapshotIncompatibleError | UnknownFlowError}
    */
   examine(row: ActorRow): LiveActor {
-    const { flow, text } = this.#migrate(row);
-    return LiveActor.restore(flow.logic, text, onlooker(row));
+    return this.#restorer.examine(row);
   }
 
   /**
    * Writes the row in the form of the version in which it goes on; false: it is so already, or was changed meanwhile.
-   * Turns of the actor that are under way lose their swap, and are done again from the migrated row.
    * @throws {SnapshotIncompatibleError} it stays as it is
    */
-  async migrate(row: ActorRow): Promise<boolean> {
-    const { flow, text, changed } = this.#migrate(row);
-    if (!changed || row.status !== 'active') return false;
-    const live = LiveActor.restore(flow.logic, text, onlooker(row));
-    const written = await this.#writeMigrated(row, flow, live);
-    if (!written) return false;
-    const address = addressOf(row);
-    this.#alarms.set(address, written.next_due_at ?? undefined, formatAddress(address));
-    return true;
+  migrate(row: ActorRow): Promise<boolean> {
+    return this.#restorer.migrate(row);
   }
 
   /** Starts, at the pace of recovery, what migrated actors invoke and nobody runs. */
   reviveInvocations(): void {
-    if (this.#state === 'running' && !this.#quiet) this.#orphans.start();
-  }
-
-  #migrate(row: ActorRow): Migrated {
-    return migrateRow(this.#options.versions.get(row.flow_type), row, this.#clock.now());
-  }
-
-  /** Writes a migrated row, in a group with others; `undefined`: it was changed meanwhile. */
-  async #writeMigrated(row: ActorRow, flow: AnyFlow, live: LiveActor): Promise<ActorUpdate | undefined> {
-    const { status } = live.snapshot;
-    const active = status === 'active';
-    const current_state = describeState(live.snapshot);
-    const note = `from version ${row.flow_version} to ${flow.version}`;
-    const journal = this.composer.line(row, 'perdure.migrated', note, this.#clock.now(), current_state);
-    const update: ActorUpdate = {
-      id: row.id,
-      version: row.version + 1,
-      current_state,
-      state_data: live.encode(),
-      updated_at: row.updated_at,
-      flow_version: flow.version,
-      status,
-      next_due_at: active ? (live.nextDueAt ?? null) : null,
-      lease_until: active && live.hasProcesses ? (row.lease_until ?? this.#clock.now()) : null,
-      last_error: null,
-      journal_id: journal?.id ?? row.journal_id,
-    };
-    const commit: Commit = { update, ...(journal && { journal }) };
-    const outcome = await this.#committer.add(commit);
-    if (outcome.result === 'failed') {
-      this.#commitFailed(commit, outcome.error);
-      throw outcome.error;
-    }
-    return outcome.result === 'committed' ? update : undefined;
+    if (this.#phase.running && !this.#phase.quiet) this.#orphans.start();
   }
 
   /** Puts an actor aside, whose row is not to be trusted. */
-  async putAside(row: ActorRow, reason: string): Promise<void> {
-    const cell = this.#cell(addressOf(row));
-    await this.#quarantine(cell, row, new Error(reason));
-    this.#alarms.set(cell.address, undefined, cell.key);
+  putAside(row: ActorRow, reason: string): Promise<void> {
+    return this.#rewriter.putAside(row, reason);
   }
 
   /** Lets the row's columns say what its snapshot says. */
-  async realign(row: ActorRow, columns: Partial<Pick<ActorRow, 'next_due_at' | 'lease_until'>>): Promise<void> {
-    await this.#rewrite(row, 'perdure.realigned', null, columns);
-    this.#cells.get(formatAddress(addressOf(row)))?.forget();
+  realign(row: ActorRow, columns: Partial<Pick<ActorRow, 'next_due_at' | 'lease_until'>>): Promise<void> {
+    return this.#rewriter.realign(row, columns);
   }
 
   /**
    * Puts a deadline into an actor, in a turn of its own; false: it has it already, or is not in the state.
    * @throws {ActorNotFoundError | ActorQuarantinedError | SnapshotIncompatibleError}
    */
-  async schedule(
-    address: Address,
-    timer: Pick<StoredTimer, 'id' | 'event' | 'dueAt'>,
-    state: string,
-  ): Promise<boolean> {
-    const { row } = await this.#peek(this.#cell(address));
-    const there = row.current_state === state || row.current_state.startsWith(`${state}.`);
-    if (row.status !== 'active' || !there) return false;
-    return (await this.post(address, { stimulus: { kind: 'schedule', timer } })).handled;
-  }
-
-  /** What the row says, for looking at. */
-  async #peek(cell: Cell): Promise<{ live: LiveActor; row: Row }> {
-    const row = await this.row(cell.address);
-    return { row, live: this.#restore(cell, row) };
+  schedule(...asked: Parameters<Operator['schedule']>): Promise<boolean> {
+    return this.#operator.schedule(...asked);
   }
 
   /** What the row says, whether it can be restored or not. */
-  async row(address: Address): Promise<ActorRow> {
-    const row = await this.#loader.load(address);
-    if (!row) throw new ActorNotFoundError(address);
-    return row;
+  row(address: Address): Promise<ActorRow> {
+    return this.#restorer.row(address);
   }
-
-  #restore(cell: Cell, row: ActorRow): LiveActor {
-    const { flow, text } = this.#migrate(row);
-    return LiveActor.restore(flow.logic, text, this.#host(cell));
-  }
-
-  async #spawn(
-    cell: Cell,
-    { input, phoneNumber, also }: { input: unknown; phoneNumber?: string; also?: Commit['also'] },
-  ): Promise<Done> {
-    const { address } = cell;
-    if (this.#state !== 'running')
-      throw new NotRunningError('The runtime is not running: await runtime.start().', { address });
-    const origin = this.origin();
-    const { turn, commit } = this.makeFirst(cell, cell, { input, ...(phoneNumber && { phoneNumber }) });
-    if (also) commit.also = also;
-    const outcome = await this.#committer.add(commit);
-    if (outcome.result === 'conflict') throw new ActorExistsError(address);
-    if (outcome.result === 'failed') {
-      this.#commitFailed(commit, outcome.error);
-      throw outcome.error;
-    }
-    this.committed(cell, commit, turn, cell.live!.snapshot, origin);
-    return { snapshot: cell.committed, handled: true, duplicate: false };
-  }
-
-  makeFirst(
-    cell: Cell,
-    inMemory: Cell,
-    { input, phoneNumber }: { input: unknown; phoneNumber?: string },
-  ): { turn: Turn; commit: Commit } {
-    const { address } = cell;
-    const flow = this.#flow(address);
-    cell.flow = flow;
-    const ambient = this.#ambient(address, 1);
-    const at = ambient.now();
-    const { actor, turn } = LiveActor.spawn(flow.logic, input, this.#host(inMemory), ambient);
-    cell.live = actor;
-    const now = new Date(at).toISOString();
-    cell.row = {
-      id: this.#store.nextId('flow_states'),
-      participant_id: address.participantId,
-      flow_type: address.flowType,
-      current_state: '',
-      created_at: now,
-      updated_at: now,
-      version: 0,
-      flow_version: flow.version,
-      status: 'active',
-      next_due_at: null,
-      lease_until: null,
-      last_error: null,
-      address: phoneNumber ?? null,
-      journal_id: null,
-    };
-    const { update, ...rest } = this.composer.turn(
-      cell,
-      { stimulus: { kind: 'event', event: turn.event! } },
-      turn,
-      undefined,
-      at,
-    )!;
-    return { turn, commit: { ...rest, insert: { ...cell.row, ...update! } } };
-  }
-
-  /** A turn that nobody can repeat (a deadline, a result) is committed again and again until that succeeds. */
-  async #commitAgain(
-    cell: Cell,
-    { stimulus: { kind } }: Work,
-    commit: Commit,
-    failed: Outcome & { result: 'failed' },
-  ): Promise<Outcome> {
-    let tell = (_committed: boolean) => {};
-    const committed = new Promise<boolean>((resolve) => {
-      tell = resolve;
-    });
-    const repeatable = kind === 'event' || kind === 'cancel' || kind === 'stop';
-    let outcome: Outcome = failed;
-    while (outcome.result === 'failed') {
-      this.#commitFailed(commit, outcome.error, committed);
-      if (repeatable || this.#state !== 'running') {
-        cell.forget();
-        break;
-      }
-      await this.#pause(cell, COMMIT_RETRY);
-      outcome = await this.#committer.add(commit);
-    }
-    tell(outcome.result === 'committed');
-    return outcome;
-  }
-
-  /** What was to be written outside of a turn's own commit could not be. */
-  failed(error: Error): void {
-    this.#commitFailed({}, error);
-  }
-
-  /**
-   * Whether it was written is not known for sure: the outbox will ask, and a sweep finds what else it may have left.
-   * @param committed where it is tried again: how that ends
-   */
-  #commitFailed({ outbox, also }: Commit, error: Error, committed = Promise.resolve(false)): void {
-    if (this.#state === 'stopped') return;
-    if (also && !isGeneral(error)) return; // the application's own writes were refused, and its caller is told
-    if (outbox) this.outbox.doubt(outbox, committed);
-    this.#events.emit('commitFailed', { turns: 1, error });
-    this.#suspect();
-  }
-
-  /** The turn is durable: what it asked for may happen now. */
-  committed(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown = cell.live!.snapshot, asked?: unknown): void {
-    const { address } = cell;
-    const row = cell.row!;
-    const update = commit.update ?? commit.insert;
-    // Told only after a turn of a transaction that followed it: as after a crash, what there is to do follows from that one.
-    if (!update || row.version >= update.version) {
-      this.written(commit, asked);
-      return;
-    }
-    const at = Date.parse(update.updated_at);
-    const told: RuntimeEvents['turn'] = {
-      address,
-      event: turn.event!.type,
-      from: row.version === 0 ? null : row.current_state,
-      to: update.current_state,
-      version: update.version,
-      at,
-      ...(turn.firedDueAt !== undefined && { lateness: at - turn.firedDueAt }),
-    };
-    const origin = this.#events.tracing?.turn(told, asked);
-    this.written(commit, origin);
-    row.version = update.version;
-    row.current_state = update.current_state;
-    row.updated_at = update.updated_at;
-    row.flow_version = update.flow_version;
-    row.status = update.status;
-    row.next_due_at = update.next_due_at;
-    row.lease_until = update.lease_until;
-    row.last_error = update.last_error;
-    row.journal_id = update.journal_id;
-    const live = cell.live!;
-    cell.committed = snapshot;
-    if (commit.handlers) cell.handlerExpiresAt = commit.handlers[0]!.expires_at;
-    this.#alarms.set(address, activeDueAt(cell), cell.key);
-    this.#within(origin, () => live.afterCommit(turn, () => this.#ambient(address, row.version)));
-    if (row.address) this.onActivity(row.address, address.flowType, at + cell.flow.handlerTtl);
-    this.#events.emit('turn', told);
-    this.#options.inspection.committed(cell, turn);
-    for (const observer of this.#observers.get(cell.key) ?? []) {
-      try {
-        observer(cell.committed, turn.emitted);
-      } catch (error) {
-        this.#events.emit('fault', { during: `a subscriber of ${cell.key}`, error });
-      }
-    }
-  }
-
-  /** A turn threw, and was undone. What becomes of its event depends on who could repeat it. */
-  async #failed(cell: Cell, item: Item, overdue: boolean, error: Error): Promise<Done | undefined> {
-    const { address } = cell;
-    const { stimulus } = item;
-    const event = eventOf(stimulus);
-    const told = { address, event: event.type, error };
-    this.#events.tracing?.turn(told, item.origin);
-    this.#events.emit('turnFailed', told);
-    if (overdue || stimulus.kind === 'timer' || stimulus.kind === 'relay' || stimulus.kind === 'emit') {
-      await this.#supervise(cell, item, overdue, error);
-      return undefined;
-    }
-    if (!item.onFailure) throw error;
-    await this.#load(cell);
-    if (!cell.live) return undefined;
-    const turn = { ...nothing(), event };
-    const commit = this.composer.failure(cell, item, turn, error, this.#clock.now());
-    const outcome = await this.#committer.add(commit);
-    if (outcome.result !== 'committed') cell.forget();
-    if (outcome.result === 'failed') {
-      this.#commitFailed(commit, outcome.error);
-      throw outcome.error;
-    }
-    if (outcome.result === 'conflict') return undefined;
-    if (outcome.result === 'committed') {
-      this.committed(cell, commit, turn);
-      this.#events.emit('deadLetter', { address, event: event.type, error });
-    }
-    return { snapshot: undefined, handled: false, duplicate: outcome.result === 'duplicate', failed: error };
-  }
-
-  /** A turn threw that nobody outside can repeat; the flow's strategy decides how the actor goes on. */
-  async #supervise(cell: Cell, item: Item, overdue: boolean, error: Error): Promise<void> {
-    const { address, flow } = cell;
-    const { stimulus } = item;
-    const { strategy } = flow.supervision;
-    const result = !overdue && stimulus.kind === 'relay' && stimulus.event.type === 'xstate.promise.resolve';
-    // A result that cannot be stored is a failure of the invocation, whatever the strategy.
-    if (result && (strategy === 'resume' || error instanceof NotSerializableError)) {
-      item.stimulus = { ...stimulus, event: { type: 'xstate.promise.reject', data: error } };
-      return;
-    }
-    if (strategy === 'restart') {
-      const after = cell.failures.another(flow.supervision, this.#clock.now(), this.#chance());
-      if (after !== undefined) {
-        const event = overdue ? 'deadline' : eventOf(stimulus).type;
-        this.#events.emit('restarting', { address, event, error, after });
-        await this.#pause(cell, after);
-        if (this.#state !== 'running') throw error; // the next process begins where this one stood
-        return;
-      }
-    }
-    await this.#load(cell);
-    const { live } = cell;
-    if (!live) return;
-    const before = live.snapshot;
-    const deadline = overdue || stimulus.kind === 'timer';
-    const undone = deadline ? { kind: 'deadline' as const, ...live.earliest! } : undoneOf(stimulus, live);
-    const { event } = undone;
-    let turn: Turn | undefined;
-    if (strategy === 'stop') turn = live.perform({ kind: 'stop' }, this.#ambient(address, cell.row!.version + 1));
-    if (strategy === 'resume' && deadline) turn = live.dropTimer();
-    if (!turn) return this.#quarantine(cell, cell.row!, error);
-    const commit = this.composer.supervised(cell, turn, before, undone, error, this.#clock.now());
-    const outcome = await this.#committer.add(commit);
-    if (outcome.result !== 'committed') cell.forget();
-    if (outcome.result === 'failed') {
-      this.#commitFailed(commit, outcome.error);
-      throw outcome.error;
-    }
-    if (outcome.result !== 'committed') return;
-    this.committed(cell, commit, turn);
-    this.#events.emit('deadLetter', { address, event: event.type, error });
-  }
-
-  /** Waits on the runtime's clock, or until the engine stops. */
-  async #pause(cell: Cell, ms: number): Promise<void> {
-    const until = this.#clock.now() + ms;
-    cell.pausing = true;
-    for (const told of cell.onPause.splice(0)) told();
-    this.#pausing++;
-    while (this.#state === 'running' && this.#clock.now() < until) {
-      await new Promise<void>((resolve) => {
-        const wake = () => {
-          this.#pauses.delete(handle);
-          resolve();
-        };
-        const handle = this.#clock.setTimeout(wake, until - this.#clock.now());
-        this.#pauses.set(handle, wake);
-      });
-    }
-    this.#pausing--;
-    cell.pausing = false;
-  }
-
-  #endPauses(): void {
-    for (const [handle, wake] of this.#pauses) {
-      this.#clock.clearTimeout(handle);
-      wake();
-    }
-  }
-
-  async #quarantine(cell: Cell, row: Row, error: Error): Promise<void> {
-    const quarantined = await this.#rewrite(row, 'perdure.quarantined', error.message, {
-      status: 'quarantined',
-      last_error: error.message,
-      next_due_at: null,
-      lease_until: null,
-    });
-    cell.forget();
-    if (!quarantined) return; // somebody else changed it meanwhile; it is read again
-    cell.processes.stopAll();
-    cell.row = quarantined;
-    const escalated = cell.flow.supervision.strategy === 'escalate';
-    this.#events.emit('quarantined', { address: cell.address, error, escalated });
-  }
-
-  #host(cell: Cell) {
-    const { address } = cell;
-    const { inspection } = this.#options;
-    return {
-      address,
-      get watched() {
-        return !inspection.idle;
-      },
-      inspect: this.#options.inspect,
-      processes: cell.processes,
-      post: (stimulus: Stimulus) => this.#push(cell, stimulus),
-      log: (...args: unknown[]) => this.#events.emit('log', { address, args }),
-      actionFailed: (error: unknown) => this.#events.emit('actionFailed', { address, error }),
-    };
-  }
-
-  /** For what needs no replay, such as jitter. */
-  readonly #chance = () => this.#options.pace.chance();
-
-  /** The instant and the chance of one turn: done again, it sees the same numbers. */
-  #ambient(address: Address, version: number): Ambient {
-    const at = this.#clock.now();
-    return { now: () => at, random: this.#options.random ?? chanceOf(this.#options.seed, address, version) };
-  }
-}
-
-/** An event never overtakes a deadline that has passed: that fires first, as a turn of its own. */
-const isOvertaking = (cell: Cell, { stimulus }: Work, now: number): boolean =>
-  stimulus.kind !== 'timer' && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= now;
-
-function assertTakesEvents({ status, last_error, participant_id: participantId, flow_type: flowType }: Row): void {
-  if (status !== 'quarantined') return;
-  const address = { participantId, flowType };
-  throw new ActorQuarantinedError(
-    `The actor ${formatAddress(address)} is quarantined: ${sentence(last_error ?? '')} It takes no events until it is retried.`,
-    { address },
-  );
-}
-
-/** What a stimulus from within the actor brought, and for whom. */
-function undoneOf(stimulus: Stimulus, live: LiveActor): Undone {
-  const event = eventOf(stimulus);
-  if (stimulus.kind !== 'relay') return { kind: 'event', event, target: null };
-  const { sessionId } = stimulus;
-  const kind = event.type.startsWith('xstate.promise.') ? 'result' : 'event';
-  return { kind, event, target: sessionId === live.root.sessionId ? null : sessionId };
-}
-
-const addressOf = (row: ActorRow): Address => ({ participantId: row.participant_id, flowType: row.flow_type });
-
-/** For an actor that is only looked at. */
-const onlooker = (row: ActorRow) => ({
-  address: addressOf(row),
-  processes: Processes.held(),
-  post: () => {},
-  log: () => {},
-  actionFailed: () => {},
-});
-
-/** A migration changed what the row is found by. */
-const movedBy = (live: LiveActor, row: ActorRow) =>
-  live.snapshot.status !== 'active' ||
-  (live.nextDueAt ?? null) !== row.next_due_at ||
-  live.hasProcesses !== (row.lease_until !== null);
-
-const activeDueAt = (cell: Cell) => (cell.row?.status === 'active' ? cell.live?.nextDueAt : undefined);
-
-/** A turn that finds nothing to do. */
-const nothing = (): Turn => ({ handled: false, event: undefined, emitted: [], actions: [], deliveries: [] });
-
-function perform(live: LiveActor, flow: AnyFlow, { stimulus, prepare }: Work, ambient: Ambient): Turn {
-  if (!prepare) return live.perform(stimulus, ambient);
-  const event = prepare(live.snapshot, flow);
-  return event ? live.perform({ kind: 'event', event }, ambient) : nothing();
 }

@@ -1,6 +1,6 @@
 /** Reads rows of actors that are not in memory: those asked for while a read is under way are read together. */
 import { type Address, formatAddress } from '../errors.ts';
-import type { ActorRow } from '../store/rows.ts';
+import { type ActorRow, addressOf } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 
 interface Asked {
@@ -32,9 +32,7 @@ export class Loader {
       const batch = this.#asked.splice(0, 500);
       try {
         const rows = await this.#store.load(batch.map(({ address }) => address));
-        const byAddress = new Map(
-          rows.map((row) => [formatAddress({ flowType: row.flow_type, participantId: row.participant_id }), row]),
-        );
+        const byAddress = new Map(rows.map((row) => [formatAddress(addressOf(row)), row]));
         for (const { address, resolve } of batch) resolve(byAddress.get(formatAddress(address)));
       } catch (error) {
         for (const { reject } of batch) reject(error);

@@ -15,7 +15,7 @@ import {
   UnknownFlowError,
 } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
-import type { ActorRow } from '../store/rows.ts';
+import { type ActorRow, addressOf } from '../store/rows.ts';
 import type { FlowVersions } from '../versions.ts';
 
 export type MigratedRow = Pick<ActorRow, 'state_data' | 'flow_version' | 'flow_type' | 'participant_id' | 'updated_at'>;
@@ -35,7 +35,7 @@ export interface Migrated {
  * @throws {UnknownFlowError} no version of the flow is registered
  */
 export function migrateRow(versions: FlowVersions | undefined, row: MigratedRow, at: number): Migrated {
-  const address = { flowType: row.flow_type, participantId: row.participant_id };
+  const address = addressOf(row);
   if (!versions)
     throw new UnknownFlowError(`There is no flow '${row.flow_type}'. Give it to createRuntime({ flows }).`, {
       address,

@@ -11,9 +11,10 @@
  */
 import { parse } from '../actor/codec.ts';
 import { type Clock, wakeAt } from '../clock.ts';
-import { type Address, TimeoutError } from '../errors.ts';
+import { type Address, TimeoutError, takesNoEvents } from '../errors.ts';
 import type { EventChannel, Watched } from '../events.ts';
 import type { Commit, OutboxMark, OutboxRow, Outcome } from '../store/rows.ts';
+import { Waits } from './waits.ts';
 
 /** A message on its way out. */
 export interface OutgoingMessage {
@@ -89,22 +90,22 @@ export class Outbox {
   readonly #optedOut = new Set<string>();
   /** Addresses of which it is being decided whether they may be written to. */
   readonly #undecided = new Map<string, Promise<unknown>>();
-  /** Ends the waits between attempts. */
-  readonly #waits = new Map<unknown, () => void>();
+  /** Between attempts. */
+  readonly #waits: Waits;
   #stopped = false;
   /** Until what a former process left is known, nothing goes out: the older messages to a person go first. */
   #held = true;
-  #waiting = 0;
   /** How many messages the transport has not answered yet. */
   #handedOver = 0;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
+    this.#waits = new Waits(options.clock);
   }
 
   /** Nothing is to be done here; messages that wait for another attempt, or for the transport's answer, do not count. */
   get idle(): boolean {
-    return this.#queues.size === this.#waiting + this.#handedOver;
+    return this.#queues.size === this.#waits.size + this.#handedOver;
   }
 
   /** Takes up what a former process left unsent. */
@@ -199,10 +200,7 @@ export class Outbox {
 
   abandon(): void {
     this.#stopped = true;
-    for (const [handle, wake] of this.#waits) {
-      this.#options.clock.clearTimeout(handle);
-      wake();
-    }
+    this.#waits.endAll();
   }
 
   #enqueue(pending: Pending): void {
@@ -329,19 +327,7 @@ export class Outbox {
   }
 
   async #wait(ms: number): Promise<void> {
-    const until = this.#options.clock.now() + ms;
-    this.#waiting++;
-    while (!this.#stopped && this.#options.clock.now() < until) {
-      await new Promise<void>((resolve) => {
-        const wake = () => {
-          this.#waits.delete(handle);
-          resolve();
-        };
-        const handle = this.#options.clock.setTimeout(wake, until - this.#options.clock.now());
-        this.#waits.set(handle, wake);
-      });
-    }
-    this.#waiting--;
+    if (!this.#stopped) await this.#waits.wait(ms);
   }
 }
 
@@ -356,9 +342,3 @@ const outgoing = ({ row, maybeSent }: Pending, payload: Record<string, unknown>)
   attempt: row.attempts,
   maybeSent,
 });
-
-/** Of an actor that does not exist, is put aside, or throws: it will not take the event in a minute either. */
-export const takesNoEvents = (error: unknown): boolean =>
-  ['ACTOR_NOT_FOUND', 'UNKNOWN_FLOW', 'ACTOR_QUARANTINED', 'SNAPSHOT_INCOMPATIBLE', 'TURN_FAILED'].includes(
-    (error as { code?: string }).code ?? '',
-  );

@@ -22,23 +22,21 @@
  * a turn cannot be written, part of it may be, and the transaction can only be rolled back.
  */
 import type { Knex } from 'knex';
-import type { Turn } from '../actor/live-actor.ts';
 import { ActorExistsError, ActorNotFoundError, type Address, formatAddress, TransactionError } from '../errors.ts';
+import type { EventChannel } from '../events.ts';
 import type { ActorRow, Commit, Outcome } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { Cell, Done, Row, Work } from './cell.ts';
+import type { Cells } from './cells.ts';
+import type { Commits } from './commits.ts';
 import type { Composer } from './composer.ts';
+import type { Operator } from './operator.ts';
+import type { Restorer } from './restorer.ts';
+import type { Made, TurnMaker } from './turn-maker.ts';
 import type { Turns } from './turns.ts';
 
-/** A turn that was made, and is not committed yet. */
-export interface Made {
-  turn: Turn;
-  /** `undefined`: there is nothing to write. */
-  commit: Commit | undefined;
-}
-
 /** An actor that a transaction has in hand. */
-export interface InHand {
+interface InHand {
   /** The actor in memory, which knows nothing of the transaction. */
   cell: Cell;
   /** The transaction's own copy. */
@@ -49,33 +47,15 @@ export interface InHand {
   changed?: true;
 }
 
-/** What a transaction needs of the engine. */
-export interface TransactionHost {
-  readonly composer: Composer;
-  /** The actor in memory, which stays there until it is let go. */
-  pin(address: Address): Cell;
-  unpin(cell: Cell): void;
-  copyOf(cell: Cell): Cell;
-  /** Puts what the row holds into the copy. */
-  restore(copy: Cell, cell: Cell, row: ActorRow): void;
-  /** Makes the next turn: of a deadline that has passed (`overdue`), or else of `work`. */
-  makeNext(copy: Cell, work: Work): { overdue: boolean; made: Made } | { overdue: boolean; error: Error };
-  /** Makes the first turn of an actor. */
-  makeFirst(copy: Cell, cell: Cell, options: Parameters<Turns['spawn']>[1]): { turn: Turn; commit: Commit };
-  /** What is written in place of a turn that threw. */
-  makeFailure(copy: Cell, work: Work, error: Error): { turn: Turn; commit: Commit };
-  /** The copy takes the place of the actor in memory. */
-  adopt(actor: InHand): void;
-  /** A turn is durable: what it asked for may happen. */
-  committed(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown, origin?: unknown): void;
-  /** Where a turn comes from that is asked for now, if somebody traces. */
-  origin(): unknown;
-  /** The same of a commit that belongs to no actor. */
-  written(commit: Commit, origin: unknown): void;
-  /** Nothing of the actor is kept any more. */
-  gone(address: Address): void;
-  /** A turn could not be written. */
-  failed(error: Error): void;
+/** The parts of the engine that a transaction needs. */
+export interface TransactionParts {
+  events: EventChannel;
+  cells: Cells;
+  composer: Composer;
+  maker: TurnMaker;
+  commits: Commits;
+  restorer: Restorer;
+  operator: Operator;
 }
 
 export class TransactionTurns implements Turns {
@@ -86,7 +66,7 @@ export class TransactionTurns implements Turns {
   /** Resolves once it has ended, in whichever way. */
   readonly over: Promise<void>;
   #ended = () => {};
-  readonly #host: TransactionHost;
+  readonly #parts: TransactionParts;
   readonly #inHand = new Map<string, InHand>();
   readonly #pinned: Cell[] = [];
   readonly #effects: (() => void)[] = [];
@@ -98,9 +78,9 @@ export class TransactionTurns implements Turns {
   /** Why it can only be rolled back. */
   #doom: Error | undefined;
 
-  constructor(host: TransactionHost, store: Store, knex: Knex.Transaction) {
-    this.#host = host;
-    this.composer = host.composer;
+  constructor(parts: TransactionParts, store: Store, knex: Knex.Transaction) {
+    this.#parts = parts;
+    this.composer = parts.composer;
     this.store = store.within(knex);
     this.over = new Promise((resolve) => {
       this.#ended = resolve;
@@ -111,7 +91,7 @@ export class TransactionTurns implements Turns {
   readonly after = (effect: () => void): void => void this.#effects.push(effect);
 
   post(address: Address, work: Work): Promise<Done> {
-    const origin = this.#host.origin();
+    const origin = this.#parts.events.tracing?.origin(true);
     return this.#next(address, async () => {
       const actor = await this.#take(address);
       const { copy } = actor;
@@ -125,7 +105,7 @@ export class TransactionTurns implements Turns {
   async #make(actor: InHand, work: Work, origin?: unknown): Promise<Done> {
     const { copy } = actor;
     for (;;) {
-      const next = this.#host.makeNext(copy, work);
+      const next = this.#parts.maker.next(copy, work);
       if ('error' in next) return this.#failed(actor, next.overdue ? undefined : work.onFailure && work, next.error);
       await this.#write(actor, next.made, next.overdue ? undefined : origin);
       if (!next.overdue) return { snapshot: copy.live!.snapshot, handled: next.made.turn.handled, duplicate: false };
@@ -133,12 +113,12 @@ export class TransactionTurns implements Turns {
   }
 
   spawn(address: Address, options: Parameters<Turns['spawn']>[1]): Promise<Done> {
-    const origin = this.#host.origin();
+    const origin = this.#parts.events.tracing?.origin(true);
     return this.#next(address, async () => {
       if ((await this.store.load([address])).length > 0) throw new ActorExistsError(address);
       const cell = this.#pin(address);
-      const copy = this.#host.copyOf(cell);
-      const made = this.#host.makeFirst(copy, cell, options);
+      const copy = this.#parts.cells.copyOf(cell);
+      const made = this.#parts.maker.first(copy, cell, options);
       const actor = { cell, copy, found: { ...copy.row! } };
       this.#inHand.set(cell.key, actor);
       await this.#write(actor, made, origin);
@@ -158,17 +138,17 @@ export class TransactionTurns implements Turns {
       }
       await this.#put({ also });
       this.#inHand.delete(formatAddress(address));
-      this.after(() => this.#host.gone(address));
+      this.after(() => this.#parts.operator.gone(address));
     });
   }
 
   write(commit: Commit): Promise<Outcome> {
-    const origin = this.#host.origin();
+    const origin = this.#parts.events.tracing?.origin(true);
     return this.#next(undefined, async () => {
       const { inbound } = commit;
       if (inbound && (await this.store.isApplied(inbound.channel, inbound.message_id))) return { result: 'duplicate' };
       await this.#put(commit);
-      this.after(() => this.#host.written(commit, origin));
+      this.after(() => this.#parts.commits.written(commit, origin));
       return { result: 'committed' };
     });
   }
@@ -235,7 +215,7 @@ export class TransactionTurns implements Turns {
     this.#open = false;
     this.#doom ??= new TransactionError('The transaction has ended.');
     await this.#last;
-    for (const cell of this.#pinned) this.#host.unpin(cell);
+    for (const cell of this.#pinned) this.#parts.cells.unpin(cell);
     try {
       await rollback();
     } finally {
@@ -266,15 +246,15 @@ export class TransactionTurns implements Turns {
     if (known) return known;
     const row = await this.#row(address);
     const cell = this.#pin(address);
-    const copy = this.#host.copyOf(cell);
-    this.#host.restore(copy, cell, row);
+    const copy = this.#parts.cells.copyOf(cell);
+    this.#parts.restorer.copy(copy, cell, row);
     const actor = { cell, copy, found: { ...copy.row! } };
     this.#inHand.set(cell.key, actor);
     return actor;
   }
 
   #pin(address: Address): Cell {
-    const cell = this.#host.pin(address);
+    const cell = this.#parts.cells.pin(address);
     this.#pinned.push(cell);
     return cell;
   }
@@ -291,19 +271,19 @@ export class TransactionTurns implements Turns {
     await this.#put(commit);
     const { state_data, ...columns } = (commit.update ?? commit.insert)!;
     Object.assign(copy.row!, columns);
-    if (!actor.changed) this.after(() => this.#host.adopt(actor));
+    if (!actor.changed) this.after(() => cell.adopt(copy, actor.found));
     actor.changed = true;
     if (commit.handlers) copy.handlerExpiresAt = commit.handlers[0]!.expires_at;
     const { snapshot } = copy.live!;
-    this.after(() => this.#host.committed(cell, commit, turn, snapshot, origin));
+    this.after(() => this.#parts.commits.carryOut(cell, commit, turn, snapshot, origin));
   }
 
   /** The turn threw: the copy is read again, and for a message the failure is written in its place. */
   async #failed(actor: InHand, work: Work | undefined, error: Error): Promise<Done> {
     const { cell, copy } = actor;
-    this.#host.restore(copy, cell, await this.#row(cell.address));
+    this.#parts.restorer.copy(copy, cell, await this.#row(cell.address));
     if (!work) throw error;
-    await this.#write(actor, this.#host.makeFailure(copy, work, error));
+    await this.#write(actor, this.#parts.maker.failure(copy, work, error));
     return { snapshot: undefined, handled: false, duplicate: false, failed: error };
   }
 
@@ -314,7 +294,7 @@ export class TransactionTurns implements Turns {
       await this.store.write(commit);
     } catch (error) {
       this.#doom = error as Error;
-      this.#host.failed(this.#doom);
+      this.#parts.commits.failed(this.#doom);
       throw error;
     }
   }

@@ -1,7 +1,7 @@
 /** Leads every participant of an older version to the one in which they go on: page by page, and again after a kill. */
 import type { Engine } from '../engine/engine.ts';
 import { ActorNotFoundError, SnapshotIncompatibleError } from '../errors.ts';
-import type { ActorRow } from '../store/rows.ts';
+import { type ActorRow, addressOf } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { FlowVersions } from '../versions.ts';
 import { checkStore } from './check.ts';
@@ -82,7 +82,7 @@ async function migrateOne(row: ActorRow, of: FlowVersions, flow: FlowCheck, engi
   try {
     for (let current = row; !(await engine.migrate(current)); ) {
       // It was changed meanwhile: by a turn, which has migrated it, or by an operator.
-      current = await engine.row({ participantId: participant_id, flowType: row.flow_type });
+      current = await engine.row(addressOf(row));
       if (current.status !== 'active' || current.flow_version !== version) break;
     }
     check.fates.migrates++;

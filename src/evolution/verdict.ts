@@ -2,9 +2,10 @@
 import { decodeState } from '../actor/codec.ts';
 import { misfitsOf } from '../actor/fit.ts';
 import { LiveActor } from '../actor/live-actor.ts';
-import { Processes } from '../actor/processes.ts';
+import { onlooker } from '../actor/onlooker.ts';
 import { type MigratedRow, migrateRow } from '../engine/migration.ts';
 import { type Misfit, SnapshotIncompatibleError } from '../errors.ts';
+import { addressOf } from '../store/rows.ts';
 import type { FlowVersions } from '../versions.ts';
 
 /**
@@ -31,7 +32,7 @@ export function verdictOf(versions: FlowVersions, row: MigratedRow, at: number):
     const misfits = changed
       ? [] // they were looked for
       : misfitsOf(flow.logic, read(text), { formers: versions.shapesOf(version), context: flow.context });
-    const live = LiveActor.restore(flow.logic, text, onlooker(row));
+    const live = LiveActor.restore(flow.logic, text, onlooker(addressOf(row)));
     const fate = changed ? 'migrates' : version === versions.newest.version ? 'goesOn' : 'finishes';
     return { fate: misfits.length > 0 ? 'impaired' : fate, to: version, misfits, live };
   } catch (error) {
@@ -58,11 +59,3 @@ function read(text: string) {
 
 const unreadable = (reason: string) =>
   new SnapshotIncompatibleError(reason, { misfits: [{ kind: 'unreadable', reason }] });
-
-const onlooker = ({ participant_id: participantId, flow_type: flowType }: MigratedRow) => ({
-  address: { participantId, flowType },
-  processes: Processes.held(),
-  post: () => {},
-  log: () => {},
-  actionFailed: () => {},
-});

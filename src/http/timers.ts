@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import type { PendingTimer } from '../runtime.ts';
+import type { PendingTimer } from '../actor-handle.ts';
 import type { ActorRow } from '../store/rows.ts';
 import { notFound, ok } from './answers.ts';
 import type { HttpOptions } from './plugin.ts';

@@ -4,6 +4,7 @@
  * spoke last is answered.
  */
 import { LRUCache } from 'lru-cache';
+import { addressOf } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 
 export interface Handler {
@@ -47,8 +48,7 @@ export class Handlers {
   async #read(address: string): Promise<Handler[]> {
     const rows = await this.#store.handlers(address);
     const handlers = rows.map((row) => ({
-      flowType: row.flow_type,
-      participantId: row.participant_id,
+      ...addressOf(row),
       // Renewed by every turn; the column is written now and then only.
       expiresAt: Math.max(row.expires_at, Date.parse(row.updated_at) + this.#ttl(row.flow_type)),
     }));

@@ -9,12 +9,11 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
 import type { Done, Work } from '../engine/cell.ts';
 import type { Engine } from '../engine/engine.ts';
-import { takesNoEvents } from '../engine/outbox.ts';
 import type { TransactionTurns } from '../engine/transaction.ts';
 import type { Turns } from '../engine/turns.ts';
-import { type Address, InvalidArgumentError, InvalidMessageError } from '../errors.ts';
+import { type Address, InvalidArgumentError, InvalidMessageError, takesNoEvents } from '../errors.ts';
 import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts';
-import type { Commit } from '../store/rows.ts';
+import { addressOf, type Commit } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { normalizeAddress } from './address.ts';
 import { Handlers, upTo } from './handlers.ts';
@@ -85,7 +84,8 @@ export class Inbound {
     const ttl = (flowType: string) => options.flows.get(flowType)?.handlerTtl ?? 0;
     this.handlers = new Handlers(this.#store, 5 * cacheSize, ttl);
     if (within) return;
-    options.engine.onActivity = (address, flowType, expiresAt) => this.handlers.touch(address, flowType, expiresAt);
+    options.engine.commits.onActivity = (address, flowType, expiresAt) =>
+      this.handlers.touch(address, flowType, expiresAt);
   }
 
   async start(): Promise<void> {
@@ -144,15 +144,12 @@ export class Inbound {
     const bound = await store.handlers(recipient);
     const handler = bound.find(({ flow_type, status }) => flows.has(flow_type) && status === 'active');
     if (handler) {
-      const done = await turns.post(
-        { flowType: handler.flow_type, participantId: handler.participant_id },
-        {
-          stimulus: { kind: 'event', event: { type: 'perdure.direct' } },
-          prepare: () => null, // the logic does not see it
-          notices: [{ recipient, payload }],
-          inbound: mark,
-        },
-      );
+      const done = await turns.post(addressOf(handler), {
+        stimulus: { kind: 'event', event: { type: 'perdure.direct' } },
+        prepare: () => null, // the logic does not see it
+        notices: [{ recipient, payload }],
+        inbound: mark,
+      });
       return { status: done.duplicate ? 'duplicate' : 'accepted', to: recipient };
     }
     const outcome = await turns.write({
@@ -280,13 +277,13 @@ export class Inbound {
 
   /** Asks the database whether somebody has opted out, until it answers. */
   async #lookUp(address: string): Promise<void> {
-    const { engine, store, clock } = this.#options;
+    const { engine, store } = this.#options;
     while (engine.running) {
       try {
         this.#setOptedOut(address, (await store.knex('opt_outs').where({ address }).first('address')) !== undefined);
         return;
       } catch {
-        await new Promise<void>((resolve) => clock.setTimeout(resolve, LOOK_UP_AGAIN));
+        await engine.pause(LOOK_UP_AGAIN);
       }
     }
   }

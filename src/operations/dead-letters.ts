@@ -22,7 +22,7 @@ import {
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import { eventFor, type InboundMessage, replyOf } from '../flow.ts';
-import type { ActorRow, Commit, DeadLetterRow } from '../store/rows.ts';
+import { type ActorRow, addressOf, type Commit, type DeadLetterRow } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { checkReason, type Page, pageOf } from './page.ts';
 
@@ -200,8 +200,6 @@ export class DeadLetters {
     return this.#options.store.knex<LetterRow>('dead_letters');
   }
 }
-
-const addressOf = (row: LetterRow): Address => ({ flowType: row.flow_type, participantId: row.participant_id });
 
 function described(row: LetterRow): DeadLetter {
   const { id, kind, target, error, at, status, resolved_at } = row;

@@ -5,7 +5,7 @@
 import type { StoredTimer } from '../actor/live-actor.ts';
 import type { Engine } from '../engine/engine.ts';
 import { ActorNotFoundError, type Address, formatAddress, InvalidArgumentError } from '../errors.ts';
-import type { ActorRow, ActorStatus } from '../store/rows.ts';
+import { type ActorRow, type ActorStatus, addressOf } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { checkReason, type Page, pageOf } from './page.ts';
 
@@ -119,7 +119,7 @@ export class Quarantine {
 function described(row: FoundRow): QuarantinedActor {
   return {
     id: row.id,
-    address: { flowType: row.flow_type, participantId: row.participant_id },
+    address: addressOf(row),
     state: row.current_state,
     error: row.last_error ?? '',
     since: row.journal_event === 'perdure.quarantined' ? row.journal_at! : Date.parse(row.updated_at),

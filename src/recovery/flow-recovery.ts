@@ -3,9 +3,10 @@
  * look: `lazy` looks at the deadlines that cannot be meant, `verify` at every row, by restoring it.
  */
 import type { LiveActor } from '../actor/live-actor.ts';
-import { ActorNotFoundError, type Address } from '../errors.ts';
+import { formatInstant } from '../clock.ts';
+import { ActorNotFoundError } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
-import type { ActorRow } from '../store/rows.ts';
+import { type ActorRow, addressOf } from '../store/rows.ts';
 import type { ParticipantRecoverable, Recoverable } from './recoverable.ts';
 import type { RecoveryRegistry } from './registry.ts';
 import { MOST_FINDINGS } from './report.ts';
@@ -286,12 +287,5 @@ const meant = (now: number): [number, number] => [now > EARLIEST ? EARLIEST : Nu
 const doing = ({ dryRun }: RecoveryRegistry, what: string) => (dryRun ? `would be ${what}` : what);
 
 const tooEarly = (dueAt: number) =>
-  `Its deadline is ${instant(dueAt)}: an instant was lost on the way into the database, and it would fire at once.`;
-const tooLate = (dueAt: number) => `Its deadline is ${instant(dueAt)}, more than a hundred years away.`;
-
-const instant = (at: number) => (Math.abs(at) <= 8.64e15 ? new Date(at).toISOString() : String(at));
-
-const addressOf = ({ participant_id, flow_type }: ActorRow): Address => ({
-  participantId: participant_id,
-  flowType: flow_type,
-});
+  `Its deadline is ${formatInstant(dueAt)}: an instant was lost on the way into the database, and it would fire at once.`;
+const tooLate = (dueAt: number) => `Its deadline is ${formatInstant(dueAt)}, more than a hundred years away.`;

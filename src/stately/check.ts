@@ -2,6 +2,7 @@
 import type { AnyStateMachine } from 'xstate';
 import { MachineNotExportableError } from '../errors.ts';
 import { childMachines } from './children.ts';
+import { argumentsOf } from './config.ts';
 import { listed } from './labels.ts';
 
 /** Something in a machine that no file can hold. */
@@ -40,7 +41,7 @@ function look({ config }: AnyStateMachine, prefix: string): Finding[] {
     if (typeof value === 'function') {
       const { type } = value as { type?: string };
       const builtIn = type?.startsWith('xstate.') ? type.slice('xstate.'.length) : undefined;
-      if (builtIn && argumentsOf(value as never).every((given) => strange(given, '') === undefined)) return;
+      if (builtIn && argumentsOf(value as never).every(([, given]) => strange(given, '') === undefined)) return;
       const what = builtIn ? `an inline ${builtIn}(…) that computes` : inline('action', value.name);
       found(path, `${what}. Name it in setup({ actions }).`);
     } else data((value as { params?: unknown }).params, `${path}.params`);
@@ -105,26 +106,6 @@ function inline(what: 'action' | 'guard', name: string): string {
   const a = what === 'action' ? 'an action' : 'a guard';
   return KEYS.includes(name) ? `an inline ${what}` : `the function ${name} where ${a} is to be named`;
 }
-
-/** What a built-in action was made of. */
-export const argumentsOf = (action: Record<string, unknown>): unknown[] =>
-  [
-    'assignment',
-    'event',
-    'delay',
-    'id',
-    'to',
-    'sendId',
-    'actorRef',
-    'src',
-    'input',
-    'systemId',
-    'value',
-    'label',
-    'collect',
-  ]
-    .map((key) => action[key])
-    .filter((value) => value !== undefined);
 
 /** The first thing in a value that JSON cannot hold. */
 function strange(value: unknown, path: string): { path: string; what: string } | undefined {

@@ -30,7 +30,7 @@ export interface BuiltIn {
 export const isBuiltIn = (value: unknown): value is BuiltIn =>
   typeof (value as BuiltIn)?.type === 'string' && (value as BuiltIn).type.startsWith('xstate.');
 
-const PARAMS = [
+const ARGUMENTS = [
   'event',
   'delay',
   'id',
@@ -43,13 +43,18 @@ const PARAMS = [
   'value',
   'label',
   'assignment',
+  'collect',
 ];
+
+/** What a built-in action was made of, by name. */
+export const argumentsOf = (action: Record<string, unknown>): [name: string, value: unknown][] =>
+  ARGUMENTS.flatMap((name) => (action[name] === undefined ? [] : [[name, action[name]]]));
 
 function builtIn(value: Record<string, unknown> & { name: string }): BuiltIn | undefined {
   const { type, guards, stateValue, name } = value;
   if (guards) return { type: `xstate.${name}`, params: { guards: plain(guards) } };
   if (stateValue !== undefined) return { type: 'xstate.stateIn', params: { stateValue } };
   if (typeof type !== 'string' || !type.startsWith('xstate.')) return undefined;
-  const params = PARAMS.flatMap((key) => (value[key] === undefined ? [] : [[key, plain(value[key])]]));
+  const params = argumentsOf(value).map(([key, given]) => [key, plain(given)]);
   return { type: type as BuiltIn['type'], params: Object.fromEntries(params) };
 }

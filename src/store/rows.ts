@@ -1,5 +1,6 @@
 /** What the tables hold, as the code above the store sees it. Instants are ms since the epoch. */
 import type { Knex } from 'knex';
+import type { Address } from '../errors.ts';
 
 /** `active` takes events; `done`, `error` and `stopped` have ended; `quarantined` was put aside until an operator decides. */
 export type ActorStatus = 'active' | 'done' | 'error' | 'stopped' | 'quarantined';
@@ -23,6 +24,12 @@ export interface ActorRow {
   /** The actor's last line in the journal. */
   journal_id: number | null;
 }
+
+/** Whose row it is. */
+export const addressOf = ({ flow_type, participant_id }: Pick<ActorRow, 'flow_type' | 'participant_id'>): Address => ({
+  flowType: flow_type,
+  participantId: participant_id,
+});
 
 /** An actor that has a deadline. */
 export type DueRow = Pick<ActorRow, 'id' | 'participant_id' | 'flow_type'> & { next_due_at: number };
@@ -109,6 +116,9 @@ export interface JournalRow {
   outbox_count: number;
   note: string | null;
 }
+
+/** What a line has of a turn, where it is about none: no deadline fired, and nothing was said. */
+export const NO_TURN = { due_at: null, inbox_id: null, text: null, outbox_id: null, outbox_count: 0 } as const;
 
 export interface HandlerRow {
   phone_number: string;

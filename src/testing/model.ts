@@ -6,7 +6,8 @@
 import type { ActorLogic, AnyEventObject, InspectionEvent, Snapshot } from 'xstate';
 import { getAdjacencyMap } from 'xstate/graph';
 import { type Host, LiveActor, type Stimulus } from '../actor/live-actor.ts';
-import { Processes, wantedProcesses } from '../actor/processes.ts';
+import { onlooker } from '../actor/onlooker.ts';
+import { wantedProcesses } from '../actor/processes.ts';
 import { milliseconds } from '../duration.ts';
 import { chanceOf } from '../engine/chance.ts';
 import type { Address } from '../errors.ts';
@@ -198,14 +199,7 @@ class Model {
   }
 
   #host(inspect: (event: InspectionEvent) => void): Host {
-    return {
-      address: this.#address,
-      inspect,
-      processes: Processes.held(),
-      post: () => {},
-      log: () => {},
-      actionFailed: () => {},
-    };
+    return { ...onlooker(this.#address), inspect };
   }
 }
 

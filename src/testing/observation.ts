@@ -1,11 +1,11 @@
 /** What can be seen of an actor after a step, from its database and from the world: what a crash must not change. */
 import { LiveActor } from '../actor/live-actor.ts';
-import { Processes } from '../actor/processes.ts';
-import type { Address } from '../errors.ts';
+import { onlooker } from '../actor/onlooker.ts';
+import type { ActorHandle } from '../actor-handle.ts';
+import { formatInstant } from '../clock.ts';
 import type { AnyFlow } from '../flow.ts';
-import type { ActorHandle } from '../runtime.ts';
 import type { MortalDatabase } from './faults.ts';
-import { instant, plain } from './plain.ts';
+import { plain } from './plain.ts';
 import type { Stubs } from './stubs.ts';
 
 /** What is seen after a step. All of it is plain data. */
@@ -50,15 +50,6 @@ export interface Observed {
 
 const inMemory = async (actor: ActorHandle) => ({ snapshot: await actor.getSnapshot(), timers: await actor.timers() });
 
-/** Nothing that an actor asks for is done. */
-const lookingAt = (address: Address) => ({
-  address,
-  processes: Processes.held(),
-  post: () => {},
-  log: () => {},
-  actionFailed: () => {},
-});
-
 interface OutboxLine {
   id: number;
   idempotency_key: string;
@@ -94,7 +85,7 @@ export class Observer {
       [participantId, flow.type],
     );
     const { status, state_data: text } = rowsOfActor[0]!;
-    const live = actor ? await inMemory(actor) : LiveActor.restore(flow.logic, text, lookingAt(address));
+    const live = actor ? await inMemory(actor) : LiveActor.restore(flow.logic, text, onlooker(address));
     const { value, ...snapshot } = shown(live.snapshot);
     const timers = status === 'active' ? live.timers : [];
     const attended = stubs.waiting().filter((order) => stubs.isAttended(order));
@@ -106,7 +97,7 @@ export class Observer {
       ...snapshot,
       deadlines: timers.map(({ event, dueAt, source, target }) => ({
         event: plain(event),
-        dueAt: instant(dueAt),
+        dueAt: formatInstant(dueAt),
         ...(source && { source }),
         ...(target && { target }),
       })),
@@ -138,8 +129,8 @@ export class Observer {
       event: line.event_type,
       from: line.from_state,
       to: line.to_state,
-      at: instant(line.at),
-      ...(line.due_at !== null && { dueAt: instant(line.due_at) }),
+      at: formatInstant(line.at),
+      ...(line.due_at !== null && { dueAt: formatInstant(line.due_at) }),
       ...(line.text !== null && { text: line.text }),
       ...noteOf(line.note),
     }));

@@ -47,6 +47,3 @@ export function plain(value: unknown, ancestors: readonly object[] = []): unknow
 
 const isActorRef = (value: object): value is AnyActorRef =>
   'sessionId' in value && 'send' in value && 'getSnapshot' in value;
-
-/** An instant, for people. */
-export const instant = (at: number) => (Math.abs(at) <= 8.64e15 ? new Date(at).toISOString() : String(at));

@@ -9,12 +9,13 @@
  * - a service that was asked has not forgotten it, and answers as before if it is asked again.
  */
 import type { InspectionEvent } from 'xstate';
+import type { ActorHandle } from '../actor-handle.ts';
 import { type Clock, SimulatedClock } from '../clock.ts';
 import { milliseconds } from '../duration.ts';
 import type { OutgoingMessage } from '../engine/outbox.ts';
 import { ActorExistsError, NotSerializableError, type PerdureError } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
-import { type ActorHandle, createRuntime, type Runtime } from '../runtime.ts';
+import { createRuntime, type Runtime } from '../runtime.ts';
 import type { Access, AccessKind, Process } from './faults.ts';
 import { markOf, type Observation, Observer } from './observation.ts';
 import { errorOf, instantOf, type Script, type ScriptStep } from './script.ts';

@@ -1,8 +1,10 @@
 /** The handle on an actor in a test: it stays good when the runtime crashes and starts again. */
+
+import { ActorHandle, type Committed, type SendOptions } from '../actor-handle.ts';
 import type { Duration } from '../duration.ts';
 import type { Address } from '../errors.ts';
 import type { AnyFlow, EventOf, SnapshotOf } from '../flow.ts';
-import { ActorHandle, type Committed, type JournalLine, type SendOptions } from '../runtime.ts';
+import type { JournalLine } from '../runtime.ts';
 import type { ActorView } from './actor-view.ts';
 import type { SentMessage } from './sent-message.ts';
 import type { TestRuntime } from './test-runtime.ts';

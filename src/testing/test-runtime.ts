@@ -5,22 +5,15 @@
 import { createHash, randomUUID } from 'node:crypto';
 import createKnex, { type Knex } from 'knex';
 import type { AnyEventObject } from 'xstate';
+import type { ActorHandle, Committed, SendOptions } from '../actor-handle.ts';
 import { SimulatedClock } from '../clock.ts';
 import { type Duration, milliseconds } from '../duration.ts';
 import type { OutgoingMessage, Transport } from '../engine/outbox.ts';
 import { type Address, InvalidArgumentError, NotRunningError } from '../errors.ts';
 import type { AnyFlow, EventOf, InboundMessage } from '../flow.ts';
 import type { Receipt } from '../messaging/inbound.ts';
-import {
-  type ActorHandle,
-  type Committed,
-  createRuntime,
-  type JournalLine,
-  type Runtime,
-  type RuntimeOptions,
-  type SendOptions,
-  type SpawnArguments,
-} from '../runtime.ts';
+import { createRuntime, type JournalLine, type Runtime, type SpawnArguments } from '../runtime.ts';
+import type { RuntimeOptions } from '../runtime-options.ts';
 import { ActorView } from './actor-view.ts';
 import { RunawayWatch } from './runaway.ts';
 import { type SentMessage, sentMessages } from './sent-message.ts';

@@ -4,9 +4,9 @@
  */
 import type { AnyActorLogic, AnyEventObject } from 'xstate';
 import { decodeState } from '../actor/codec.ts';
-import { type Host, LiveActor, type Stimulus } from '../actor/live-actor.ts';
+import { LiveActor, type Stimulus } from '../actor/live-actor.ts';
 import { isMachine, kindOf, resolveActor } from '../actor/logic.ts';
-import { Processes } from '../actor/processes.ts';
+import { onlooker } from '../actor/onlooker.ts';
 import { nodesOf } from '../actor/shape.ts';
 import type { AnyFlow } from '../flow.ts';
 
@@ -101,7 +101,7 @@ export function walk(
     frontier[times] = [...(frontier[times] ?? []), { text, at }];
   };
   for (const chance of [0, 0.999]) {
-    const { actor } = LiveActor.spawn(flow.logic, options.input, onlooker(flow), ambientOf(start, chance).ambient);
+    const { actor } = LiveActor.spawn(flow.logic, options.input, anybody(flow), ambientOf(start, chance).ambient);
     arrive(actor, start);
   }
   for (let turns = 0; turns < limit && found.size < wanted.size; ) {
@@ -177,7 +177,7 @@ export const nameOfStep = ({ stimulus }: Step) => ('event' in stimulus ? stimulu
 
 const statesOf = (flow: AnyFlow, { text }: Stop) => statesIn(restored(flow, text).snapshot).join();
 
-const restored = (flow: AnyFlow, text: string) => LiveActor.restore(flow.logic, text, onlooker(flow));
+const restored = (flow: AnyFlow, text: string) => LiveActor.restore(flow.logic, text, anybody(flow));
 
 const typesOf = (logic: AnyActorLogic): string[] =>
   isMachine(logic)
@@ -205,10 +205,4 @@ function ambientOf(at: number, chance: number) {
   return { ambient: { now: () => at, random }, drawn: () => draws > 0 };
 }
 
-const onlooker = ({ type }: AnyFlow): Host => ({
-  address: { flowType: type, participantId: 'golden' },
-  processes: Processes.held(),
-  post: () => {},
-  log: () => {},
-  actionFailed: () => {},
-});
+const anybody = ({ type }: AnyFlow) => onlooker({ flowType: type, participantId: 'golden' });

@@ -1,7 +1,8 @@
 /** Whom a test means: by a handle, an address, or the id of a participant. */
 import type { Knex } from 'knex';
+import { ActorHandle } from '../actor-handle.ts';
 import { type Address, formatAddress, InvalidArgumentError } from '../errors.ts';
-import { ActorHandle } from '../runtime.ts';
+import { addressOf } from '../store/rows.ts';
 
 /** A handle, an address (`'appointment/ada'` as a text), or a participant's id, for all that the participant has. */
 export type Who = ActorHandle<any> | Address | string;
@@ -12,7 +13,7 @@ export type Who = ActorHandle<any> | Address | string;
  */
 export async function actorsOf(knex: Knex, who: Who): Promise<Address[]> {
   const rows = await knex('flow_states').select('participant_id', 'flow_type').orderBy('id');
-  const all: Address[] = rows.map((row) => ({ flowType: row.flow_type, participantId: row.participant_id }));
+  const all: Address[] = rows.map(addressOf);
   const meant = all.filter((address) => means(who, address));
   if (meant.length > 0) return meant;
   const there = all.slice(0, 10).map(formatAddress).join(', ');

@@ -54,7 +54,7 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'an event overtakes a deadline that has passed',
-    file: 'src/engine/engine.ts',
+    file: 'src/engine/turn-maker.ts',
     find: "stimulus.kind !== 'timer' && (activeDueAt(cell)",
     replace: "stimulus.kind === 'stop' && (activeDueAt(cell)",
   },
@@ -96,8 +96,8 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'messages of a commit whose answer was lost are forgotten',
-    file: 'src/engine/engine.ts',
-    find: 'if (outbox) this.outbox.doubt(outbox, committed);',
+    file: 'src/engine/commits.ts',
+    find: 'if (outbox) this.#options.outbox.doubt(outbox, committed);',
     replace: '',
   },
   {
@@ -123,10 +123,10 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'a promise starts before its turn has committed',
-    file: 'src/engine/engine.ts',
-    find: 'return { turn, commit: this.composer.turn(cell, step, turn, before, ambient.now()) };',
+    file: 'src/engine/turn-maker.ts',
+    find: 'return { turn, commit: this.#composer.turn(cell, step, turn, before, ambient.now()) };',
     replace:
-      'const commit = this.composer.turn(cell, step, turn, before, ambient.now()); if (commit) cell.processes.start(live.root); return { turn, commit };',
+      'const commit = this.#composer.turn(cell, step, turn, before, ambient.now()); if (commit) cell.processes.start(live.root); return { turn, commit };',
   },
   {
     name: 'of a group of turns, only the first one has its line in the journal',
@@ -149,13 +149,13 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'a bad row ends its recovery, and the start',
-    file: 'src/engine/engine.ts',
-    find: 'await this.#quarantine(cell, rest, error);\n        return;',
+    file: 'src/engine/restorer.ts',
+    find: 'await rewriter.quarantine(cell, rest, error);\n        return;',
     replace: 'throw error;',
   },
   {
     name: 'a turn whose commit failed goes on from memory',
-    file: 'src/engine/engine.ts',
+    file: 'src/engine/commits.ts',
     find: '        cell.forget();\n        break;',
     replace: '        break;',
   },

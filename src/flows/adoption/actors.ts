@@ -1,6 +1,6 @@
 /** The actors that come of legacy rows, with their first line in the journal and the numbers that are bound to them. */
 import type { Placed } from '../../actor/placement.ts';
-import type { ActorRow, HandlerRow, JournalRow } from '../../store/rows.ts';
+import { type ActorRow, type HandlerRow, type JournalRow, NO_TURN } from '../../store/rows.ts';
 import { bindHandlers, type GroupStatement, insertActors, insertJournal } from '../../store/statements.ts';
 import { createConversationFlow } from '../conversation.ts';
 import { offlineResponder } from '../generator.ts';
@@ -160,11 +160,7 @@ function journalLine(row: ActorRow, at: number, note: string): JournalRow {
     from_state: null,
     to_state: current_state,
     at,
-    due_at: null,
-    inbox_id: null,
-    text: null,
-    outbox_id: null,
-    outbox_count: 0,
+    ...NO_TURN,
     note,
   };
 }

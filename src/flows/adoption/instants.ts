@@ -2,6 +2,7 @@
  * Instants as PromptPipe's database holds them: what its driver wrote (`2025-07-14 08:30:00.123456789-04:00`), what Go
  * prints (`… -0400 EDT m=+0.01`), SQLite's own `CURRENT_TIMESTAMP`, ISO 8601, and numbers since the epoch. Without a zone, UTC.
  */
+import { LAST_INSTANT } from '../../clock.ts';
 import { shown, textOf, Unreadable } from './cells.ts';
 
 /**
@@ -19,13 +20,12 @@ export function instantOf(cell: unknown, what: string): number | undefined {
 }
 
 const EARLIEST = Date.UTC(2000, 0, 1);
-const LATEST = 8.64e15;
 
 /** Seconds, milliseconds, microseconds or nanoseconds, by their size. */
 function sinceEpoch(number: number): number | undefined {
   const size = Math.abs(number);
   const ms = size < 1e11 ? number * 1e3 : size < 1e14 ? number : size < 1e17 ? number / 1e3 : number / 1e6;
-  return Math.abs(ms) <= LATEST ? Math.floor(ms) : undefined;
+  return Math.abs(ms) <= LAST_INSTANT ? Math.floor(ms) : undefined;
 }
 
 const WRITTEN =

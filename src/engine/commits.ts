@@ -1,0 +1,166 @@
+/**
+ * What follows from a commit: of one that was made, all that its turn asked for; of one that failed, the doubt whether it was
+ * made after all.
+ */
+import type { Turn } from '../actor/live-actor.ts';
+import type { EventChannel, RuntimeEvents } from '../events.ts';
+import type { Commit, Outcome } from '../store/rows.ts';
+import { isGeneral } from '../store/store.ts';
+import type { Alarms } from './alarms.ts';
+import type { Cell, Work } from './cell.ts';
+import type { Committer } from './committer.ts';
+import type { Inspection } from './inspection.ts';
+import type { Observers } from './observers.ts';
+import type { Outbox } from './outbox.ts';
+import type { Pauses } from './pauses.ts';
+import type { Phase } from './phase.ts';
+import type { Sweeper } from './sweeper.ts';
+import { activeDueAt, type TurnMaker } from './turn-maker.ts';
+
+/** Between attempts at what nobody would ask for again, in ms. */
+export const RETRY = 1_000;
+
+export interface CommitsOptions {
+  committer: Committer;
+  maker: TurnMaker;
+  outbox: Outbox;
+  alarms: Alarms;
+  observers: Observers;
+  inspection: Inspection;
+  events: EventChannel;
+  phase: Phase;
+  pauses: Pauses;
+  sweeper: Sweeper;
+}
+
+export class Commits {
+  readonly #options: CommitsOptions;
+  /** Told after each commit of an actor that has an address. */
+  onActivity: (address: string, flowType: string, expiresAt: number) => void = () => {};
+
+  constructor(options: CommitsOptions) {
+    this.#options = options;
+  }
+
+  /** Writes what belongs to no actor, e.g. an inbound message from an unknown sender. */
+  async write(commit: Commit): Promise<Outcome> {
+    const { committer, events } = this.#options;
+    const origin = events.tracing?.origin(true);
+    const outcome = await committer.add(commit);
+    if (outcome.result === 'committed') this.written(commit, origin);
+    if (outcome.result === 'failed') this.#failed(commit, outcome.error);
+    return outcome;
+  }
+
+  /**
+   * Commits what is tried once.
+   * @param cell forgets what is in memory where it was not committed
+   * @throws what it failed with
+   */
+  async once(commit: Commit, cell?: Cell): Promise<Exclude<Outcome['result'], 'failed'>> {
+    const outcome = await this.#options.committer.add(commit);
+    if (outcome.result !== 'committed') cell?.forget();
+    if (outcome.result !== 'failed') return outcome.result;
+    this.#failed(commit, outcome.error);
+    throw outcome.error;
+  }
+
+  /** A turn that nobody can repeat (a deadline, a result) is committed again and again until that succeeds. */
+  async again(
+    cell: Cell,
+    { stimulus: { kind } }: Work,
+    commit: Commit,
+    failed: Outcome & { result: 'failed' },
+  ): Promise<Outcome> {
+    const { committer, phase, pauses } = this.#options;
+    let tell = (_committed: boolean) => {};
+    const committed = new Promise<boolean>((resolve) => {
+      tell = resolve;
+    });
+    const repeatable = kind === 'event' || kind === 'cancel' || kind === 'stop';
+    let outcome: Outcome = failed;
+    while (outcome.result === 'failed') {
+      this.#failed(commit, outcome.error, committed);
+      if (repeatable || !phase.running) {
+        cell.forget();
+        break;
+      }
+      await pauses.of(cell, RETRY);
+      outcome = await committer.add(commit);
+    }
+    tell(outcome.result === 'committed');
+    return outcome;
+  }
+
+  /** What was to be written outside of a turn's own commit could not be. */
+  failed(error: Error): void {
+    this.#failed({}, error);
+  }
+
+  /**
+   * Whether it was written is not known for sure: the outbox will ask, and a sweep finds what else it may have left.
+   * @param committed where it is tried again: how that ends
+   */
+  #failed({ outbox, also }: Commit, error: Error, committed = Promise.resolve(false)): void {
+    const { phase, events, sweeper } = this.#options;
+    if (phase.stopped) return;
+    if (also && !isGeneral(error)) return; // the application's own writes were refused, and its caller is told
+    if (outbox) this.#options.outbox.doubt(outbox, committed);
+    events.emit('commitFailed', { turns: 1, error });
+    sweeper.suspect();
+  }
+
+  /** @param origin where the messages come from, if somebody traces */
+  written(commit: Commit, origin: unknown): void {
+    if (commit.outbox) this.#options.outbox.accept(commit.outbox, origin);
+  }
+
+  /**
+   * The turn is durable: what it asked for may happen now.
+   * @param asked where the turn comes from, if somebody traces
+   */
+  carryOut(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown = cell.live!.snapshot, asked?: unknown): void {
+    const { alarms, events, inspection, maker, observers } = this.#options;
+    const { address } = cell;
+    const row = cell.row!;
+    const update = commit.update ?? commit.insert;
+    // Told only after a turn of a transaction that followed it: as after a crash, what there is to do follows from that one.
+    if (!update || row.version >= update.version) {
+      this.written(commit, asked);
+      return;
+    }
+    const at = Date.parse(update.updated_at);
+    const told: RuntimeEvents['turn'] = {
+      address,
+      event: turn.event!.type,
+      from: row.version === 0 ? null : row.current_state,
+      to: update.current_state,
+      version: update.version,
+      at,
+      ...(turn.firedDueAt !== undefined && { lateness: at - turn.firedDueAt }),
+    };
+    const { tracing } = events;
+    const origin = tracing?.turn(told, asked);
+    this.written(commit, origin);
+    row.version = update.version;
+    row.current_state = update.current_state;
+    row.updated_at = update.updated_at;
+    row.flow_version = update.flow_version;
+    row.status = update.status;
+    row.next_due_at = update.next_due_at;
+    row.lease_until = update.lease_until;
+    row.last_error = update.last_error;
+    row.journal_id = update.journal_id;
+    const live = cell.live!;
+    cell.committed = snapshot;
+    if (commit.handlers) cell.handlerExpiresAt = commit.handlers[0]!.expires_at;
+    alarms.set(address, activeDueAt(cell), cell.key);
+    const goOn = () => live.afterCommit(turn, () => maker.ambient(address, row.version));
+    if (tracing) tracing.within(origin, goOn);
+    else goOn();
+    if (row.address) this.onActivity(row.address, address.flowType, at + cell.flow.handlerTtl);
+    events.emit('turn', told);
+    inspection.committed(cell, turn);
+    observers.tell(cell, turn.emitted);
+  }
+}

@@ -1,0 +1,181 @@
+/** What operators do with single actors: take them up again, end them, delete them, give them a deadline. */
+import type { StoredTimer } from '../actor/live-actor.ts';
+import type { Clock } from '../clock.ts';
+import { type Address, NotRunningError, StoreError } from '../errors.ts';
+import type { EventChannel } from '../events.ts';
+import type { ActorRow, ActorStatus, Commit } from '../store/rows.ts';
+import type { Alarms } from './alarms.ts';
+import type { Cell, Row } from './cell.ts';
+import type { Cells } from './cells.ts';
+import type { Commits } from './commits.ts';
+import { type Composer, LEASE } from './composer.ts';
+import type { Observers } from './observers.ts';
+import type { Outbox } from './outbox.ts';
+import type { Restorer } from './restorer.ts';
+import type { Rewriter } from './rewriter.ts';
+import type { TurnLoop } from './turn-loop.ts';
+import type { TurnMaker } from './turn-maker.ts';
+
+export interface OperatorOptions {
+  clock: Clock;
+  events: EventChannel;
+  cells: Cells;
+  alarms: Alarms;
+  outbox: Outbox;
+  observers: Observers;
+  composer: Composer;
+  maker: TurnMaker;
+  commits: Commits;
+  rewriter: Rewriter;
+  restorer: Restorer;
+  loop: TurnLoop;
+}
+
+export class Operator {
+  readonly #options: OperatorOptions;
+
+  constructor(options: OperatorOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Lets a quarantined actor take events again, from its last good state; its deadlines and processes go on.
+   * @returns the status that it was found with; only a quarantined actor is changed
+   * @throws {SnapshotIncompatibleError} its row still cannot be restored; it stays quarantined
+   */
+  async retry(address: Address): Promise<ActorStatus> {
+    const { cells, clock, events, loop, restorer, rewriter } = this.#options;
+    const cell = cells.of(address);
+    const row = await restorer.row(address);
+    if (row.status !== 'quarantined') return row.status;
+    const live = restorer.restore(cell, row);
+    const { status } = live.snapshot;
+    const active = status === 'active';
+    const taken = await rewriter.change(row, 'perdure.retried', null, {
+      status,
+      last_error: null,
+      next_due_at: active ? (live.nextDueAt ?? null) : null,
+      lease_until: active && live.hasProcesses ? clock.now() + LEASE : null,
+    });
+    if (!taken) return this.retry(address); // somebody else was faster
+    cell.forget();
+    cell.failures.forget();
+    events.emit('retried', { address });
+    void loop.revive(address);
+    return 'quarantined';
+  }
+
+  /**
+   * Ends a quarantined actor. Its row and history are kept: as a turn that stops it where the row can be restored, so that
+   * the application's tables follow, and else as it is.
+   * @param also more to write in the same transaction
+   * @returns the row as it was found; only a quarantined actor is changed
+   */
+  async discard(address: Address, reason: string | undefined, also: NonNullable<Commit['also']>): Promise<Row> {
+    const { alarms, cells, commits, events, restorer, rewriter } = this.#options;
+    // A row whose flow nobody knows can be ended as it is.
+    const cell = cells.has(address) ? cells.of(address) : undefined;
+    const row = await restorer.row(address);
+    if (row.status !== 'quarantined') return row;
+    const note = `discarded${reason ? `: ${reason}` : ''}`;
+    const error = `${note[0]!.toUpperCase()}${note.slice(1)}. It was quarantined: ${row.last_error}`;
+    const commit = cell && this.#ending(cell, row, note, error, also);
+    let done = false;
+    if (commit) {
+      const outcome = await commits.write(commit);
+      if (outcome.result === 'failed') throw outcome.error;
+      done = outcome.result === 'committed';
+    } else {
+      const changes = { status: 'stopped', last_error: error, next_due_at: null, lease_until: null } as const;
+      done = (await rewriter.change(row, 'xstate.stop', note, changes, also)) !== undefined;
+    }
+    if (!done) return this.discard(address, reason, also); // somebody else was faster
+    if (cell) {
+      cell.forget();
+      cell.processes.stopAll();
+      alarms.set(address, undefined, cell.key);
+    }
+    events.emit('discarded', { address, reason });
+    return row;
+  }
+
+  /**
+   * Ends an actor and lets `also` delete its rows in the same transaction; then nothing of it is in memory either.
+   * @throws {ActorNotFoundError}
+   */
+  async remove(address: Address, also: NonNullable<Commit['also']>): Promise<void> {
+    const { restorer, rewriter } = this.#options;
+    for (let removed = false; !removed; ) {
+      const row = await restorer.row(address);
+      if (row.status === 'quarantined')
+        removed = (await this.discard(address, 'deleted', also)).status === 'quarantined';
+      else if (row.status !== 'active' || !(await this.#stops(address, also)))
+        removed = (await rewriter.change(row, 'perdure.deleted', null, {}, also)) !== undefined;
+      else removed = true;
+    }
+    this.gone(address);
+  }
+
+  /** Nothing of the actor is kept any more. */
+  gone(address: Address): void {
+    const { alarms, cells, observers, outbox } = this.#options;
+    const cell = cells.of(address);
+    cell.forget();
+    cell.processes.stopAll();
+    alarms.set(address, undefined, cell.key);
+    observers.delete(cell);
+    outbox.forget(address);
+  }
+
+  /**
+   * Puts a deadline into an actor, in a turn of its own; false: it has it already, or is not in the state.
+   * @throws {ActorNotFoundError | ActorQuarantinedError | SnapshotIncompatibleError}
+   */
+  async schedule(
+    address: Address,
+    timer: Pick<StoredTimer, 'id' | 'event' | 'dueAt'>,
+    state: string,
+  ): Promise<boolean> {
+    const { cells, loop, restorer } = this.#options;
+    const { row } = await restorer.peek(cells.of(address));
+    const there = row.current_state === state || row.current_state.startsWith(`${state}.`);
+    if (row.status !== 'active' || !there) return false;
+    return (await loop.post(address, { stimulus: { kind: 'schedule', timer } })).handled;
+  }
+
+  /** Ends an actor in a turn; false where it cannot be restored, or throws at that too. */
+  async #stops(address: Address, also: NonNullable<Commit['also']>): Promise<boolean> {
+    const { loop } = this.#options;
+    try {
+      await loop.post(address, { stimulus: { kind: 'stop' }, also });
+      return true;
+    } catch (error) {
+      if (error instanceof NotRunningError || error instanceof StoreError) throw error;
+      return false;
+    }
+  }
+
+  /** The turn that stops an actor which is put aside; `undefined` where it cannot be restored, or throws at that too. */
+  #ending(
+    cell: Cell,
+    row: ActorRow,
+    note: string,
+    error: string,
+    also: NonNullable<Commit['also']>,
+  ): Commit | undefined {
+    const { cells, composer, maker, restorer } = this.#options;
+    const copy = cells.copyOf(cell);
+    try {
+      restorer.copy(copy, copy, row);
+      const live = copy.live!;
+      const before = live.snapshot;
+      const ambient = maker.ambient(cell.address, row.version + 1);
+      const turn = live.perform({ kind: 'stop' }, ambient);
+      const commit = composer.turn(copy, { stimulus: { kind: 'stop' }, also, note }, turn, before, ambient.now())!;
+      commit.update!.last_error = error;
+      return commit;
+    } catch {
+      return undefined;
+    }
+  }
+}

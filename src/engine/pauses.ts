@@ -1,0 +1,36 @@
+/** Pauses before something is tried again. They end with the engine. */
+import type { Clock } from '../clock.ts';
+import type { Cell } from './cell.ts';
+import type { Phase } from './phase.ts';
+import { Waits } from './waits.ts';
+
+export class Pauses {
+  readonly #waits: Waits;
+  readonly #phase: Phase;
+  /** How many actors pause before another attempt at a turn. */
+  actors = 0;
+
+  constructor(clock: Clock, phase: Phase) {
+    this.#waits = new Waits(clock);
+    this.#phase = phase;
+  }
+
+  /** Waits so many ms, or until the engine stops. */
+  async wait(ms: number): Promise<void> {
+    if (this.#phase.running) await this.#waits.wait(ms);
+  }
+
+  /** Lets an actor pause, so long in ms. */
+  async of(cell: Cell, ms: number): Promise<void> {
+    cell.pausing = true;
+    for (const told of cell.onPause.splice(0)) told();
+    this.actors++;
+    await this.wait(ms);
+    this.actors--;
+    cell.pausing = false;
+  }
+
+  endAll(): void {
+    this.#waits.endAll();
+  }
+}

@@ -1,0 +1,151 @@
+/** Makes live actors of rows, in the version of the flow in which they go on. */
+import { LiveActor, nothing } from '../actor/live-actor.ts';
+import { onlooker } from '../actor/onlooker.ts';
+import type { Clock } from '../clock.ts';
+import { ActorNotFoundError, type Address, formatAddress, SnapshotIncompatibleError } from '../errors.ts';
+import type { EventChannel } from '../events.ts';
+import { type ActorRow, addressOf } from '../store/rows.ts';
+import type { FlowVersions } from '../versions.ts';
+import type { Alarms } from './alarms.ts';
+import type { Cell, Row } from './cell.ts';
+import type { Cells } from './cells.ts';
+import type { Inspection } from './inspection.ts';
+import type { Loader } from './loader.ts';
+import { type Migrated, migrateRow } from './migration.ts';
+import type { Rewriter } from './rewriter.ts';
+import type { TurnMaker } from './turn-maker.ts';
+
+export interface RestorerOptions {
+  loader: Loader;
+  versions: ReadonlyMap<string, FlowVersions>;
+  clock: Clock;
+  cells: Cells;
+  alarms: Alarms;
+  events: EventChannel;
+  inspection: Inspection;
+  maker: TurnMaker;
+  rewriter: Rewriter;
+}
+
+export class Restorer {
+  readonly #options: RestorerOptions;
+
+  constructor(options: RestorerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * What the row says, whether it can be restored or not.
+   * @throws {ActorNotFoundError}
+   */
+  async row(address: Address): Promise<ActorRow> {
+    const row = await this.#options.loader.load(address);
+    if (!row) throw new ActorNotFoundError(address);
+    return row;
+  }
+
+  /** What the row says, for looking at. */
+  async peek(cell: Cell): Promise<{ live: LiveActor; row: Row }> {
+    const row = await this.row(cell.address);
+    return { row, live: this.restore(cell, row) };
+  }
+
+  /** @throws {SnapshotIncompatibleError | UnknownFlowError} */
+  restore(cell: Cell, row: ActorRow): LiveActor {
+    const { flow, text } = this.#migrate(row);
+    return LiveActor.restore(flow.logic, text, this.#options.cells.host(cell));
+  }
+
+  /** Puts what the row holds into a copy of the actor in memory. */
+  copy(copy: Cell, cell: Cell, row: ActorRow): void {
+    const { flow, text } = this.#migrate(row);
+    copy.flow = flow;
+    copy.live = LiveActor.restore(flow.logic, text, this.#options.cells.host(cell));
+    const { state_data, ...rest } = row;
+    copy.row = rest;
+  }
+
+  /**
+   * The actor that a row holds, for looking at; nothing of it is started.
+   * @throws {SnapshotIncompatibleError | UnknownFlowError}
+   */
+  examine(row: ActorRow): LiveActor {
+    const { flow, text } = this.#migrate(row);
+    return LiveActor.restore(flow.logic, text, onlooker(addressOf(row)));
+  }
+
+  /**
+   * Writes the row in the form of the version in which it goes on; false: it is so already, or was changed meanwhile.
+   * Turns of the actor that are under way lose their swap, and are done again from the migrated row.
+   * @throws {SnapshotIncompatibleError} it stays as it is
+   */
+  async migrate(row: ActorRow): Promise<boolean> {
+    const { alarms, rewriter } = this.#options;
+    const { flow, text, changed } = this.#migrate(row);
+    if (!changed || row.status !== 'active') return false;
+    const live = LiveActor.restore(flow.logic, text, onlooker(addressOf(row)));
+    const written = await rewriter.migrate(row, flow, live);
+    if (!written) return false;
+    const address = addressOf(row);
+    alarms.set(address, written.next_due_at ?? undefined, formatAddress(address));
+    return true;
+  }
+
+  /** Reads the actor into memory, and lets go on what it had under way. One that cannot be restored is put aside. */
+  async load(cell: Cell): Promise<void> {
+    const { loader, clock, cells, alarms, events, inspection, maker, rewriter } = this.#options;
+    const { generation } = cell;
+    const row = await loader.load(cell.address);
+    // Meanwhile a transaction has changed it.
+    if (cell.generation !== generation) return cell.row ? undefined : this.load(cell);
+    if (!row) throw new ActorNotFoundError(cell.address);
+    const { state_data, ...rest } = row;
+    if (row.status !== 'quarantined') {
+      let changed = false;
+      try {
+        const migrated = this.#migrate(row);
+        cell.flow = migrated.flow;
+        changed = migrated.changed;
+        cell.live = LiveActor.restore(cell.flow.logic, migrated.text, cells.host(cell));
+      } catch (error) {
+        // One that has ended takes no events anyway.
+        if (!(error instanceof SnapshotIncompatibleError) || row.status !== 'active') throw error;
+        await rewriter.quarantine(cell, rest, error);
+        return;
+      }
+      if (changed && row.status === 'active' && movedBy(cell.live, row)) {
+        // What the row is found by would say something else than the actor in memory: it is written at once.
+        const committed = await rewriter.migrate(row, cell.flow, cell.live).catch((error) => {
+          cell.forget();
+          throw error;
+        });
+        if (!committed) return cell.forget();
+        const { state_data: _, ...columns } = committed;
+        Object.assign(rest, columns);
+      }
+      cell.committed = cell.live.snapshot;
+      if (rest.status === 'active') {
+        const live = cell.live;
+        // A deadline that has passed is the next turn: it may be about what an invocation would be started for.
+        if ((live.nextDueAt ?? Number.POSITIVE_INFINITY) > clock.now()) {
+          const goOn = () => live.afterCommit(nothing(), () => maker.ambient(cell.address, rest.version));
+          if (events.tracing) events.tracing.within(undefined, goOn);
+          else goOn();
+          alarms.set(cell.address, live.nextDueAt, cell.key);
+        }
+      }
+    }
+    cell.row = rest;
+    inspection.introduce(cell);
+  }
+
+  #migrate(row: ActorRow): Migrated {
+    return migrateRow(this.#options.versions.get(row.flow_type), row, this.#options.clock.now());
+  }
+}
+
+/** A migration changed what the row is found by. */
+const movedBy = (live: LiveActor, row: ActorRow) =>
+  live.snapshot.status !== 'active' ||
+  (live.nextDueAt ?? null) !== row.next_due_at ||
+  live.hasProcesses !== (row.lease_until !== null);

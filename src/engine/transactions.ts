@@ -1,0 +1,128 @@
+/** Gives transactions of the application their place among the commits. One that the runtime opens is alone; see transaction.ts for those it joins. */
+import type { Knex } from 'knex';
+import { NotRunningError, TransactionError } from '../errors.ts';
+import type { Commit } from '../store/rows.ts';
+import { generalError, type Store } from '../store/store.ts';
+import type { Committer } from './committer.ts';
+import type { Outbox } from './outbox.ts';
+import type { Phase } from './phase.ts';
+import type { Sweeper } from './sweeper.ts';
+import { type TransactionParts, TransactionTurns } from './transaction.ts';
+import type { TurnLoop } from './turn-loop.ts';
+
+export interface TransactionsOptions extends TransactionParts {
+  store: Store;
+  phase: Phase;
+  outbox: Outbox;
+  committer: Committer;
+  loop: TurnLoop;
+  sweeper: Sweeper;
+}
+
+export class Transactions {
+  readonly #options: TransactionsOptions;
+  readonly #open = new Set<TransactionTurns>();
+
+  constructor(options: TransactionsOptions) {
+    this.#options = options;
+  }
+
+  /** What the open ones have written, and nobody has been told. */
+  get commits(): Commit[] {
+    return [...this.#open].flatMap(({ commits }) => commits);
+  }
+
+  /**
+   * Runs `body` while nothing else is written, in a transaction on a connection of its own; see transaction.ts. It commits
+   * when `body` has resolved, and is rolled back when it rejects.
+   * @throws {StoreError} it could not be begun or committed
+   */
+  async run<T>(body: (turns: TransactionTurns, trx: Knex.Transaction) => Promise<T>): Promise<T> {
+    const { commits, committer, store } = this.#options;
+    this.#assertRunning();
+    return committer.alone(async () => {
+      this.#assertAlive();
+      const trx = await store.knex.transaction();
+      const { rollback } = trx;
+      const turns = this.#share(trx);
+      try {
+        await turns.store.lock().catch((error) => {
+          commits.failed(error);
+          throw error;
+        });
+        const result = await body(turns, trx).catch((cause) => {
+          const error = generalError(cause);
+          if (error) commits.failed(error);
+          throw error ?? cause;
+        });
+        await this.#seal(turns);
+        return result;
+      } finally {
+        // After the commit, a rollback of nothing.
+        await turns.release(rollback);
+      }
+    });
+  }
+
+  /**
+   * Lets actors take turns in a transaction that the application has opened. It must end as it is told to by the result:
+   * `seal` makes it durable and lets happen what its turns asked for; then, or without it, the turns are released.
+   * @throws {StoreError} it cannot have the lock for writing
+   */
+  async join(trx: Knex.Transaction): Promise<{ turns: TransactionTurns; seal(): Promise<void> }> {
+    const { committer, loop } = this.#options;
+    this.#assertRunning();
+    const free = committer.hold();
+    const turns = this.#share(trx);
+    loop.track(turns.over.then(free)); // a stop waits for it
+    try {
+      await turns.store.lock();
+      this.#assertAlive();
+    } catch (error) {
+      await turns.release(async () => {});
+      throw error;
+    }
+    return { turns, seal: () => this.#seal(turns) };
+  }
+
+  /** A joined transaction has ended in a way that nobody heard of: what it wrote may be there, or not. */
+  lostSight(turns: TransactionTurns, error: Error): void {
+    const { events, outbox, sweeper } = this.#options;
+    turns.forget();
+    for (const commit of turns.commits) if (commit.outbox) outbox.doubt(commit.outbox, Promise.resolve(false));
+    events.emit('fault', { during: 'a transaction that the application had opened', error });
+    sweeper.suspect();
+  }
+
+  #share(trx: Knex.Transaction): TransactionTurns {
+    const turns = new TransactionTurns(this.#options, this.#options.store, trx);
+    this.#open.add(turns);
+    void turns.over.then(() => this.#open.delete(turns));
+    return turns;
+  }
+
+  /** Commits what the transaction's callers have asked for so far, and lets happen what that brings. */
+  async #seal(turns: TransactionTurns): Promise<void> {
+    const { commits, outbox, phase } = this.#options;
+    await turns.close();
+    this.#assertAlive();
+    await turns.store.seal().catch((error) => {
+      if (error instanceof TransactionError) throw error;
+      // It may have been written all the same: once it is over, the outbox asks.
+      const over = turns.over.then(() => false);
+      for (const commit of turns.commits) if (commit.outbox) outbox.doubt(commit.outbox, over);
+      commits.failed(error);
+      throw error;
+    });
+    if (!phase.stopped) turns.carryOut();
+  }
+
+  #assertRunning(): void {
+    if (!this.#options.phase.running)
+      throw new NotRunningError('The runtime is not running: it was not started yet, or is stopping.');
+  }
+
+  #assertAlive(): void {
+    if (this.#options.phase.stopped) throw new NotRunningError('The runtime stopped; nothing was committed.');
+  }
+}

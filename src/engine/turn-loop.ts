@@ -1,0 +1,276 @@
+/**
+ * The turn loop. Each actor has a mailbox, worked off strictly one turn after another; different actors go side by side.
+ *
+ *   mailbox → load the row if it is not in memory → turn (in memory) → commit (grouped) → effects → next
+ *
+ * Crash points, and why each is harmless:
+ * - before the commit: nothing of the turn exists; deadlines are still in the row, a sender that got no answer repeats.
+ * - in the commit: the transaction holds all of the turn or none of it.
+ * - after the commit, before effects: messages are in the outbox and deadlines in the row; processes follow from the
+ *   snapshot. Only custom actions are lost, as documented (at most once).
+ *
+ * A turn whose commit did not succeed leaves the in-memory actor ahead of its row, so the actor is dropped and read again.
+ */
+import type { AnyEventObject } from 'xstate';
+import type { LiveActor, Stimulus } from '../actor/live-actor.ts';
+import type { Clock } from '../clock.ts';
+import {
+  ActorExistsError,
+  ActorNotFoundError,
+  ActorQuarantinedError,
+  type Address,
+  formatAddress,
+  NotRunningError,
+  StoreError,
+} from '../errors.ts';
+import type { EventChannel } from '../events.ts';
+import type { Commit } from '../store/rows.ts';
+import type { Alarms } from './alarms.ts';
+import type { Cell, Done, Item, Row, Work } from './cell.ts';
+import type { Cells } from './cells.ts';
+import { type Commits, RETRY } from './commits.ts';
+import type { Committer } from './committer.ts';
+import type { FailedTurns } from './failed-turns.ts';
+import type { Inspection } from './inspection.ts';
+import type { Pauses } from './pauses.ts';
+import type { Phase } from './phase.ts';
+import type { Restorer } from './restorer.ts';
+import { activeDueAt, assertTakesEvents, isOvertaking, type Made, type TurnMaker } from './turn-maker.ts';
+
+export interface TurnLoopOptions {
+  clock: Clock;
+  events: EventChannel;
+  inspection: Inspection;
+  phase: Phase;
+  pauses: Pauses;
+  cells: Cells;
+  alarms: Alarms;
+  maker: TurnMaker;
+  committer: Committer;
+  commits: Commits;
+  restorer: Restorer;
+  failedTurns: FailedTurns;
+}
+
+export interface SpawnOptions {
+  input: unknown;
+  phoneNumber?: string;
+  /** More to write in the transaction of the first turn. */
+  also?: Commit['also'];
+}
+
+export class TurnLoop {
+  readonly #options: TurnLoopOptions;
+  readonly #working = new Set<Promise<unknown>>();
+
+  constructor(options: TurnLoopOptions) {
+    this.#options = options;
+  }
+
+  /** Nothing is under way but pauses before another attempt. */
+  get idle(): boolean {
+    return this.#working.size === this.#options.pauses.actors;
+  }
+
+  /** Resolves once nothing is under way. */
+  async rest(): Promise<void> {
+    while (this.#working.size > 0) await Promise.all(this.#working);
+  }
+
+  /** Remembers work under way until it ends; it never rejects. */
+  track(work: Promise<unknown>): void {
+    this.#working.add(work);
+    void work.then(() => this.#working.delete(work));
+  }
+
+  /** Puts work into an actor's mailbox; resolves once its turn has committed. */
+  post(address: Address, work: Work): Promise<Done> {
+    const { cells, events, phase } = this.#options;
+    if (!phase.running) {
+      const why = phase.now === 'new' ? 'not started yet: await runtime.start()' : 'stopping';
+      return Promise.reject(new NotRunningError(`The runtime is ${why}.`, { address }));
+    }
+    return new Promise((resolve, reject) => {
+      const cell = cells.of(address);
+      const { tracing } = events;
+      const item: Item = { ...work, resolve, reject };
+      if (tracing) item.origin = tracing.origin(work.stimulus.kind !== 'timer');
+      cell.queue.push(item);
+      this.#run(cell);
+    });
+  }
+
+  /**
+   * Creates an actor; resolves once its first turn has committed.
+   * @throws {ActorExistsError}
+   */
+  async spawn(address: Address, options: SpawnOptions): Promise<Done> {
+    const { cells } = this.#options;
+    const cell = cells.of(address);
+    if (cell.busy || cell.row) throw new ActorExistsError(address);
+    cell.busy = true;
+    const spawning = this.#spawn(cell, options).finally(() => {
+      cell.busy = false;
+    });
+    this.track(spawning.catch(() => {}));
+    try {
+      return await spawning;
+    } catch (error) {
+      cell.forget();
+      // What has come meanwhile is worked off by this very cell: there must be no second one.
+      if (cell.idle) cells.delete(cell);
+      throw error;
+    } finally {
+      if (cell.queue.length > 0) this.#run(cell);
+    }
+  }
+
+  /** The committed state: from memory, or read from the row. */
+  async read(address: Address): Promise<{ row: Row; snapshot: any; timers: LiveActor['timers'] }> {
+    const { cells, restorer } = this.#options;
+    const cell = cells.of(address);
+    if (cell.pausing) {
+      const { live, row } = await restorer.peek(cell);
+      return { row, snapshot: live.snapshot, timers: live.timers };
+    }
+    if (!cell.live || cell.busy)
+      await this.post(address, { stimulus: { kind: 'timer' } }).catch((error) => {
+        if (!(error instanceof ActorQuarantinedError)) throw error;
+      });
+    if (!cell.row) throw new ActorNotFoundError(address);
+    const live = cell.live ?? (await restorer.peek(cell)).live;
+    return { row: cell.row, snapshot: cell.committed ?? live.snapshot, timers: live.timers };
+  }
+
+  /** A stimulus from within the actor (a result, an action that calls `self.send`), for which nobody waits. */
+  push(cell: Cell, stimulus: Stimulus): void {
+    const { events, phase } = this.#options;
+    if (!phase.running) return; // the process goes down; what matters follows from the row
+    const { tracing } = events;
+    const item: Item = { stimulus, insistent: true, resolve: () => {}, reject: () => {} };
+    if (tracing) item.origin = tracing.origin(true);
+    cell.queue.push(item);
+    this.#run(cell);
+  }
+
+  /** Lets an actor fire what is due; resolves when it has, or waits for another attempt. */
+  async fire(address: Address): Promise<void> {
+    const { cells } = this.#options;
+    if (!cells.has(address)) return; // nobody here knows how; recovery reports it
+    const cell = cells.of(address);
+    if (cell.pausing) return;
+    // Before the post: a turn may fail at once.
+    const paused = new Promise<void>((resolve) => cell.onPause.push(resolve));
+    const fired = this.post(address, { stimulus: { kind: 'timer' }, insistent: true }).catch((error) => {
+      if (!(error instanceof NotRunningError || error instanceof ActorQuarantinedError)) throw error;
+    });
+    await Promise.race([fired, paused]);
+  }
+
+  /** Restores an actor and starts its processes. */
+  async revive(address: Address): Promise<void> {
+    await this.fire(address).catch((error) =>
+      this.#options.events.emit('fault', { during: `reviving ${formatAddress(address)}`, error }),
+    );
+  }
+
+  async deliver(address: Address, event: AnyEventObject, key: string): Promise<void> {
+    await this.post(address, {
+      stimulus: { kind: 'event', event },
+      inbound: { channel: 'perdure', messageId: key, text: null },
+    });
+  }
+
+  async #spawn(cell: Cell, { input, phoneNumber, also }: SpawnOptions): Promise<Done> {
+    const { commits, events, maker, phase } = this.#options;
+    const { address } = cell;
+    if (!phase.running) throw new NotRunningError('The runtime is not running: await runtime.start().', { address });
+    const origin = events.tracing?.origin(true);
+    const { turn, commit } = maker.first(cell, cell, { input, ...(phoneNumber && { phoneNumber }) });
+    if (also) commit.also = also;
+    if ((await commits.once(commit)) === 'conflict') throw new ActorExistsError(address);
+    commits.carryOut(cell, commit, turn, cell.live!.snapshot, origin);
+    return { snapshot: cell.committed, handled: true, duplicate: false };
+  }
+
+  #run(cell: Cell): void {
+    if (cell.busy) return;
+    cell.busy = true;
+    this.track(this.#workOff(cell));
+  }
+
+  /** Empties a mailbox. Never rejects. */
+  async #workOff(cell: Cell): Promise<void> {
+    const { cells, events, inspection, pauses, phase } = this.#options;
+    while (cell.queue.length > 0) {
+      const item = cell.queue[0]!;
+      try {
+        const done = await this.#work(cell, item);
+        if (!done) continue; // a deadline went first, or the row had moved on
+        cell.queue.shift();
+        item.resolve(done);
+      } catch (error) {
+        if (item.insistent && error instanceof StoreError && phase.running) {
+          // The row could not be read, and nobody would ask again.
+          events.emit('fault', { during: `a turn of ${cell.key}`, error });
+          await pauses.of(cell, RETRY);
+          continue;
+        }
+        cell.queue.shift();
+        item.reject(error as Error);
+      }
+    }
+    cell.busy = false;
+    inspection.introduce(cell);
+    cell.onPause.length = 0;
+    // Where a process goes on, its result comes back to this cell.
+    if (!cell.row && cell.processes.size === 0 && cell.pins === 0) cells.delete(cell);
+  }
+
+  /** One turn. `undefined`: not this item's turn yet, ask again. */
+  async #work(cell: Cell, item: Item): Promise<Done | undefined> {
+    const { alarms, clock, commits, committer, failedTurns, maker, phase, restorer } = this.#options;
+    if (!cell.row) await restorer.load(cell);
+    const { row } = cell;
+    if (!row) return undefined; // it was changed while it was put aside: read it again
+    assertTakesEvents(row);
+    const live = cell.live!;
+    const before = live.snapshot;
+    const ambient = maker.ambient(cell.address, row.version + 1);
+    const { stimulus } = item;
+    const overdue = isOvertaking(cell, item, ambient.now());
+    const step: Work = overdue ? { stimulus: { kind: 'timer' } } : item;
+    let made: Made;
+    try {
+      made = maker.make(cell, step, ambient, overdue);
+    } catch (error) {
+      cell.forget();
+      return await failedTurns.settle(cell, item, overdue, error as Error);
+    }
+    const { turn, commit } = made;
+    if (commit) {
+      let outcome = await committer.add(commit);
+      if (outcome.result === 'failed') outcome = await commits.again(cell, step, commit, outcome);
+      if (outcome.result === 'conflict') return void cell.forget();
+      if (outcome.result === 'duplicate') {
+        if (commit.update) cell.forget();
+        return { snapshot: before, handled: false, duplicate: true };
+      }
+      if (outcome.result === 'failed') throw outcome.error;
+      const next = commit.update?.version;
+      if (next !== undefined && cell.live !== live && !(cell.row && cell.row.version >= next)) {
+        // Meanwhile the turns of a transaction took its place, after which this one had been made.
+        cell.forget();
+        cell.row = row;
+        cell.live = live;
+      }
+      commits.carryOut(cell, commit, turn, live.snapshot, overdue ? undefined : item.origin);
+    }
+    if (stimulus.kind === 'timer' || overdue) alarms.set(cell.address, activeDueAt(cell), cell.key);
+    if (overdue) return undefined;
+    // One stimulus fires one deadline; the next one may have passed as well, and can wait for the next process.
+    const goesOn = stimulus.kind === 'timer' && commit && phase.running;
+    if (goesOn && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= clock.now()) return undefined;
+    return { snapshot: cell.committed ?? before, handled: turn.handled, duplicate: false };
+  }
+}

@@ -1,0 +1,76 @@
+/** How an application sets the runtime up. */
+import type { CountryCode } from 'libphonenumber-js';
+import type { Logger } from 'pino';
+import type { InspectionEvent } from 'xstate';
+import type { Clock } from './clock.ts';
+import type { Duration } from './duration.ts';
+import type { Pace } from './engine/backlog.ts';
+import type { Transport } from './engine/outbox.ts';
+import { type Address, InvalidArgumentError } from './errors.ts';
+import type { AnyFlow, InboundMessage } from './flow.ts';
+import type { Texts } from './messaging/keywords.ts';
+import type { RecoveryMode } from './recovery/index.ts';
+import type { DatabaseOption, SqliteOptions } from './store/database.ts';
+
+/** What {@link createRuntime} is given. */
+export interface RuntimeOptions {
+  /** `'sqlite:study.db'`, `':memory:'`, or a Knex instance on the `sqlite3` driver. */
+  database: DatabaseOption;
+  /** Several versions of a flow may be among them: new actors start on the newest, see docs/evolving.md. */
+  flows: readonly AnyFlow[];
+  /** Delivers messages to people. Without one they wait in the outbox. */
+  transport?: Transport;
+  /** Told what happens. Default: silence. */
+  logger?: Logger;
+  /** Default: the wall clock. */
+  clock?: Clock;
+  /** Runs time so many times as fast, from where this database's clock stands. Default: as fast as it last did, or 1. */
+  timeScale?: number;
+  /** What `random()` gives in turns, in place of the seeded generator. Numbers in [0, 1). */
+  random?: () => number;
+  /** Seeds `random()` in turns. Default: a seed that is made once and kept in the database. */
+  seed?: string;
+  /** @internal What jitter is drawn from. Default: `random`, or `Math.random`. */
+  chance?: () => number;
+  /** @internal Hears XState's own inspection events as they come; what an application may see is {@link Runtime.inspect}. */
+  inspect?: (event: InspectionEvent) => void;
+  sqlite?: SqliteOptions;
+  /** How long to wait for another process to let go of the SQLite file. Default: not at all. */
+  lock?: { wait: Duration };
+  /** How many idle actors stay in memory. Default: 10,000. */
+  cacheSize?: number;
+  /** Whether each turn leaves a line in `flow_journal`. Default: true. */
+  journal?: boolean;
+  /** For phone numbers in national form. Default: none, numbers need their country code. */
+  defaultCountry?: CountryCode;
+  /** How long inbound messages are kept, and redeliveries recognised; Infinity: for ever. Default: `'90d'`. */
+  inboxRetention?: Duration;
+  /** Replaces what the messaging edge itself says. */
+  texts?: Partial<Texts>;
+  /** Enrols an unknown sender and names the actor, or answers null. */
+  autoEnroll?: (message: InboundMessage, address: string) => Promise<Address | null>;
+  recovery?: RecoveryOptions;
+}
+
+/** How the runtime takes up at its start what was left. */
+export interface RecoveryOptions {
+  /** Default: `lazy`. */
+  mode?: RecoveryMode;
+  /** How many overdue deadlines, and as many invocations, are taken up a second; Infinity: at once. Default: 1,000. */
+  rate?: number;
+  /** From 0 to 1: how much the pace varies, so that several nodes do not beat in time. Default: 0.2. */
+  jitter?: number;
+  /** A component that has neither ended nor told of any progress for so long, in real time, is given up. Default: `'5m'`. */
+  patience?: Duration;
+  /** How often the database is looked at for what a failed step left behind. Default: `'5m'`. */
+  sweepEvery?: Duration;
+}
+
+/** @throws {InvalidArgumentError} a pace that cannot be */
+export function paceOf(options: RuntimeOptions): Pace {
+  const { recovery: { rate = 1_000, jitter = 0.2 } = {}, random = Math.random, chance = random } = options;
+  if (!(rate > 0)) throw new InvalidArgumentError(`recovery.rate must be a number above 0; it is ${rate}.`);
+  if (!(jitter >= 0 && jitter <= 1))
+    throw new InvalidArgumentError(`recovery.jitter must be a number from 0 to 1; it is ${jitter}.`);
+  return { rate, jitter, chance };
+}
