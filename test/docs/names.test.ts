@@ -75,8 +75,8 @@ describe('the reference', () => {
   };
 
   it.each([
-    ['src/runtime.ts', 'RuntimeOptions', ''],
-    ['src/runtime.ts', 'RecoveryOptions', 'recovery.'],
+    ['src/runtime-options.ts', 'RuntimeOptions', ''],
+    ['src/runtime-options.ts', 'RecoveryOptions', 'recovery.'],
     ['src/store/database.ts', 'SqliteOptions', 'sqlite.'],
     ['src/flow.ts', 'FlowDefinition', ''],
     ['src/actor/invocations.ts', 'InvocationPolicy', ''],
