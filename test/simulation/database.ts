@@ -147,7 +147,12 @@ export class SimulatedDatabase {
     return rows;
   }
 
-  /** Writes, at once and unseen by the process. */
+  /** Somebody has a transaction open. */
+  get occupied(): boolean {
+    return this.#owner !== undefined;
+  }
+
+  /** Writes, at once and unseen by the process; not while it is {@link occupied}, or a rollback would undo it. */
   write(text: string, parameters: unknown[] = []): void {
     this.#sqlite.run(text, parameters as never);
   }

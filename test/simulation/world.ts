@@ -345,7 +345,11 @@ export class World implements Outside, Doings {
   operate(): void {
     const runtime = this.#runtime;
     if (!runtime || !this.#up) return;
-    const { database, tell } = this.#options;
+    const { database, scheduler, tell } = this.#options;
+    if (database.occupied) {
+      scheduler.after(10 * SECOND, 'the operator waits', () => this.operate(), OUTSIDE);
+      return;
+    }
     for (const { id, participant_id, flow_type, status } of database.read<any>('SELECT * FROM flow_states')) {
       const whole = this.#damaged.get(id);
       if (whole !== undefined && (status === 'quarantined' || this.#calm)) {
