@@ -130,4 +130,13 @@ export class EventChannel {
       }
     }
   }
+
+  /**
+   * Runs `body`; whoever traces knows that what it asks for comes from `origin`.
+   * @internal
+   */
+  within(origin: unknown, body: () => void): void {
+    if (this.tracing) this.tracing.within(origin, body);
+    else body();
+  }
 }

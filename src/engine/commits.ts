@@ -139,8 +139,7 @@ export class Commits {
       at,
       ...(turn.firedDueAt !== undefined && { lateness: at - turn.firedDueAt }),
     };
-    const { tracing } = events;
-    const origin = tracing?.turn(told, asked);
+    const origin = events.tracing?.turn(told, asked);
     this.written(commit, origin);
     row.version = update.version;
     row.current_state = update.current_state;
@@ -155,9 +154,7 @@ export class Commits {
     cell.committed = snapshot;
     if (commit.handlers) cell.handlerExpiresAt = commit.handlers[0]!.expires_at;
     alarms.set(address, activeDueAt(cell), cell.key);
-    const goOn = () => live.afterCommit(turn, () => maker.ambient(address, row.version));
-    if (tracing) tracing.within(origin, goOn);
-    else goOn();
+    events.within(origin, () => live.afterCommit(turn, () => maker.ambient(address, row.version)));
     if (row.address) this.onActivity(row.address, address.flowType, at + cell.flow.handlerTtl);
     events.emit('turn', told);
     inspection.committed(cell, turn);

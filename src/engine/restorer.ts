@@ -128,9 +128,7 @@ export class Restorer {
         const live = cell.live;
         // A deadline that has passed is the next turn: it may be about what an invocation would be started for.
         if ((live.nextDueAt ?? Number.POSITIVE_INFINITY) > clock.now()) {
-          const goOn = () => live.afterCommit(nothing(), () => maker.ambient(cell.address, rest.version));
-          if (events.tracing) events.tracing.within(undefined, goOn);
-          else goOn();
+          events.within(undefined, () => live.afterCommit(nothing(), () => maker.ambient(cell.address, rest.version)));
           alarms.set(cell.address, live.nextDueAt, cell.key);
         }
       }

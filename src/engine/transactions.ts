@@ -1,4 +1,7 @@
-/** Gives transactions of the application their place among the commits. One that the runtime opens is alone; see transaction.ts for those it joins. */
+/**
+ * Gives transactions of the application their place among the commits. One that the runtime opens is alone; see
+ * transaction.ts for those that it joins.
+ */
 import type { Knex } from 'knex';
 import { NotRunningError, TransactionError } from '../errors.ts';
 import type { Commit } from '../store/rows.ts';
@@ -87,9 +90,9 @@ export class Transactions {
 
   /** A joined transaction has ended in a way that nobody heard of: what it wrote may be there, or not. */
   lostSight(turns: TransactionTurns, error: Error): void {
-    const { events, outbox, sweeper } = this.#options;
+    const { events, sweeper } = this.#options;
     turns.forget();
-    for (const commit of turns.commits) if (commit.outbox) outbox.doubt(commit.outbox, Promise.resolve(false));
+    this.#doubt(turns, Promise.resolve());
     events.emit('fault', { during: 'a transaction that the application had opened', error });
     sweeper.suspect();
   }
@@ -103,18 +106,22 @@ export class Transactions {
 
   /** Commits what the transaction's callers have asked for so far, and lets happen what that brings. */
   async #seal(turns: TransactionTurns): Promise<void> {
-    const { commits, outbox, phase } = this.#options;
+    const { commits, phase } = this.#options;
     await turns.close();
     this.#assertAlive();
     await turns.store.seal().catch((error) => {
       if (error instanceof TransactionError) throw error;
-      // It may have been written all the same: once it is over, the outbox asks.
-      const over = turns.over.then(() => false);
-      for (const commit of turns.commits) if (commit.outbox) outbox.doubt(commit.outbox, over);
+      this.#doubt(turns, turns.over);
       commits.failed(error);
       throw error;
     });
     if (!phase.stopped) turns.carryOut();
+  }
+
+  /** It may have been written all the same: once it is over, the outbox asks. */
+  #doubt({ commits }: TransactionTurns, over: Promise<void>): void {
+    const unknown = over.then(() => false);
+    for (const { outbox } of commits) if (outbox) this.#options.outbox.doubt(outbox, unknown);
   }
 
   #assertRunning(): void {
