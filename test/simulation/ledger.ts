@@ -211,7 +211,10 @@ export class Ledger {
     );
     const times = (text: string, whole: string) => whole.split(text).length;
     // Of an invocation that was attempted several times, what the first attempts brought is no result.
-    const found = candidates.find(({ tag }) => times(tag, row.state_data) > times(tag, before)) ?? candidates[0];
+    const found =
+      candidates.find(({ tag }) => times(tag, row.state_data) > times(tag, before)) ??
+      candidates.find(({ tag }) => row.state_data.includes(tag)) ?? // as the result before it
+      candidates[0];
     if (!found)
       throw new Violation('G7', `${address} took a result (${type}) of none of ${pending.join(', ') || 'no call'}.`);
     this.#doings.outcomes.splice(this.#doings.outcomes.indexOf(found), 1);
