@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -69,9 +69,36 @@ describe('perdure init', { timeout: 240_000 }, () => {
     expect(readdirSync(full.folder)).toEqual(['mine.txt']);
   });
 
+  it.each([
+    ['Ünïcode  Prøject!', 'unicode-pr-ject', 'cd "Ünïcode  Prøject!" && '],
+    ["it's $HOME", 'it-s-home', 'cd "it\'s \\$HOME" && '],
+    ['perdure', 'my-perdure', 'cd perdure && '],
+    ['deep/er/日本', 'my-flow', 'cd "deep/er/日本" && '],
+    ['x'.repeat(200), 'x'.repeat(100), `cd ${'x'.repeat(200)} && `],
+  ])('takes a folder with an odd name (%#)', async (folder, name, enter) => {
+    const { code, output } = await parent.node(BIN, 'init', folder);
+    expect(code).toBe(0);
+    expect(output).toContain(`  ${enter}npm install`);
+    expect(output.includes('space in its path')).toBe(folder.includes(' '));
+    expect(JSON.parse(parent.read(`${folder}/package.json`)).name).toBe(name);
+  });
+
+  it('says what is wrong with a folder that cannot be, and leaves nothing of it', async () => {
+    parent.write('a-file', '');
+    symlinkSync('nowhere', join(parent.folder, 'dangling'));
+    const before = readdirSync(parent.folder);
+    for (const folder of ['C:\\work\\flow', 'a-file/flow', 'a-file', 'dangling', 'new\nline', 'y'.repeat(300)]) {
+      const { code, output } = await parent.node(BIN, 'init', folder);
+      expect([code, output], folder).toEqual([1, expect.stringMatching(/cannot be|is no folder/)]);
+      expect(output).not.toMatch(/ {4}at /);
+    }
+    expect(readdirSync(parent.folder)).toEqual(before);
+  });
+
   it('begins in the present folder, also where git has', async () => {
     const here = new Project(join(parent.folder, 'here'));
     mkdirSync(join(here.folder, '.git'), { recursive: true });
+    here.write('LICENSE', 'MIT');
     expect(await here.node(BIN, 'init')).toMatchObject({ code: 0 });
     expect(existsSync(join(here.folder, 'src/index.ts'))).toBe(true);
   });
