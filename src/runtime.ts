@@ -209,8 +209,8 @@ export class Runtime {
         await this.#database!.migrate();
         const { store, clock } = await this.#assemble(this.#database!, isReading(purpose));
         try {
-          await loadShapes(store, this.#versions);
-          if (purpose === 'run') await recordShapes(store, this.#versions, this.events, clock.now());
+          const records = await loadShapes(store, this.#versions);
+          if (purpose === 'run') await recordShapes(store, this.#versions, records, this.events, clock.now());
         } catch (error) {
           this.events.emit('fault', { during: "comparing the flows' machines with those of before", error });
         }

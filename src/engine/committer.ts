@@ -133,7 +133,7 @@ export class Committer {
       const began = performance.now();
       const writing = group.length > 0 ? this.#store.commit(group.map(({ commit }) => commit)) : undefined;
       // Until the driver has the script: taking a connection goes through the same queue of microtasks as the turns.
-      await new Promise(setImmediate);
+      if (writing) await new Promise(setImmediate);
       rest();
       rest = () => {};
       if (writing) {

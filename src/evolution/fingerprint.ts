@@ -20,25 +20,32 @@ const KEPT = 10;
 const key = (flowType: string, version: number) => `shape:${flowType}@${version}`;
 const PREFIX = 'shape:';
 
+/** What is on record of each version, by its key. */
+export type ShapeRecords = Map<string, Recorded[]>;
+
 /** Reads which shapes each version was seen with. */
-export async function loadShapes(store: Store, versions: ReadonlyMap<string, FlowVersions>): Promise<void> {
+export async function loadShapes(store: Store, versions: ReadonlyMap<string, FlowVersions>): Promise<ShapeRecords> {
+  const records: ShapeRecords = new Map();
   const rows: { key: string; value: string }[] = await store
     .knex('runtime_settings')
     .whereRaw('key >= ? AND key < ?', [PREFIX, `${PREFIX}\u{10ffff}`]);
   for (const { key, value } of rows) {
     const [, flowType, version] = /^shape:(.+)@(\d+)$/.exec(key) ?? [];
     const recorded: Recorded[] = JSON.parse(value);
+    records.set(key, recorded);
     versions.get(flowType!)?.recorded.set(
       Number(version),
       recorded.map(({ shape }) => shape),
     );
   }
+  return records;
 }
 
 /** Records the shapes of the registered machines, and tells which of them were changed under the same version. */
 export async function recordShapes(
   store: Store,
   versions: ReadonlyMap<string, FlowVersions>,
+  records: ShapeRecords,
   events: EventChannel,
   now: number,
 ): Promise<void> {
@@ -46,7 +53,7 @@ export async function recordShapes(
     for (const { version, logic } of all) {
       const shape = shapeOf(logic);
       const fingerprint = fingerprintOf(shape);
-      let known = (await store.setting<Recorded[]>(key(flowType, version))) ?? [];
+      let known = records.get(key(flowType, version)) ?? [];
       if (known.some((each) => each.fingerprint === fingerprint)) continue;
       if (known.length > 0 && !(await hasActors(store, flowType, version))) known = [];
       if (known.length > 0) {

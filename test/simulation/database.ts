@@ -112,8 +112,10 @@ export class SimulatedDatabase {
   /** Who has a transaction open. */
   #owner: Connection | undefined;
   #blocked: Operation[] = [];
-  /** Something was committed since this was last set to false. */
+  /** A turn may have been committed since this was last set to false. */
   changed = false;
+  /** The transaction that is open has written to an actor. */
+  #touched = false;
   /** The process must die now. */
   crash: () => void = () => {};
 
@@ -167,7 +169,7 @@ export class SimulatedDatabase {
   /** Ends the simulation, and empties the tables for the next one. */
   close(): void {
     this.forsake();
-    for (const table of ground.tables) this.#sqlite.run(`DELETE FROM ${table}`);
+    for (const table of ground.tables) this.read(`DELETE FROM ${table}`);
   }
 
   /** @internal a statement with parameters */
@@ -228,7 +230,11 @@ export class SimulatedDatabase {
     const changes = this.#sqlite.getRowsModified();
     const lastID = /^insert/i.test(text) ? this.read<{ id: number }>('SELECT last_insert_rowid() AS id')[0]!.id : 0;
     this.#owner = this.#staysOpen(text, connection, error) ? connection : undefined;
-    if (writes && !this.#owner && !error) this.changed = true;
+    this.#touched ||= writes && text.includes('flow_states');
+    if (!this.#owner) {
+      if (writes && !error) this.changed ||= this.#touched;
+      this.#touched = false;
+    }
     if (mishap?.kind === 'unknown') error ??= failure(mishap.code);
     if (!this.#owner) for (const waiting of this.#blocked.splice(0)) this.#request(waiting);
     if (mishap?.kind === 'crash') {

@@ -23,9 +23,9 @@ describe('simulation', { timeout: 300_000 }, () => {
   });
 
   it('lives through a seed the same way each time, step for step', async () => {
-    const once = await run('--seed', '14');
+    const once = await run('--seed', '33');
     expect(once.output.split('\n').length).toBeGreaterThan(100);
-    expect(await run('--seed', '14')).toEqual(once);
+    expect(await run('--seed', '33')).toEqual(once);
   });
 
   const quick = PLANTED.filter(({ rare }) => !rare);

@@ -1,5 +1,4 @@
 /** One schedule: a world drawn from a seed, lived through step by step. */
-import { setImmediate as quiescence } from 'node:timers/promises';
 import { createConversationFlow } from '../../src/flows/conversation.ts';
 import { microHealthInterventionFlow } from '../../src/flows/micro-health-intervention.ts';
 import type { AnyFlow } from '../../src/index.ts';
@@ -8,6 +7,7 @@ import { SimulatedDatabase } from './database.ts';
 import { Ledger, Violation } from './ledger.ts';
 import { EVENTS, GENERATED, generatedFlow } from './machines.ts';
 import { setOutside, theOutside } from './outside.ts';
+import { quiescence } from './quiescence.ts';
 import { OUTSIDE, Scheduler } from './scheduler.ts';
 import { type Faults, type Person, World } from './world.ts';
 
@@ -26,7 +26,7 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const START = Date.UTC(2026, 2, 28, 22); // the night in which summer time begins in Europe
 /** Beyond this many, a schedule does not come to rest. */
-const MOST_STEPS = 15_000;
+const MOST_STEPS = 50_000;
 /** After the last fault, in ms. */
 const AFTERMATH = 10 * MINUTE;
 
@@ -96,8 +96,7 @@ export async function simulate(seed: number, { traced = false } = {}): Promise<S
         world.calmDown();
         // The clock is right again, and no instant comes for the second time.
         if (scheduler.offset < START) scheduler.offset = START;
-        for (let at = 0; at < AFTERMATH; at += 4 * MINUTE)
-          scheduler.after(at, 'the operator looks', () => world.operate(), OUTSIDE);
+        for (const at of [0, 4 * MINUTE]) scheduler.after(at, 'the operator looks', () => world.operate(), OUTSIDE);
         continue;
       }
       schedule.steps++;
@@ -128,13 +127,13 @@ function plan(world: World, scheduler: Scheduler, chance: Chance, people: Person
   };
   for (const person of people) later('enrol', () => world.spawn(person));
   // Many short lives find more than few long ones; what needs a long one is still found.
-  const doings = chance.happens(0.9)
+  const doings = chance.happens(0.92)
     ? chance.below(3)
     : chance.happens(0.8)
       ? chance.between(3, 6)
       : chance.between(7, 16);
   const violence = chance.pick([0, 0.1, 0.3]);
-  const night = !jumps && chance.happens(0.15) ? chance.below(doings) : -1;
+  const night = !jumps && chance.happens(0.1) ? chance.below(doings) : -1;
   for (let i = 0; i < doings; i++) {
     if (i === night) at += chance.pick([HOUR, HOUR, 3 * HOUR, 12 * HOUR]);
     const person = chance.pick(people);
@@ -165,11 +164,16 @@ function drawPeople(chance: Chance): Person[] {
     [GENERATED],
     [GENERATED],
     [GENERATED],
+    [GENERATED],
     [GENERATED, GENERATED],
     ['conversation'],
     ['micro_health_intervention'],
     ['micro_health_intervention'],
-    ['micro_health_intervention', 'conversation', GENERATED],
+    chance.pick([
+      [GENERATED, 'conversation'],
+      [GENERATED, 'micro_health_intervention'],
+      ['conversation', 'micro_health_intervention'],
+    ]),
   ]);
   return kinds.map((flowType, i) => {
     const participantId = `p_${i}`;

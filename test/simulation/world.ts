@@ -247,6 +247,7 @@ export class World implements Outside, Doings {
     runtime.spawn(flow, person.participantId, { input: person.input as never, phoneNumber: person.phoneNumber }).then(
       () => {
         person.spawned = true;
+        scheduler.clock.clearTimeout(this.#redeliveries.get(participantId));
         if (!this.ledger.actors.has(`${person.flowType}/${person.participantId}`))
           this.#broken('G1', `spawn of ${person.participantId} was answered before it was committed`);
       },
@@ -289,6 +290,7 @@ export class World implements Outside, Doings {
     runtime.receiveFor(person.flowType, person.participantId, message).then(
       ({ status }) => {
         this.#acknowledged.add(id);
+        scheduler.clock.clearTimeout(this.#redeliveries.get(id));
         tell(`${id} is acknowledged: ${status}`);
         const [mark] = this.#options.database.read('SELECT id FROM inbox WHERE channel = ? AND message_id = ?', [
           'sms',
@@ -350,7 +352,9 @@ export class World implements Outside, Doings {
       scheduler.after(10 * SECOND, 'the operator waits', () => this.operate(), OUTSIDE);
       return;
     }
-    for (const { id, participant_id, flow_type, status } of database.read<any>('SELECT * FROM flow_states')) {
+    for (const { id, participant_id, flow_type, status } of database.read<any>(
+      'SELECT id, participant_id, flow_type, status FROM flow_states',
+    )) {
       const whole = this.#damaged.get(id);
       if (whole !== undefined && (status === 'quarantined' || this.#calm)) {
         tell(`the row ${id} is mended`);
