@@ -40,7 +40,7 @@ const share = process.env[SHARE];
 if (share === undefined) await main();
 else await work(JSON.parse(share));
 // A world that died in its recovery has a timer of real time left, which would hold the process for minutes.
-process.exit();
+process.stdout.write('', () => process.exit());
 
 async function work({ seed, seeds, of, untilFound }: Share): Promise<void> {
   await prepareDatabases();
