@@ -184,7 +184,7 @@ export class World implements Outside, Doings {
     this.#runtime = undefined;
     this.#up = false;
     for (const call of this.#calls) call.over = true;
-    if (!this.#calm && chance.happens(0.3)) scheduler.add('damage', () => !this.#runtime && this.#damage(), OUTSIDE);
+    if (!this.#calm && chance.happens(0.5)) scheduler.add('damage', () => !this.#runtime && this.#damage(), OUTSIDE);
     const down = this.#calm ? 0 : chance.pick([0, 0, 2 * SECOND, 10 * MINUTE, 2 * HOUR]);
     scheduler.after(down, 'start', () => this.#boot(), OUTSIDE);
   }
