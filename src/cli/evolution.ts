@@ -1,11 +1,11 @@
 /** `perdure check` and `perdure migrate`: what a change of flows means for those who are in them, and leading them over. */
-import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { DatabaseInUseError, InvalidArgumentError } from '../errors.ts';
 import { type CheckReport, checkDatabase, checkGoldens, formatCheck, migrateDryRun } from '../evolution/index.ts';
 import { createRuntime } from '../runtime.ts';
 import { versionsOf } from '../versions.ts';
-import { flowsOf } from './flows-module.ts';
+import { DATABASE, databaseIn } from './database.ts';
+import { flowsOf, takingModule, tellUnknown } from './flows-module.ts';
 
 interface Options {
   database?: string;
@@ -14,25 +14,26 @@ interface Options {
   json: boolean;
 }
 
-const DATABASE = 'perdure.db';
 /** Not everybody goes on. */
 const FINDINGS = 2;
 
 export function registerEvolution(program: Command): void {
-  program
-    .command('check')
-    .description('what becomes of everybody in a database under the present flows: exits 0 if all go on, else 2')
-    .argument('[module]', 'the file that exports your flows; default: the two that Perdure brings')
+  takingModule(
+    program
+      .command('check')
+      .description('what becomes of everybody in a database under the present flows: exits 0 if all go on, else 2'),
+  )
     .option('-d, --database <file>', `the SQLite file, whether a server runs on it or not (default: "${DATABASE}")`)
     .option('--golden <folder>', 'golden snapshots, instead of a database or besides')
     .option('--flow <type>', 'only this flow')
     .option('--json', 'print the report as JSON', false)
     .action(check);
 
-  program
-    .command('migrate')
-    .description('lead everybody of an older version to the newest, at once; it goes on where it was interrupted')
-    .argument('[module]', 'the file that exports your flows; default: the two that Perdure brings')
+  takingModule(
+    program
+      .command('migrate')
+      .description('lead everybody of an older version to the newest, at once; it goes on where it was interrupted'),
+  )
     .option('-d, --database <file>', 'the SQLite file', DATABASE)
     .option('--dry-run', 'run the migrations on copies: nothing is changed, and the server may run', false)
     .option('--flow <type>', 'only this flow')
@@ -41,7 +42,8 @@ export function registerEvolution(program: Command): void {
 }
 
 async function check(module: string | undefined, { database, golden, flow, json }: Options): Promise<void> {
-  const file = database !== undefined || golden === undefined ? present(database ?? DATABASE) : undefined;
+  const file = database !== undefined || golden === undefined ? (database ?? DATABASE) : undefined;
+  if (file !== undefined) await databaseIn(file);
   const flows = await flowsOf(module);
   const reports: { what: string; report: CheckReport }[] = [];
   if (golden !== undefined)
@@ -51,13 +53,15 @@ async function check(module: string | undefined, { database, golden, flow, json 
     reports.push({ what: 'participants', report });
   }
   for (const { what, report } of reports) print(json, report, formatCheck(report, what));
+  tellUnknown(flowless(reports.map(({ report }) => report)), module);
 }
 
 async function migrate(
   module: string | undefined,
   { database, flow, json, dryRun }: Options & { database: string; dryRun: boolean },
 ): Promise<void> {
-  const target = `sqlite:${present(database)}`;
+  await databaseIn(database);
+  const target = `sqlite:${database}`;
   const flows = await flowsOf(module);
   const options = { ...of(flow), ...progress(dryRun ? 'tried' : 'migrated') };
   if (dryRun) {
@@ -79,10 +83,11 @@ async function migrate(
   }
 }
 
-function present(file: string): string {
-  if (existsSync(file)) return file;
-  throw new InvalidArgumentError(`There is no database ${file}. Say where it is with --database.`);
-}
+const flowless = (reports: CheckReport[]): string[] => [
+  ...new Set(
+    reports.flatMap(({ flows }) => flows.filter((flow) => flow.version === null).map((flow) => flow.flowType)),
+  ),
+];
 
 const of = (flowType: string | undefined) => (flowType === undefined ? {} : { flowType });
 
