@@ -92,5 +92,6 @@ async function inProcess<T>(
 const withoutServer = ({ pid }: DatabaseInUseError, database: string) =>
   new InvalidArgumentError(
     `The database ${database} is in use by ${pid === undefined ? 'another process' : `the process with pid ${pid}`}, ` +
-      'which this command does not reach over HTTP. Name its server with --url, do it in its code, or stop it first.',
+      'which tells nobody where it serves HTTP. Name its server with --url, do this in its own code ' +
+      '(runtime.quarantine, runtime.deadLetters), or stop it first.',
   );

@@ -12,7 +12,10 @@ import { createService } from './service.ts';
 
 /** Adds the argument that names the module. */
 export const takingModule = (command: Command): Command =>
-  command.argument('[module]', 'the file that exports your flows; default: the two that Perdure brings');
+  command.argument(
+    '[module]',
+    'the one file that exports your flows, in JavaScript or TypeScript; default: the two that Perdure brings',
+  );
 
 /** What to do where a flow is not there. */
 export const adviceOf = (module: string | undefined): string =>

@@ -23,7 +23,7 @@ export async function importModule(path: string): Promise<Record<string, unknown
 }
 
 async function load(file: string, path: string): Promise<Record<string, unknown>> {
-  const tsx = /\.[cm]?tsx?$/.test(file) ? typeScriptOf(file) : undefined;
+  const tsx = typeScriptOf(file); // also for JavaScript, which may import TypeScript
   if (tsx) await import(pathToFileURL(tsx).href);
   try {
     return await import(pathToFileURL(file).href);
@@ -31,7 +31,7 @@ async function load(file: string, path: string): Promise<Record<string, unknown>
     if ((cause as { code?: string } | null)?.code !== 'ERR_UNKNOWN_FILE_EXTENSION')
       throw new InvalidArgumentError(`${path} cannot be imported: ${reasonOf(cause, path)}`, { cause });
     throw new InvalidArgumentError(
-      `This Node (${process.version}) cannot import ${path}. Add tsx to your project (npm install --save-dev tsx), use Node 22.18 or later, or give the compiled .js file.`,
+      `This Node (${process.version}) cannot import TypeScript, as for ${path}. Add tsx to your project (npm install --save-dev tsx), use Node 22.18 or later, or give the compiled .js file.`,
       { cause },
     );
   }
@@ -60,7 +60,7 @@ const PERDURE = fileURLToPath(new URL('../', import.meta.url));
 
 /** The first line in the stack that is neither Node's, nor of a package, nor Perdure's own. */
 function placeIn(stack: string): string | undefined {
-  for (const [, place = ''] of stack.matchAll(/((?:file:|\/|\w:\\)[^\s()]*:\d+(?::\d+)?)\)?$/gm)) {
+  for (const [, place = ''] of stack.matchAll(/(?<![^\s(])((?:file:|\/|\w:\\)[^\s()]*:\d+(?::\d+)?)\)?$/gm)) {
     const file = place.startsWith('file:') ? decodeURI(fileURLToPath(place)) : place;
     if (file.includes('node_modules') || file.startsWith(PERDURE)) continue;
     const near = relative(process.cwd(), file);

@@ -11,7 +11,12 @@ export async function status(options: { database: string; url?: string; json: bo
   const figures = await figuresOf(options);
   if (!(figures?.status === 'running' && figures.health === 'healthy')) process.exitCode = NOT_WELL;
   if (options.json) console.log(JSON.stringify(figures ?? { status: 'stopped' }, null, 2));
-  else console.log(figures ? print(figures) : `No server runs on ${options.database}. Start one with: perdure start`);
+  else
+    console.log(
+      figures
+        ? print(figures)
+        : `No server runs on ${options.database}, or none that tells where it listens. Start one with 'perdure start', or name your application's with --url.`,
+    );
 }
 
 type Answer = RuntimeFigures & { pid: number; now?: string };
