@@ -32,7 +32,7 @@ export function registerDeadLetters(program: Command): void {
     );
 
   target(letters.command('show').description('one of them'))
-    .argument('<id>')
+    .argument('<id>', 'as the list writes it')
     .action((id: string, options: Options) =>
       look(options, pathOf(id), (it) =>
         facts([
@@ -54,7 +54,7 @@ export function registerDeadLetters(program: Command): void {
       letters
         .command('retry')
         .description('apply it after all, in the state in which its actor is now')
-        .argument('<id>'),
+        .argument('<id>', 'as the list writes it'),
     ),
   ).action((id: string, module: string | undefined, options: Options) =>
     change({ ...options, module }, `${pathOf(id)}/retry`, {}, (it) =>
@@ -65,7 +65,7 @@ export function registerDeadLetters(program: Command): void {
   );
 
   target(letters.command('discard').description('give it up; it is kept'))
-    .argument('<id>')
+    .argument('<id>', 'as the list writes it')
     .option('--reason <text>', 'kept beside the error')
     .action((id: string, { reason, ...options }: Options & { reason?: string }) =>
       change(options, `${pathOf(id)}/discard`, { reason }, () => `Dead letter ${id} was discarded.`),

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { DatabaseInUseError, InvalidArgumentError } from '../errors.ts';
 import { type CheckReport, checkDatabase, checkGoldens, formatCheck, migrateDryRun } from '../evolution/index.ts';
+import type { AnyFlow } from '../flow.ts';
 import { createRuntime } from '../runtime.ts';
 import { versionsOf } from '../versions.ts';
 import { DATABASE, databaseIn } from './database.ts';
@@ -14,6 +15,8 @@ interface Options {
   json: boolean;
 }
 
+/** Whom a migration looks at. */
+const OLDER = 'participants of an older version';
 /** Not everybody goes on. */
 const FINDINGS = 2;
 
@@ -52,6 +55,7 @@ async function check(module: string | undefined, { database, golden, flow, json 
     const report = await checkDatabase({ database: `sqlite:${file}`, flows, ...of(flow), ...progress('checked') });
     reports.push({ what: 'participants', report });
   }
+  assertKnown(flow, flows, reports);
   for (const { what, report } of reports) print(json, report, formatCheck(report, what));
   tellUnknown(flowless(reports.map(({ report }) => report)), module);
 }
@@ -66,7 +70,8 @@ async function migrate(
   const options = { ...of(flow), ...progress(dryRun ? 'tried' : 'migrated') };
   if (dryRun) {
     const report = await migrateDryRun({ database: target, flows, ...options });
-    return print(json, report, `${formatCheck(report)}\nNothing was changed.`);
+    assertKnown(flow, flows, [{ report }]);
+    return print(json, report, `${formatCheck(report, OLDER)}\nNothing was changed.`);
   }
   const runtime = createRuntime({ database: target, flows });
   await runtime.start({ quiet: true }).catch((error: unknown) => {
@@ -77,10 +82,18 @@ async function migrate(
   });
   try {
     const report = await runtime.migrate(options);
-    print(json, report, formatCheck(report));
+    assertKnown(flow, flows, [{ report }]);
+    print(json, report, formatCheck(report, OLDER));
   } finally {
     await runtime.stop();
   }
+}
+
+/** A flow that is neither given nor in what was looked at is a slip of the pen. */
+function assertKnown(flow: string | undefined, flows: AnyFlow[], reports: { report: CheckReport }[]): void {
+  if (flow === undefined || reports.some(({ report }) => report.flows.length > 0)) return;
+  const known = [...new Set(flows.map(({ type }) => type))].join(', ');
+  throw new InvalidArgumentError(`There is no flow '${flow}', and nobody is in it. The flows are ${known}.`);
 }
 
 const flowless = (reports: CheckReport[]): string[] => [
