@@ -9,8 +9,11 @@
  */
 import { assertEvent, assign, type ErrorActorEvent, fromPromise, setup } from 'xstate';
 
-/** What a start is for: `run` everything; `command`: take commands and do nothing of itself; `recover`, and end. */
-export type Purpose = 'run' | 'command' | 'recover';
+/**
+ * What a start is for: `run` everything; `command`: take commands and do nothing of itself; `look`: only read, also beside
+ * another process; `recover`, and end.
+ */
+export type Purpose = 'run' | 'command' | 'look' | 'recover';
 
 export type SupervisorEvent =
   | { type: 'start'; purpose: Purpose }

@@ -155,13 +155,13 @@ export class Runtime {
   /**
    * Opens the database, migrates it, and recovers what a former process left: deadlines, invocations, unsent messages.
    * Resolves when the runtime takes events. (`quiet` is internal: it takes commands and does nothing of itself, for the
-   * command line on a file that no server runs on.)
+   * command line on a file that no server runs on; where it is `'looking'` it only reads, also beside a server.)
    * @throws {InvalidArgumentError} it is started already
    * @throws {DatabaseInUseError | NewerDatabaseError | StoreError} the database cannot be had
    * @throws {NotRunningError} it was stopped before it had started
    */
-  async start({ quiet = false }: { quiet?: boolean } = {}): Promise<void> {
-    await this.#supervisor.start(quiet ? 'command' : 'run');
+  async start({ quiet = false }: { quiet?: boolean | 'looking' } = {}): Promise<void> {
+    await this.#supervisor.start(quiet === 'looking' ? 'look' : quiet ? 'command' : 'run');
   }
 
   /**
@@ -191,7 +191,9 @@ export class Runtime {
 
   /** What the supervisor's states do. */
   #steps(): Steps {
-    const isReading = (purpose: Purpose) => purpose === 'recover' && this.#recoverOptions.dryRun === true;
+    const isReading = (purpose: Purpose) =>
+      purpose === 'look' || (purpose === 'recover' && this.#recoverOptions.dryRun === true);
+    const isQuiet = (purpose: Purpose) => purpose === 'command' || purpose === 'look';
     const close = async () => {
       const database = this.#database;
       this.#database = undefined;
@@ -217,7 +219,7 @@ export class Runtime {
       },
       recover: async (purpose, signal) => {
         const { engine } = this.#running!;
-        if (purpose !== 'command') {
+        if (!isQuiet(purpose)) {
           engine.open();
           const options =
             purpose === 'recover' ? this.#recoverOptions : { mode: this.#options.recovery?.mode ?? 'lazy' };
@@ -229,7 +231,7 @@ export class Runtime {
         signal.throwIfAborted();
         if (purpose === 'recover') return;
         await this.#escalate();
-        await engine.start(purpose === 'command');
+        await engine.start(isQuiet(purpose));
         this.#prune();
       },
       drain: async () => {

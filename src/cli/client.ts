@@ -11,9 +11,11 @@ export const call = (url: string, path: string, body?: unknown): Promise<any> =>
  * @throws {InvalidArgumentError} there is no server, it is another program, or it refused; the message says so
  */
 export async function send(url: string, method: Method, path: string, body?: unknown): Promise<any> {
+  if (!/^https?:\/\/./.test(url))
+    throw new InvalidArgumentError(`'${url}' is no address of a server. Write it like http://127.0.0.1:3000.`);
   let response: Response;
   try {
-    response = await fetch(new URL(path, url), {
+    response = await fetch(`${url.replace(/\/+$/, '')}${path}`, {
       method,
       ...(body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
     });

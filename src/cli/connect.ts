@@ -1,19 +1,22 @@
 /**
  * Commands on a study are requests to the HTTP service, so that there is one way to do each thing: to the server that
  * `--url` names; else to the one that runs on the database file; and where none runs, to the same service inside of the
- * command's own process, on a runtime that takes commands and does nothing of itself.
+ * command's own process, on a runtime that takes commands and does nothing of itself. What only looks needs neither the
+ * server nor the flows: it reads the file, whatever runs on it.
  */
-import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DatabaseInUseError, InvalidArgumentError } from '../errors.ts';
-import { createHttpService, type HttpOptions } from '../http/index.ts';
-import { presenceIn } from '../store/presence.ts';
+import { createHttpService } from '../http/index.ts';
+import { createRuntime, type Runtime } from '../runtime.ts';
 import { type Method, resultOf, send } from './client.ts';
-import { createService } from './service.ts';
+import { databaseIn } from './database.ts';
+import { adviceOf, runtimeOf } from './flows-module.ts';
 
 export interface Target {
   database: string;
   url?: string;
+  /** It changes something: `module` has the flows, where no server does it with its own. Default: it only looks. */
+  changes?: { module?: string | undefined };
 }
 
 /** Asks the service; resolves to the answer's result. A POST has a body, if an empty one. */
@@ -27,42 +30,45 @@ const POLL = 200;
  * Connects to the service, and lets go of it once `body` has ended.
  * @throws {InvalidArgumentError} there is no such server or file
  */
-export async function withService<T>({ database, url }: Target, body: (ask: Ask) => Promise<T>): Promise<T> {
+export async function withService<T>({ database, url, changes }: Target, body: (ask: Ask) => Promise<T>): Promise<T> {
   if (url !== undefined) return body(overHttp(url));
-  if (!existsSync(database)) {
-    throw new InvalidArgumentError(
-      `There is no database ${database}. Say where it is with --database, or name a server with --url.`,
-    );
+  await databaseIn(database, OR_URL);
+  if (!changes) {
+    const runtime = createRuntime({ database: `sqlite:${database}`, flows: [] });
+    await runtime.start({ quiet: 'looking' });
+    return inProcess(runtime, { database }, body);
   }
-  if (!(await presenceIn(database))) {
-    throw new InvalidArgumentError(
-      `${database} is no database of Perdure's. Say where that is with --database, or name a server with --url.`,
-    );
-  }
+  const { module } = changes;
+  const runtime = await runtimeOf(database, module);
   const until = Date.now() + PATIENCE;
   for (;;) {
-    const service = createService({ database });
     try {
-      await service.runtime.start({ quiet: true });
+      await runtime.start({ quiet: true });
     } catch (error) {
       if (!(error instanceof DatabaseInUseError)) throw error;
-      const server = (await presenceIn(database))?.server;
+      const { server } = await databaseIn(database, OR_URL);
       if (server && server.pid === error.pid) return body(overHttp(server.url));
       if (Date.now() > until) throw withoutServer(error, database);
       await delay(POLL);
       continue;
     }
-    return inProcess(service, database, body);
+    return inProcess(runtime, { database, module }, body);
   }
 }
+
+const OR_URL = ', or name a server with --url';
 
 const overHttp =
   (url: string): Ask =>
   (method, path, body) =>
     send(url, method, path, body);
 
-async function inProcess<T>(service: HttpOptions, database: string, body: (ask: Ask) => Promise<T>): Promise<T> {
-  const app = await createHttpService(service);
+async function inProcess<T>(
+  runtime: Runtime,
+  { database, module }: { database: string; module?: string | undefined },
+  body: (ask: Ask) => Promise<T>,
+): Promise<T> {
+  const app = await createHttpService({ runtime });
   try {
     return await body(async (method, path, payload) => {
       const response = await app.inject({
@@ -70,16 +76,22 @@ async function inProcess<T>(service: HttpOptions, database: string, body: (ask: 
         url: path,
         ...(payload !== undefined && { payload: payload as object }),
       });
+      const answer = response.json();
+      if (answer.code === 'UNKNOWN_FLOW') {
+        const [what] = /^There is no flow '.*?'/.exec(answer.message) ?? [answer.message];
+        throw new InvalidArgumentError(`${what}. ${adviceOf(module)}`);
+      }
       return resultOf(response.body, database);
     });
   } finally {
     await app.close();
-    await service.runtime.stop();
+    await runtime.stop();
   }
 }
 
 const withoutServer = ({ pid }: DatabaseInUseError, database: string) =>
   new InvalidArgumentError(
     `The database ${database} is in use by ${pid === undefined ? 'another process' : `the process with pid ${pid}`}, ` +
-      'which does not serve it over HTTP. Stop that one first, or name its server with --url.',
+      'which tells nobody where it serves HTTP. Name its server with --url, do this in its own code ' +
+      '(runtime.quarantine, runtime.deadLetters), or stop it first.',
   );

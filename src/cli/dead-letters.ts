@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
-import { type ListOptions, listing, type Options, run, target } from './operations.ts';
+import { takingModule } from './flows-module.ts';
+import { change, type ListOptions, listing, look, type Options, target } from './operations.ts';
 import { facts, table } from './output.ts';
 
 /** `perdure dead-letters list | show | retry | discard`: the events that could not be applied. */
@@ -12,7 +13,7 @@ export function registerDeadLetters(program: Command): void {
       new Option('--status <status>', 'which of them').choices(['open', 'retried', 'discarded', 'all']).default('open'),
     )
     .action((options: ListOptions & { status: string }) =>
-      run(options, '/dead-letters', (found) =>
+      look(options, '/dead-letters', (found) =>
         found.length === 0
           ? `There are no ${options.status === 'all' ? '' : `${options.status} `}dead letters.`
           : table(
@@ -31,9 +32,9 @@ export function registerDeadLetters(program: Command): void {
     );
 
   target(letters.command('show').description('one of them'))
-    .argument('<id>')
+    .argument('<id>', 'as the list writes it')
     .action((id: string, options: Options) =>
-      run(options, pathOf(id), (it) =>
+      look(options, pathOf(id), (it) =>
         facts([
           ['id', String(it.id)],
           ['actor', `${it.flow}/${it.participant}`],
@@ -48,25 +49,26 @@ export function registerDeadLetters(program: Command): void {
       ),
     );
 
-  target(letters.command('retry').description('apply it after all, in the state in which its actor is now'))
-    .argument('<id>')
-    .action((id: string, options: Options) =>
-      run(
-        options,
-        `${pathOf(id)}/retry`,
-        (it) =>
-          it.handled
-            ? `Dead letter ${id} was applied; the actor is in ${it.state}.`
-            : `Dead letter ${id} means nothing to the actor in ${it.state}, and changed nothing.`,
-        {},
-      ),
-    );
+  target(
+    takingModule(
+      letters
+        .command('retry')
+        .description('apply it after all, in the state in which its actor is now')
+        .argument('<id>', 'as the list writes it'),
+    ),
+  ).action((id: string, module: string | undefined, options: Options) =>
+    change({ ...options, module }, `${pathOf(id)}/retry`, {}, (it) =>
+      it.handled
+        ? `Dead letter ${id} was applied; the actor is in ${it.state}.`
+        : `Dead letter ${id} means nothing to the actor in ${it.state}, and changed nothing.`,
+    ),
+  );
 
   target(letters.command('discard').description('give it up; it is kept'))
-    .argument('<id>')
+    .argument('<id>', 'as the list writes it')
     .option('--reason <text>', 'kept beside the error')
-    .action((id: string, options: Options & { reason?: string }) =>
-      run(options, `${pathOf(id)}/discard`, () => `Dead letter ${id} was discarded.`, { reason: options.reason }),
+    .action((id: string, { reason, ...options }: Options & { reason?: string }) =>
+      change(options, `${pathOf(id)}/discard`, { reason }, () => `Dead letter ${id} was discarded.`),
     );
 }
 

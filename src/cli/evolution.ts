@@ -1,11 +1,12 @@
 /** `perdure check` and `perdure migrate`: what a change of flows means for those who are in them, and leading them over. */
-import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { DatabaseInUseError, InvalidArgumentError } from '../errors.ts';
 import { type CheckReport, checkDatabase, checkGoldens, formatCheck, migrateDryRun } from '../evolution/index.ts';
+import type { AnyFlow } from '../flow.ts';
 import { createRuntime } from '../runtime.ts';
 import { versionsOf } from '../versions.ts';
-import { flowsOf } from './flows-module.ts';
+import { DATABASE, databaseIn } from './database.ts';
+import { flowsOf, takingModule, tellUnknown } from './flows-module.ts';
 
 interface Options {
   database?: string;
@@ -14,25 +15,28 @@ interface Options {
   json: boolean;
 }
 
-const DATABASE = 'perdure.db';
+/** Whom a migration looks at. */
+const OLDER = 'participants of an older version';
 /** Not everybody goes on. */
 const FINDINGS = 2;
 
 export function registerEvolution(program: Command): void {
-  program
-    .command('check')
-    .description('what becomes of everybody in a database under the present flows: exits 0 if all go on, else 2')
-    .argument('[module]', 'the file that exports your flows; default: the two that Perdure brings')
+  takingModule(
+    program
+      .command('check')
+      .description('what becomes of everybody in a database under the present flows: exits 0 if all go on, else 2'),
+  )
     .option('-d, --database <file>', `the SQLite file, whether a server runs on it or not (default: "${DATABASE}")`)
     .option('--golden <folder>', 'golden snapshots, instead of a database or besides')
     .option('--flow <type>', 'only this flow')
     .option('--json', 'print the report as JSON', false)
     .action(check);
 
-  program
-    .command('migrate')
-    .description('lead everybody of an older version to the newest, at once; it goes on where it was interrupted')
-    .argument('[module]', 'the file that exports your flows; default: the two that Perdure brings')
+  takingModule(
+    program
+      .command('migrate')
+      .description('lead everybody of an older version to the newest, at once; it goes on where it was interrupted'),
+  )
     .option('-d, --database <file>', 'the SQLite file', DATABASE)
     .option('--dry-run', 'run the migrations on copies: nothing is changed, and the server may run', false)
     .option('--flow <type>', 'only this flow')
@@ -41,7 +45,8 @@ export function registerEvolution(program: Command): void {
 }
 
 async function check(module: string | undefined, { database, golden, flow, json }: Options): Promise<void> {
-  const file = database !== undefined || golden === undefined ? present(database ?? DATABASE) : undefined;
+  const file = database !== undefined || golden === undefined ? (database ?? DATABASE) : undefined;
+  if (file !== undefined) await databaseIn(file);
   const flows = await flowsOf(module);
   const reports: { what: string; report: CheckReport }[] = [];
   if (golden !== undefined)
@@ -50,19 +55,23 @@ async function check(module: string | undefined, { database, golden, flow, json 
     const report = await checkDatabase({ database: `sqlite:${file}`, flows, ...of(flow), ...progress('checked') });
     reports.push({ what: 'participants', report });
   }
+  assertKnown(flow, flows, reports);
   for (const { what, report } of reports) print(json, report, formatCheck(report, what));
+  tellUnknown(flowless(reports.map(({ report }) => report)), module);
 }
 
 async function migrate(
   module: string | undefined,
   { database, flow, json, dryRun }: Options & { database: string; dryRun: boolean },
 ): Promise<void> {
-  const target = `sqlite:${present(database)}`;
+  await databaseIn(database);
+  const target = `sqlite:${database}`;
   const flows = await flowsOf(module);
   const options = { ...of(flow), ...progress(dryRun ? 'tried' : 'migrated') };
   if (dryRun) {
     const report = await migrateDryRun({ database: target, flows, ...options });
-    return print(json, report, `${formatCheck(report)}\nNothing was changed.`);
+    assertKnown(flow, flows, [{ report }]);
+    return print(json, report, `${formatCheck(report, OLDER)}\nNothing was changed.`);
   }
   const runtime = createRuntime({ database: target, flows });
   await runtime.start({ quiet: true }).catch((error: unknown) => {
@@ -73,16 +82,25 @@ async function migrate(
   });
   try {
     const report = await runtime.migrate(options);
-    print(json, report, formatCheck(report));
+    assertKnown(flow, flows, [{ report }]);
+    print(json, report, formatCheck(report, OLDER));
   } finally {
     await runtime.stop();
   }
 }
 
-function present(file: string): string {
-  if (existsSync(file)) return file;
-  throw new InvalidArgumentError(`There is no database ${file}. Say where it is with --database.`);
+/** A flow that is neither given nor in what was looked at is a slip of the pen. */
+function assertKnown(flow: string | undefined, flows: AnyFlow[], reports: { report: CheckReport }[]): void {
+  if (flow === undefined || reports.some(({ report }) => report.flows.length > 0)) return;
+  const known = [...new Set(flows.map(({ type }) => type))].join(', ');
+  throw new InvalidArgumentError(`There is no flow '${flow}', and nobody is in it. The flows are ${known}.`);
 }
+
+const flowless = (reports: CheckReport[]): string[] => [
+  ...new Set(
+    reports.flatMap(({ flows }) => flows.filter((flow) => flow.version === null).map((flow) => flow.flowType)),
+  ),
+];
 
 const of = (flowType: string | undefined) => (flowType === undefined ? {} : { flowType });
 

@@ -1,13 +1,32 @@
-/** The flows that a command is about: those that a module of the user's exports, or the two that Perdure brings. */
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+/** What a command is about: the flows that a module of the user's exports, or the two that Perdure brings. */
+import type { Command } from 'commander';
 import { InvalidArgumentError } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
 import { createConversationFlow } from '../flows/conversation.ts';
 import { offlineResponder } from '../flows/generator.ts';
 import { microHealthInterventionFlow } from '../flows/micro-health-intervention.ts';
+import type { Recoverable } from '../recovery/index.ts';
+import { createRuntime, type Runtime } from '../runtime.ts';
+import { importModule } from './module.ts';
+import { createService } from './service.ts';
+
+/** Adds the argument that names the module. */
+export const takingModule = (command: Command): Command =>
+  command.argument(
+    '[module]',
+    'the one file that exports your flows, in JavaScript or TypeScript; default: the two that Perdure brings',
+  );
+
+/** What to do where a flow is not there. */
+export const adviceOf = (module: string | undefined): string =>
+  module === undefined
+    ? 'Name the module that exports it as the last argument: without one, only the two flows that Perdure brings are known.'
+    : `${module} does not export it.`;
+
+/** Tells on stderr, for those who read a report, of the flows in it that are not there. */
+export function tellUnknown(flowTypes: string[], module: string | undefined): void {
+  for (const flowType of flowTypes) console.error(`There is no flow '${flowType}'. ${adviceOf(module)}`);
+}
 
 /**
  * @param path of a module that exports flows, one by one or in lists, with old versions that stay registered
@@ -15,46 +34,38 @@ import { microHealthInterventionFlow } from '../flows/micro-health-intervention.
  */
 export async function flowsOf(path: string | undefined): Promise<AnyFlow[]> {
   if (path === undefined) return [microHealthInterventionFlow, createConversationFlow({ generate: offlineResponder })];
-  const file = resolve(path);
-  if (!existsSync(file))
-    throw new InvalidArgumentError(`There is no module ${path}. Give the file that exports your flows.`);
-  const loaded = await load(file, path);
-  // What a CommonJS module exports may be found under `default` alone.
-  const { default: inner } = loaded;
-  const exported = typeof inner === 'object' && inner !== null && !isFlow(inner) ? { ...inner, ...loaded } : loaded;
-  const flows = [...new Set(Object.values(exported).flat())].filter(isFlow);
-  if (flows.length > 0) return flows;
+  return (await applicationIn(path)).flows;
+}
+
+/**
+ * A runtime with these flows, and with the components of recovery that the module exports beside them; not started yet.
+ * @throws {InvalidArgumentError} as {@link flowsOf}
+ */
+export async function runtimeOf(database: string, path: string | undefined): Promise<Runtime> {
+  if (path === undefined) return createService({ database }).runtime;
+  const { flows, components } = await applicationIn(path);
+  const runtime = createRuntime({ database: `sqlite:${database}`, flows });
+  for (const component of components) runtime.recovery.registerRecoverable(component);
+  return runtime;
+}
+
+async function applicationIn(path: string): Promise<{ flows: AnyFlow[]; components: Recoverable[] }> {
+  const exported = await importModule(path);
+  const values = [...new Set(Object.values(exported).flat())];
+  const flows = values.filter(isFlow);
+  if (flows.length > 0) return { flows, components: values.filter(isRecoverable) };
   const names = Object.keys(exported).join(', ') || 'nothing';
   throw new InvalidArgumentError(
     `${path} exports no flow (it exports ${names}). Export what defineFlow(…) gives, or a list of it.`,
   );
 }
 
-async function load(file: string, path: string): Promise<Record<string, unknown>> {
-  const tsx = /\.[cm]?tsx?$/.test(file) ? typeScriptOf(file) : undefined;
-  if (tsx) await import(pathToFileURL(tsx).href);
-  try {
-    return await import(pathToFileURL(file).href);
-  } catch (cause) {
-    if ((cause as { code?: string }).code !== 'ERR_UNKNOWN_FILE_EXTENSION')
-      throw new InvalidArgumentError(`${path} cannot be imported: ${(cause as Error)?.message ?? cause}`, { cause });
-    throw new InvalidArgumentError(
-      `This Node (${process.version}) cannot import ${path}. Add tsx to your project (npm install --save-dev tsx), use Node 22.18 or later, or give the compiled .js file.`,
-      { cause },
-    );
-  }
-}
-
-/** The project's own tsx, which lets this process import TypeScript once it is imported, as with `node --import tsx`. */
-function typeScriptOf(file: string): string | undefined {
-  try {
-    return createRequire(file).resolve('tsx');
-  } catch {
-    return undefined;
-  }
-}
-
 const isFlow = (value: unknown): value is AnyFlow => {
   const { type, version, logic, supervision, invocations } = Object(value);
   return typeof type === 'string' && typeof version === 'number' && !!logic && !!supervision && !!invocations;
+};
+
+const isRecoverable = (value: unknown): value is Recoverable => {
+  const { name, recoverState } = Object(value);
+  return typeof name === 'string' && typeof recoverState === 'function';
 };

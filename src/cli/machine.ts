@@ -1,8 +1,7 @@
 /** `perdure machine export`: machines in other forms, and whether they have what it takes. */
 import { randomUUID } from 'node:crypto';
 import { access, link, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, extname, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { dirname, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { AnyStateMachine } from 'xstate';
 import { conversationMachine } from '../../machines/conversation.ts';
@@ -11,6 +10,7 @@ import { supervisorMachine } from '../../machines/supervisor.ts';
 import { InvalidArgumentError, MachineNotExportableError } from '../errors.ts';
 import { isMachine } from '../stately/children.ts';
 import { checkMachine, EXPORT_FORMATS, type ExportFormat, exportMachine } from '../stately/index.ts';
+import { importModule } from './module.ts';
 
 const BUILT_IN: Record<string, AnyStateMachine> = {
   micro_health_intervention: microHealthInterventionMachine,
@@ -92,7 +92,7 @@ async function machinesOf(name: string): Promise<[name: string, machine: AnyStat
   if (!/[/\\]|\.[cm]?[jt]sx?$/.test(file)) {
     throw new InvalidArgumentError(`There is no machine '${name}'. ${known()}`);
   }
-  const exported = await load(file);
+  const exported = await importModule(file);
   const machines = Object.entries(exported).flatMap(([key, value]): [string, AnyStateMachine][] => {
     const machine = isMachine(value) ? value : (value as { logic?: unknown } | undefined)?.logic;
     return isMachine(machine) ? [[`${file}#${key}`, machine]] : [];
@@ -107,24 +107,6 @@ async function machinesOf(name: string): Promise<[name: string, machine: AnyStat
   // A machine that is exported by two names, as itself and as a flow, is one.
   const first = machines[0]!;
   return machines.every(([, machine]) => machine === first[1]) ? [first] : machines;
-}
-
-async function load(file: string): Promise<Record<string, unknown>> {
-  const path = resolve(file);
-  if (!(await exists(path))) throw new InvalidArgumentError(`There is no file ${file}.`);
-  try {
-    return await import(pathToFileURL(path).href);
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    if (code === 'ERR_UNKNOWN_FILE_EXTENSION' && /^\.[cm]?tsx?$/.test(extname(path))) {
-      throw new InvalidArgumentError(
-        `This Node (${process.version}) does not read TypeScript by itself. Run the command with NODE_OPTIONS='--import tsx' ` +
-          '(npm install --save-dev tsx), with Node 22.18 or later, or name the compiled JavaScript.',
-        { cause },
-      );
-    }
-    throw new InvalidArgumentError(`${file} cannot be loaded: ${message}`, { cause });
-  }
 }
 
 const exists = (path: string) =>

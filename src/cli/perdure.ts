@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { createRequire } from 'node:module';
 import { Command, InvalidArgumentError as InvalidOption, Option } from 'commander';
 import { type Duration, milliseconds } from '../duration.ts';
 import { PerdureError } from '../errors.ts';
@@ -6,6 +7,7 @@ import { registerAdopt } from './adopt.ts';
 import { chat } from './chat.ts';
 import { registerDeadLetters } from './dead-letters.ts';
 import { registerEvolution } from './evolution.ts';
+import { takingModule } from './flows-module.ts';
 import { init } from './init.ts';
 import { registerMachine } from './machine.ts';
 import { registerQuarantine } from './quarantine.ts';
@@ -35,9 +37,20 @@ const duration = (text: string): Duration => {
   return text as Duration;
 };
 
-const program = new Command('perdure').description(
-  'Durable actors for XState: studies and services that survive any crash.',
-);
+const { version } = createRequire(import.meta.url)('perdure/package.json');
+
+const program = new Command('perdure')
+  .description('Durable actors for XState: studies and services that survive any crash.')
+  .version(version)
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'perdure: ')) })
+  .configureHelp({ styleOptionDescription: (text) => text.replace(' (default: false)', '') })
+  .showHelpAfterError('Add --help to see what it takes.')
+  .hook('postAction', async (_, command) => {
+    if (command.name() === 'start') return;
+    // What a module of the user's has opened must not keep a command that is done.
+    await Promise.all([process.stdout, process.stderr].map((stream) => new Promise((done) => stream.write('', done))));
+    process.exit();
+  });
 
 program
   .command('start')
@@ -68,9 +81,11 @@ program
   .argument('[folder]', 'an empty or new folder', '.')
   .action(init);
 
-program
-  .command('recover')
-  .description('look at every participant as a start would, and put aside those that cannot go on')
+takingModule(
+  program
+    .command('recover')
+    .description('look at every participant as a start would, and put aside those that cannot go on'),
+)
   .option('-d, --database <file>', 'the SQLite file', 'perdure.db')
   .option('--dry-run', 'only look: nothing is changed, and the server may run', false)
   .option('--lazy', 'look only at what the indexes tell, as a start does', false)

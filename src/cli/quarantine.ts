@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from '../errors.ts';
-import { type ListOptions, listing, type Options, run, target } from './operations.ts';
+import { takingModule } from './flows-module.ts';
+import { change, type ListOptions, listing, look, type Options, target } from './operations.ts';
 import { facts, table } from './output.ts';
 
 /** `perdure quarantine list | show | retry | discard`: the actors that were put aside. */
@@ -10,7 +11,7 @@ export function registerQuarantine(program: Command): void {
   listing(quarantine.command('list').description('who was put aside, and why'))
     .option('--participant <id>', 'only this one')
     .action((options: ListOptions) =>
-      run(options, '/quarantine', (found) =>
+      look(options, '/quarantine', (found) =>
         found.length === 0
           ? 'Nobody is quarantined.'
           : table(
@@ -23,7 +24,7 @@ export function registerQuarantine(program: Command): void {
   target(quarantine.command('show').description('one of them, with its last good state'))
     .argument('<actor>', ACTOR)
     .action((actor: string, options: Options) =>
-      run(options, pathOf(actor), (it) =>
+      look(options, pathOf(actor), (it) =>
         facts([
           ['actor', `${it.flow}/${it.participant}`],
           ['state', it.state],
@@ -43,16 +44,24 @@ export function registerQuarantine(program: Command): void {
     );
 
   target(
-    quarantine.command('retry').description('let it go on from its last good state, once what made it fail is mended'),
-  )
-    .argument('<actor>', ACTOR)
-    .action((actor: string, options: Options) => run(options, `${pathOf(actor)}/retry`, () => `${actor} goes on.`, {}));
+    takingModule(
+      quarantine
+        .command('retry')
+        .description('let it go on from its last good state, once what made it fail is mended')
+        .argument('<actor>', ACTOR),
+    ),
+  ).action((actor: string, module: string | undefined, options: Options) =>
+    change({ ...options, module }, `${pathOf(actor)}/retry`, {}, () => `${actor} goes on.`),
+  );
 
-  target(quarantine.command('discard').description('end it; its row and its history are kept'))
-    .argument('<actor>', ACTOR)
+  target(
+    takingModule(
+      quarantine.command('discard').description('end it; its row and its history are kept').argument('<actor>', ACTOR),
+    ),
+  )
     .option('--reason <text>', 'kept in its row and its journal')
-    .action((actor: string, options: Options & { reason?: string }) =>
-      run(options, `${pathOf(actor)}/discard`, () => `${actor} has ended.`, { reason: options.reason }),
+    .action((actor: string, module: string | undefined, { reason, ...options }: Options & { reason?: string }) =>
+      change({ ...options, module }, `${pathOf(actor)}/discard`, { reason }, () => `${actor} has ended.`),
     );
 }
 

@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs';
 import { DatabaseInUseError, InvalidArgumentError } from '../errors.ts';
 import { formatReport } from '../recovery/index.ts';
-import { createService } from './service.ts';
+import { databaseIn } from './database.ts';
+import { runtimeOf, tellUnknown } from './flows-module.ts';
 
 export interface RecoverCommand {
   database: string;
@@ -17,10 +17,12 @@ const MOST = 50;
  * `perdure recover`: what recovery finds, without starting the server. Exits with 0 where everybody was recovered, 2 where
  * somebody was not.
  */
-export async function recover({ database, dryRun, lazy, json }: RecoverCommand): Promise<void> {
-  if (!existsSync(database))
-    throw new InvalidArgumentError(`There is no database ${database}. Say where it is with --database.`);
-  const { runtime } = createService({ database });
+export async function recover(
+  module: string | undefined,
+  { database, dryRun, lazy, json }: RecoverCommand,
+): Promise<void> {
+  await databaseIn(database);
+  const runtime = await runtimeOf(database, module);
   if (!json && process.stderr.isTTY) {
     runtime.on('recovering', ({ component, done, total }) =>
       process.stderr.write(
@@ -36,5 +38,9 @@ export async function recover({ database, dryRun, lazy, json }: RecoverCommand):
     );
   });
   console.log(json ? JSON.stringify(report, null, 2) : formatReport(report, MOST));
+  const unknown = report.components.flatMap(({ flowType }) =>
+    flowType === undefined || runtime.flows.has(flowType) ? [] : [flowType],
+  );
+  tellUnknown(unknown, module);
   process.exitCode = report.ok ? 0 : 2;
 }

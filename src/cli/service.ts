@@ -5,7 +5,7 @@ import { createGenerator, loadSystemPrompt, offlineResponder } from '../flows/ge
 import { microHealthInterventionFlow } from '../flows/micro-health-intervention.ts';
 import { Participants } from '../flows/participants.ts';
 import { ConversationFlowRecovery, MicroHealthInterventionRecovery } from '../flows/recovery.ts';
-import type { HttpOptions } from '../http/index.ts';
+import type { StudyOptions } from '../http/plugin.ts';
 import { simulator } from '../messaging/transports/simulator.ts';
 import type { RecoveryMode } from '../recovery/index.ts';
 import { createRuntime } from '../runtime.ts';
@@ -21,7 +21,7 @@ export interface ServiceOptions {
 }
 
 /** The runtime with both flows, not started yet. */
-export function createService({ database, systemPrompt, logger, wait, timeScale, mode }: ServiceOptions): HttpOptions {
+export function createService({ database, systemPrompt, logger, wait, timeScale, mode }: ServiceOptions): StudyOptions {
   const prompt = loadSystemPrompt(systemPrompt);
   const { OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseURL, OPENAI_MODEL: model } = process.env;
   const generate = apiKey

@@ -8,6 +8,8 @@ import { InvalidArgumentError } from '../errors.ts';
 import { createHttpService } from '../http/index.ts';
 import type { Runtime } from '../runtime.ts';
 import { type InspectorServer, serveInspector } from '../stately/index.ts';
+import { presenceIn } from '../store/presence.ts';
+import { isThere } from './database.ts';
 import { createService } from './service.ts';
 
 export interface StartOptions {
@@ -26,6 +28,7 @@ export interface StartOptions {
 
 /** `perdure start`: listens, recovers, and takes traffic; SIGTERM and SIGINT drain and exit 0, a second one exits at once. */
 export async function start(options: StartOptions): Promise<void> {
+  if (isThere(options.database)) await presenceIn(options.database); // another program's file is not even locked
   const logger = process.stdout.isTTY
     ? pino({ level: options.logLevel }, pretty({ ignore: 'pid,hostname' }))
     : pino({ level: options.logLevel });

@@ -1,8 +1,6 @@
-import { existsSync } from 'node:fs';
-import { InvalidArgumentError } from '../errors.ts';
 import type { RuntimeFigures } from '../registry.ts';
-import { presenceIn } from '../store/presence.ts';
 import { send } from './client.ts';
+import { databaseIn } from './database.ts';
 import { facts, table } from './output.ts';
 
 /** As service managers have it: the program is not running, or not well. */
@@ -13,20 +11,19 @@ export async function status(options: { database: string; url?: string; json: bo
   const figures = await figuresOf(options);
   if (!(figures?.status === 'running' && figures.health === 'healthy')) process.exitCode = NOT_WELL;
   if (options.json) console.log(JSON.stringify(figures ?? { status: 'stopped' }, null, 2));
-  else console.log(figures ? print(figures) : `No server runs on ${options.database}. Start one with: perdure start`);
+  else
+    console.log(
+      figures
+        ? print(figures)
+        : `No server runs on ${options.database}, or none that tells where it listens. Start one with 'perdure start', or name your application's with --url.`,
+    );
 }
 
 type Answer = RuntimeFigures & { pid: number; now?: string };
 
 async function figuresOf({ database, url }: { database: string; url?: string }): Promise<Answer | undefined> {
   if (url !== undefined) return send(url, 'GET', '/status');
-  const presence = existsSync(database) ? await presenceIn(database) : undefined;
-  if (!presence) {
-    throw new InvalidArgumentError(
-      `There is no database of Perdure's at ${database}. Say where it is with --database, or name a server with --url.`,
-    );
-  }
-  const { server } = presence;
+  const { server } = await databaseIn(database, ', or name a server with --url');
   // One that died has left its address, where another server may listen by now.
   const answer: Answer | undefined = server && (await send(server.url, 'GET', '/status').catch(() => undefined));
   return answer?.pid === server?.pid ? answer : undefined;

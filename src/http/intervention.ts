@@ -8,14 +8,14 @@ import type { Participant } from '../flows/participants.ts';
 import { interventionStats } from '../flows/stats.ts';
 import { pageOf } from '../operations/page.ts';
 import { notFound, ok } from './answers.ts';
-import type { HttpOptions } from './plugin.ts';
+import type { StudyOptions } from './plugin.ts';
 import { filterOf, type ListQuery, object, optionalText, text } from './queries.ts';
 
 /** So many participants at a time get their summary. */
 const ABREAST = 50;
 
 /** What an operator does to a participant of the intervention, each a turn of the actor; and how the study goes. */
-export async function interventionRoutes(app: FastifyInstance, { runtime, participants }: HttpOptions): Promise<void> {
+export async function interventionRoutes(app: FastifyInstance, { runtime, participants }: StudyOptions): Promise<void> {
   type Named = { Params: { id: string } };
   const one = '/intervention/participants/:id';
   const find = (id: string) => participants.get('intervention_participants', id);

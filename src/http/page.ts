@@ -11,12 +11,16 @@ const FILES: [path: string, file: string, type: string][] = [
 export async function pageRoutes(app: FastifyInstance): Promise<void> {
   for (const [path, file, type] of FILES) {
     const content = await readFile(new URL(`./page/${file}`, import.meta.url));
-    app.get(path, (_, reply) =>
-      reply
+    app.get(path, ({ url }, reply) => {
+      const [asked = '', ...query] = url.split('?');
+      // The page's own paths are relative to its folder, so that it works below any prefix.
+      if (path === '/' && !asked.endsWith('/'))
+        return reply.redirect([`${asked.slice(asked.lastIndexOf('/') + 1)}/`, ...query].join('?'));
+      return reply
         .type(type)
         .header('content-security-policy', "default-src 'self'; img-src 'self' data:")
         .header('x-content-type-options', 'nosniff')
-        .send(content),
-    );
+        .send(content);
+    });
   }
 }

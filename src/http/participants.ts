@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify';
 import type { ParticipantTable } from '../flows/participants.ts';
 import { notFound, ok } from './answers.ts';
-import type { HttpOptions } from './plugin.ts';
+import type { StudyOptions } from './plugin.ts';
 import { object } from './queries.ts';
 
 /** Enrol, list, read, change and delete the participants of both flows. */
-export async function participantRoutes(app: FastifyInstance, { runtime, participants }: HttpOptions): Promise<void> {
+export async function participantRoutes(app: FastifyInstance, { runtime, participants }: StudyOptions): Promise<void> {
   const flows: [path: string, table: ParticipantTable, flowType: string, enrol: (body: never) => Promise<unknown>][] = [
     [
       '/intervention/participants',

@@ -20,8 +20,12 @@ import { trafficRoutes } from './traffic.ts';
 /** What the HTTP service works on. */
 export interface HttpOptions {
   runtime: Runtime;
-  participants: Participants;
+  /** Those of the two flows that Perdure brings. Default: the service has neither their endpoints nor the page. */
+  participants?: Participants;
 }
+
+/** What the endpoints of the two flows work on. */
+export type StudyOptions = Required<HttpOptions>;
 
 /** HTTP statuses of errors by their code; anything else is 500. */
 const STATUSES: Record<string, number> = {
@@ -66,18 +70,12 @@ export async function perdureHttp(app: FastifyInstance, options: HttpOptions): P
   });
   app.setErrorHandler<Error>((error, request, reply) => answerError(options, error, request, reply));
   app.setNotFoundHandler((request, reply) => notFound(reply, `There is nothing at ${request.method} ${request.url}.`));
-  for (const routes of [
-    participantRoutes,
-    interventionRoutes,
-    messageRoutes,
-    trafficRoutes,
-    operationRoutes,
-    timerRoutes,
-    quarantineRoutes,
-    deadLetterRoutes,
-    pageRoutes,
-  ])
-    await app.register(routes, { runtime: options.runtime, participants: options.participants }); // a prefix counts once
+  const { runtime, participants } = options; // a prefix counts once
+  for (const routes of [messageRoutes, trafficRoutes, operationRoutes, timerRoutes, quarantineRoutes, deadLetterRoutes])
+    await app.register(routes, { runtime });
+  if (!participants) return;
+  for (const routes of [participantRoutes, interventionRoutes, pageRoutes])
+    await app.register(routes, { runtime, participants });
 }
 
 function answerError(

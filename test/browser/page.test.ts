@@ -1,8 +1,17 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Fastify from 'fastify';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  createConversationFlow,
+  microHealthInterventionFlow,
+  offlineResponder,
+  Participants,
+  perdureHttp,
+} from '../../src/http/index.ts';
+import { createRuntime } from '../../src/index.ts';
 import { Server } from '../process/server.ts';
 
 const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
@@ -30,6 +39,32 @@ describe.skipIf(!existsSync(CHROMIUM))('the page', () => {
     await browser?.close();
     await server?.terminate();
     rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('works below a prefix, also where it is asked for without the slash at its end', async () => {
+    const conversation = createConversationFlow({ generate: offlineResponder });
+    const runtime = createRuntime({ database: ':memory:', flows: [microHealthInterventionFlow, conversation] });
+    const participants = new Participants({ runtime, conversation, systemPrompt: 'Be kind.' });
+    const app = Fastify();
+    await app.register(perdureHttp, { runtime, participants, prefix: '/study' });
+    await runtime.start();
+    const page = await browser.newPage();
+    const errors: string[] = [];
+    page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+    try {
+      await page.goto(`${await app.listen({ port: 0, host: '127.0.0.1' })}/study`);
+      await page.getByLabel('Phone number').fill('+1 (555) 123-4567');
+      await page.getByRole('button', { name: 'Enrol' }).click();
+      await page.getByText('and welcome!').waitFor();
+      await page.getByLabel('Message', { exact: true }).fill('Ready');
+      await page.getByRole('button', { name: 'Send' }).click();
+      await page.locator('#state', { hasText: 'COMMITMENT_PROMPT' }).waitFor();
+      expect(errors).toEqual([]);
+    } finally {
+      await page.close();
+      await app.close();
+      await runtime.stop();
+    }
   });
 
   it('enrols a phone, chats as the participant and shows where the actor stands', async () => {

@@ -48,8 +48,8 @@ describe('the walk from an empty folder to a durable flow', () => {
   });
 
   it('has its picture', async () => {
-    const [, command] = /^NODE_OPTIONS='--import tsx' npx perdure (.*)$/m.exec(guide)!;
-    const perdure = (...args: string[]) => project.run('perdure/dist/src/cli/perdure.js', args, ['--import', 'tsx']);
+    const [, command] = /^npx perdure (machine .*)$/m.exec(guide)!;
+    const perdure = (...args: string[]) => project.run('perdure/dist/src/cli/perdure.js', args);
     const { output } = await perdure(...command!.split(' '));
     expect(output).toMatch(/^stateDiagram-v2\n/);
     expect(output).toContain('asking --> over : after patience');

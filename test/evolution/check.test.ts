@@ -143,6 +143,8 @@ describe('a check of a database with people in it', () => {
       code: 0,
       output: expect.stringContaining('3 migrate to version 2'),
     });
+    const slip = await study.run('check', module, '-d', study.file, '--flow', 'boking');
+    expect(slip).toMatchObject({ code: 1, output: '', errors: expect.stringContaining('The flows are booking.') });
     const none = await study.run('check', module, '-d', `${study.file}.not`);
     expect(none).toMatchObject({ code: 1, errors: expect.stringContaining('There is no database') });
     const missing = await study.run('check', './nowhere.ts', '-d', study.file);

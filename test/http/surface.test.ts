@@ -53,6 +53,46 @@ describe('over HTTP', () => {
     return counts;
   };
 
+  it.each(['', '/study', '/a/b/'])(
+    'serves its page below the prefix %j, with or without a slash at the end',
+    async (prefix) => {
+      const service = Fastify();
+      const participants = new Participants({ runtime: test.runtime, conversation, systemPrompt: 'Be kind.' });
+      await service.register(perdureHttp, { runtime: test.runtime, participants, prefix });
+      const url = (await service.listen({ port: 0, host: '127.0.0.1' })) + prefix;
+      try {
+        for (const asked of [url, `${url}?x=1&y=a?b`, `${url.replace(/\/$/, '')}/`]) {
+          const page = await fetch(asked);
+          expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
+          expect(new URL(page.url).search).toBe(new URL(asked).search);
+          const files = [...(await page.text()).matchAll(/(?:href|src)="(?!data:)([^"]+)"/g)].map(([, file]) => file!);
+          expect(files).toEqual(['page.css', 'page.js']);
+          const script = await Promise.all(files.map(async (file) => (await fetch(new URL(file, page.url))).text()));
+          const calls = [...script[1]!.matchAll(/(?:call\(|: )'([a-z/]+)'/g)].map(([, path]) => path!);
+          expect(calls).toEqual(
+            expect.arrayContaining(['status', 'intervention/participants', 'conversation/participants']),
+          );
+          for (const path of ['status', 'intervention/participants', 'conversation/participants'])
+            expect((await fetch(new URL(path, page.url))).status, path).toBe(200);
+        }
+      } finally {
+        await service.close();
+      }
+    },
+  );
+
+  it('without the participants of the two flows serves what there is for any flow, and no page', async () => {
+    const service = Fastify();
+    await service.register(perdureHttp, { runtime: test.runtime });
+    const statuses = await Promise.all(
+      ['/health', '/status', '/quarantine', '/dead-letters', '/timers', '/', '/intervention/participants'].map(
+        async (url) => (await service.inject(url)).statusCode,
+      ),
+    );
+    expect(statuses).toEqual([200, 200, 200, 200, 200, 404, 404]);
+    await service.close();
+  });
+
   it('enrols, lists and reads participants of both flows', async () => {
     const made = await post('/intervention/participants', {
       phone_number: '+1 (555) 123-4567',

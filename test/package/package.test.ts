@@ -152,5 +152,7 @@ describe('the package, as it would be published', { timeout: 240_000 }, () => {
     const { code, output } = await project.run('npx', ['--no-install', 'perdure', '--help']);
     expect(code).toBe(0);
     expect(output).toContain('Usage: perdure');
+    const version = await project.run('npx', ['--no-install', 'perdure', '--version']);
+    expect(version).toEqual({ code: 0, output: `${manifest.version}\n` });
   });
 });

@@ -1,11 +1,13 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Server } from './server.ts';
 
+const TSX = import.meta.resolve('tsx');
 const BIN = new URL('../../dist/src/cli/perdure.js', import.meta.url).pathname;
 
 describe('the command line, for real', { timeout: 60_000 }, () => {
@@ -125,6 +127,14 @@ describe('the command line, for real', { timeout: 60_000 }, () => {
     expect(code).toBe(0);
   });
 
+  it('tells the version of its package', async () => {
+    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+    expect(await run(['--version'])).toEqual({ code: 0, output: `${version}\n` });
+    const source = fileURLToPath(new URL('../../src/cli/perdure.ts', import.meta.url));
+    const options = { encoding: 'utf8' } as const;
+    expect(execFileSync(process.execPath, ['--import', TSX, source, '--version'], options)).toBe(`${version}\n`);
+  });
+
   it('says what is wrong with an option, and ends with an error', async () => {
     for (const [args, message] of [
       [['start', '--port', '99999'], /port/],
@@ -133,7 +143,8 @@ describe('the command line, for real', { timeout: 60_000 }, () => {
       [['start', '--database', database, '--port', '0', '--system-prompt', join(folder, 'none.txt')], /none\.txt/],
       [['chat', '+15551234567', '--url', 'http://127.0.0.1:1'], /There is no server at/],
       [['machine', 'export', 'nothing'], /There is no machine 'nothing'/],
-      [['dance'], /unknown command/],
+      [['start', '--database', folder, '--port', '0'], /is a folder\. Name the database file in it/],
+      [['dance'], /^perdure: unknown command 'dance'\nAdd --help/],
     ] as [string[], RegExp][]) {
       const { code, output } = await run(args);
       expect(output).toMatch(message);

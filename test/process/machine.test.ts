@@ -1,13 +1,14 @@
 /** `perdure machine export`, for real. */
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 const BIN = new URL('../../dist/src/cli/perdure.js', import.meta.url).pathname;
 const XSTATE = import.meta.resolve('xstate');
-const TSX = import.meta.resolve('tsx');
+const NODE_MODULES = fileURLToPath(new URL('../../node_modules', import.meta.url));
 
 describe('machines on the command line', () => {
   let folder: string;
@@ -16,10 +17,9 @@ describe('machines on the command line', () => {
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  const run = (args: string[], env: NodeJS.ProcessEnv = {}) =>
+  const run = (args: string[]) =>
     new Promise<{ code: number; output: string; errors: string }>((resolve) => {
-      const options = { cwd: folder, env: { ...process.env, ...env } };
-      execFile(process.execPath, [BIN, 'machine', 'export', ...args], options, (error, output, errors) => {
+      execFile(process.execPath, [BIN, 'machine', 'export', ...args], { cwd: folder }, (error, output, errors) => {
         resolve({ code: error ? Number(error.code) : 0, output, errors });
       });
     });
@@ -93,13 +93,14 @@ describe('machines on the command line', () => {
     expect(readdirSync(folder)).toEqual(['doors.mjs']);
   });
 
-  it('reads TypeScript where Node can, and says what to do where not', async () => {
+  it("reads TypeScript with the project's own tsx, and says what to do where there is none", async () => {
     write('door.ts', `${doors}\nexport type Door = typeof door;`);
-    const typed = await run(['door.ts#door'], { NODE_OPTIONS: `--import ${TSX}` });
-    expect([typed.code, typed.output]).toEqual([0, expect.stringContaining('shut --> open : OPEN')]);
     const plain = await run(['door.ts#door']);
     // From 22.18 on Node reads it by itself.
-    if (plain.code !== 0) expect(plain.errors).toContain("NODE_OPTIONS='--import tsx'");
+    if (plain.code !== 0) expect(plain.errors).toContain('Add tsx to your project');
+    symlinkSync(NODE_MODULES, join(folder, 'node_modules'), 'junction');
+    const typed = await run(['door.ts#door']);
+    expect([typed.code, typed.output]).toEqual([0, expect.stringContaining('shut --> open : OPEN')]);
   });
 
   it('says what is wrong with what it was given', async () => {
@@ -108,8 +109,8 @@ describe('machines on the command line', () => {
     for (const [args, message] of [
       [[], /Which machine\?/],
       [['nothing'], /There is no machine 'nothing'/],
-      [['./nothing.mjs'], /There is no file \.\/nothing\.mjs/],
-      [['broken.mjs'], /broken\.mjs cannot be loaded: not today/],
+      [['./nothing.mjs'], /There is no module \.\/nothing\.mjs/],
+      [['broken.mjs'], /broken\.mjs cannot be imported: not today/],
       [['empty.mjs'], /empty\.mjs exports no machine/],
       [['conversation', '--format', 'gif'], /Allowed choices are stately-json, xstate, mermaid, scxml, svg, png/],
     ] as [string[], RegExp][]) {

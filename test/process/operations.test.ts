@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import createKnex, { type Knex } from 'knex';
@@ -166,7 +166,7 @@ describe('the commands of operators, for real', { timeout: 120_000 }, () => {
       Promise.all([knex('flow_states'), knex('outbox_messages'), knex('flow_journal')]),
     );
     expect((await perdure('quarantine', 'list', '--database', database)).code).toBe(0);
-    expect((await perdure('dead-letters', 'list', '--database', database)).code).toBe(0);
+    expect((await perdure('dead-letters', 'retry', '1', '--database', database)).err).toContain('no dead letter 1');
     expect(
       await withDatabase((knex) => Promise.all([knex('flow_states'), knex('outbox_messages'), knex('flow_journal')])),
     ).toEqual(before);
@@ -197,17 +197,22 @@ describe('the commands of operators, for real', { timeout: 120_000 }, () => {
     });
     await other.schema.createTable('flow_states', (table) => table.increments('id'));
     await other.destroy();
-    for (const [file, message] of [
-      ['note.txt', /not a sound SQLite database/],
-      ['empty.db', /no database of Perdure's/],
-      ['other.db', /no database of Perdure's/],
+    const before = readdirSync(folder);
+    for (const [command, file, message] of [
+      [['quarantine', 'list'], 'note.txt', /not a sound SQLite database/],
+      [['start', '--port', '0'], 'note.txt', /not a sound SQLite database/],
+      [['quarantine', 'retry', `${FLOW}/p_1`], 'empty.db', /no database of Perdure's/],
+      [['recover'], 'other.db', /no database of Perdure's/],
+      [['migrate'], 'empty.db', /no database of Perdure's/],
+      [['check'], '.', /is a folder/],
     ] as const) {
-      const { code, err } = await perdure('quarantine', 'list', '--database', file);
+      const { code, err } = await perdure(...command, '--database', file);
       expect(code).toBe(1);
       expect(err).toMatch(message);
-      expect(err).toMatch(/^perdure: /);
+      expect(err).toMatch(/^perdure: .*\n$/);
     }
-    expect(existsSync(join(folder, 'other.db-lock'))).toBe(false);
+    expect(readdirSync(folder)).toEqual(before);
+    expect(readFileSync(join(folder, 'empty.db'), 'utf8')).toBe('');
   });
 
   it('says what is wrong with an id, an actor, an option or a server', async () => {
@@ -238,11 +243,8 @@ describe('the commands of operators, for real', { timeout: 120_000 }, () => {
     const server = await start();
     await server.terminate();
     const both = await Promise.all(
-      ['quarantine', 'dead-letters'].map((what) => perdure(what, 'list', '--database', database)),
+      [`${FLOW}/p_1`, `${FLOW}/p_2`].map((actor) => perdure('quarantine', 'retry', actor, '--database', database)),
     );
-    expect(both.map(({ code, err }) => [code, err])).toEqual([
-      [0, ''],
-      [0, ''],
-    ]);
+    for (const { err } of both) expect(err).toContain('There is no actor');
   });
 });

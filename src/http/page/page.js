@@ -1,6 +1,7 @@
 // The page: enrol a phone, chat as the participant, and watch the actor. Text from people goes in as text, never as markup.
+// Paths are relative: the service may be below a prefix.
 const $ = (id) => document.getElementById(id);
-const paths = { intervention: '/intervention/participants', conversation: '/conversation/participants' };
+const paths = { intervention: 'intervention/participants', conversation: 'conversation/participants' };
 
 let chosen;
 /** How far the server's clock is from this one, and how fast it runs beside it. */
@@ -82,9 +83,9 @@ async function showChosen() {
   if (!chosen) return;
   const { id } = chosen;
   const [messages, state, journal] = await Promise.all([
-    call(`/participants/${id}/messages`),
-    call(`/participants/${id}/state`),
-    call(`/participants/${id}/journal`),
+    call(`participants/${id}/messages`),
+    call(`participants/${id}/state`),
+    call(`participants/${id}/journal`),
   ]);
   if (id !== chosen.id) return;
   showMessages(messages);
@@ -140,7 +141,7 @@ function showMessages(messages) {
 async function say(text) {
   $('say-error').textContent = '';
   try {
-    await call('/messages', { channel: 'web', id: crypto.randomUUID(), from: chosen.phone_number, text });
+    await call('messages', { channel: 'web', id: crypto.randomUUID(), from: chosen.phone_number, text });
     await refresh();
     return true;
   } catch (error) {
@@ -185,7 +186,7 @@ function showStatus({ status, health, troubles, flows, messages }) {
 
 async function refresh() {
   try {
-    const status = await call('/status');
+    const status = await call('status');
     if (status.status !== 'running') throw new Error(`it is ${status.status}`);
     showStatus(status);
     const { now } = status;

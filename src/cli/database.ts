@@ -1,0 +1,31 @@
+/** The database file that a command works on. */
+import { statSync } from 'node:fs';
+import { InvalidArgumentError } from '../errors.ts';
+import { presenceIn, type Server } from '../store/presence.ts';
+
+/** Where it is, if nothing else is said. */
+export const DATABASE = 'perdure.db';
+
+/**
+ * Who served the file last, if anybody did.
+ * @param elsewhere how else the study may be named
+ * @throws {InvalidArgumentError} there is no such file, or it is no database of Perdure's
+ */
+export async function databaseIn(file: string, elsewhere = ''): Promise<{ server: Server | undefined }> {
+  const advice = `with --database${elsewhere}`;
+  if (!isThere(file)) throw new InvalidArgumentError(`There is no database ${file}. Say where it is ${advice}.`);
+  const presence = await presenceIn(file);
+  if (presence) return presence;
+  throw new InvalidArgumentError(`${file} is no database of Perdure's. Say where that is ${advice}.`);
+}
+
+/**
+ * Whether there is such a file.
+ * @throws {InvalidArgumentError} it is a folder
+ */
+export function isThere(file: string): boolean {
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (found?.isDirectory())
+    throw new InvalidArgumentError(`${file} is a folder. Name the database file in it, as in ${file}/${DATABASE}.`);
+  return found !== undefined;
+}
