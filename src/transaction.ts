@@ -75,6 +75,7 @@ export class Transactions {
   abandon(): void {
     const error = new NotRunningError('The runtime was abandoned; the transaction was rolled back.');
     for (const abort of this.#aborts) abort(error);
+    this.#context.disable(); // nobody comes to their end, who would do it
   }
 
   async run<T>(
