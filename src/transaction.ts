@@ -184,6 +184,7 @@ export class Transactions {
       commit: async (value: unknown) => {
         if (reason) throw reason;
         if (ended) return commit(value);
+        cutOff(); // from here on it may have committed
         context.open = false; // listeners that hear of its turns may ask the runtime
         try {
           await seal();
