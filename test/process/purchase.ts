@@ -35,7 +35,7 @@ const tell = (what: string) => void writeSync(1, `${what}\n`);
 let purchase = 0;
 /** Counts down to the death, wherever the process is by then. */
 const reach = (moment: Moment) => {
-  if (!death || moment !== death.at || purchase !== death.nth) return;
+  if (!death || moment !== death.at || purchase < death.nth) return;
   const until = performance.now() + death.after;
   const look = () => (performance.now() >= until ? process.kill(process.pid, 'SIGKILL') : setImmediate(look));
   look();

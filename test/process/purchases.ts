@@ -26,7 +26,7 @@ export interface Errand {
   way: Way;
   /** The number of its first order. */
   from: number;
-  /** When it dies: so many ms after a moment of its nth purchase. Without it, it buys nothing, and ends. */
+  /** When it dies: so many ms after a moment of its nth purchase, or of a later one. Without it, it buys nothing, and ends. */
   death?: { at: Moment; nth: number; after: number };
 }
 
@@ -64,7 +64,7 @@ class Purchases {
     const end = await this.#run({ file: this.#file, way, from, death });
     if (end !== 'SIGKILL') throw new Error(`The process was to be killed, and ended with ${end}.`);
     this.report.kills++;
-    this.#next = from + death.nth + 10; // it may have gone on for a little while
+    this.#next = from + death.nth + 20; // it may have gone on for a little while
     const knex = createKnex({ client: 'sqlite3', connection: { filename: this.#file }, useNullAsDefault: true });
     await this.#audit(knex, from).finally(() => knex.destroy());
   }
