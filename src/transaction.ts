@@ -75,6 +75,7 @@ export class Transactions {
   abandon(): void {
     const error = new NotRunningError('The runtime was abandoned; the transaction was rolled back.');
     for (const abort of this.#aborts) abort(error);
+    this.#context.disable(); // nobody comes to their end, who would do it
   }
 
   async run<T>(
@@ -183,6 +184,7 @@ export class Transactions {
       commit: async (value: unknown) => {
         if (reason) throw reason;
         if (ended) return commit(value);
+        cutOff(); // from here on it may have committed
         context.open = false; // listeners that hear of its turns may ask the runtime
         try {
           await seal();

@@ -189,6 +189,7 @@ class Line {
 /** What takes a hop to the driver's thread and says nothing about a database in memory, or about a crash. */
 function shortcut(sql: string): unknown[] | undefined {
   if (/^\s*PRAGMA cache_size$/i.test(sql)) return [{ cache_size: -2000 }];
+  if (/^\s*PRAGMA busy_timeout$/i.test(sql)) return [{ timeout: 1000 }];
   return /^\s*PRAGMA /i.test(sql) ? [] : undefined;
 }
 

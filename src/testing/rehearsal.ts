@@ -4,7 +4,7 @@
  *
  * - who sent a message and got no answer sends it again, with its id;
  * - who sent an event and got no answer looks whether it was applied (each leaves a mark in the journal), and if not, sends
- *   it again;
+ *   it again; so does who sent several in one transaction, with all of them;
  * - time goes on to where it was going; the process is up again at the instant at which it died;
  * - a service that was asked has not forgotten it, and answers as before if it is asked again.
  */
@@ -144,7 +144,8 @@ export class Rehearsal {
     const { runtime } = life;
     if (this.#step === 0) return this.#spawn(runtime);
     const step = this.#script[this.#step - 1] as ScriptStep;
-    if ('send' in step) return this.#send(runtime, step.send);
+    if ('send' in step) return this.#send(runtime, (note) => this.#actor(runtime).send(step.send as never, { note }));
+    if ('transaction' in step) return this.#send(runtime, (note) => this.#shared(runtime, step.transaction, note));
     if ('receive' in step) return this.#receive(runtime, step.receive);
     if ('advance' in step || 'advanceTo' in step) {
       if (!this.#again)
@@ -168,7 +169,8 @@ export class Rehearsal {
     }
   }
 
-  async #send(runtime: Runtime, event: unknown): Promise<void> {
+  /** The application sends, once: what it knows to be applied it sends no more. */
+  async #send(runtime: Runtime, send: (note: string) => Promise<{ handled: boolean }>): Promise<void> {
     const mark = markOf(this.#step);
     const { participantId } = this.#stage.setup;
     if (this.#again) {
@@ -176,8 +178,19 @@ export class Rehearsal {
       if (journal.some(({ note }) => note?.split('; ')[0] === mark)) return;
     }
     await this.#told(async () => {
-      const { handled } = await this.#actor(runtime).send(event as never, { note: mark });
+      const { handled } = await send(mark);
       return handled ? 'handled' : 'not handled';
+    });
+  }
+
+  /** Several in one transaction; handled, if any of them is. */
+  #shared(runtime: Runtime, events: readonly unknown[], note: string): Promise<{ handled: boolean }> {
+    const { flow, setup } = this.#stage;
+    return runtime.transaction(async (trx) => {
+      const actor = trx.actor(flow as AnyFlow, setup.participantId);
+      let handled = false;
+      for (const event of events) handled = (await actor.send(event as never, { note })).handled || handled;
+      return { handled };
     });
   }
 

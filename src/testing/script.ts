@@ -8,6 +8,8 @@ import type { AnyFlow, EventOf } from '../flow.ts';
 export type ScriptStep<F extends AnyFlow = AnyFlow> =
   /** An event is sent to the actor. */
   | { send: EventOf<F> }
+  /** Events are sent to it in one transaction of the application, as by `runtime.transaction`. */
+  | { transaction: readonly EventOf<F>[] }
   /** A message comes from the participant's phone. */
   | { receive: string }
   /** Time goes by, from deadline to deadline. */
@@ -22,7 +24,7 @@ export type ScriptStep<F extends AnyFlow = AnyFlow> =
 /** Steps, one after the other. */
 export type Script<F extends AnyFlow = AnyFlow> = readonly ScriptStep<F>[];
 
-const KINDS = ['send', 'receive', 'advance', 'advanceTo', 'resolve', 'reject'] as const;
+const KINDS = ['send', 'transaction', 'receive', 'advance', 'advanceTo', 'resolve', 'reject'] as const;
 
 /** @throws {InvalidArgumentError} naming the first step that is none */
 export function assertScript(script: Script): void {
@@ -37,8 +39,12 @@ export function assertScript(script: Script): void {
         `Step ${i + 1} of the script, ${formatStep(step)}, is none. A step has one of these: ${KINDS.join(', ')}.`,
       );
     }
-    if ('send' in step && typeof (step.send as { type?: unknown })?.type !== 'string')
-      throw new InvalidArgumentError(`Step ${i + 1} of the script sends ${formatStep(step.send)}, which has no type.`);
+    if ('transaction' in step && !Array.isArray(step.transaction))
+      throw new InvalidArgumentError(`Step ${i + 1} of the script, ${formatStep(step)}, has no array of events.`);
+    for (const event of 'send' in step ? [step.send] : 'transaction' in step ? step.transaction : []) {
+      if (typeof (event as { type?: unknown })?.type !== 'string')
+        throw new InvalidArgumentError(`Step ${i + 1} of the script sends ${formatStep(event)}, which has no type.`);
+    }
     if ('advance' in step) milliseconds(step.advance);
     if ('advanceTo' in step) instantOf(step.advanceTo);
   }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import createKnex, { type Knex } from 'knex';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   createRuntime,
   type OutgoingMessage,
@@ -284,6 +284,22 @@ describe.each([
       await expect(trx.commit().then()).rejects.toMatchObject({ code: 'TIMEOUT' });
       await runtime.actor(counter, 'p_1').send(inc);
       expect([await orders(), await count('p_1')]).toEqual([[], 1]);
+    });
+
+    it('is not called too late where it ends in time, and only its COMMIT takes long', async () => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      const { seal } = Store.prototype;
+      Store.prototype.seal = async function () {
+        await seal.call(this);
+        vi.advanceTimersByTime(6_000);
+        await ticks();
+      };
+      const committed = buy('o_1').finally(() => {
+        Store.prototype.seal = seal;
+        vi.useRealTimers();
+      });
+      await committed;
+      expect(await orders()).toEqual(['o_1']);
     });
 
     it('can only be rolled back once a turn could not be written, whoever catches that', async () => {

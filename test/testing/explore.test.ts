@@ -79,7 +79,7 @@ describe('the explorer', () => {
 describe('a script', () => {
   it('is made of steps', async () => {
     await expect(crashEverywhere(phone, [{ sned: { type: 'ring' } } as never])).rejects.toThrow(
-      "Step 1 of the script, { sned: { type: 'ring' } }, is none. A step has one of these: send, receive, advance, advanceTo, resolve, reject.",
+      "Step 1 of the script, { sned: { type: 'ring' } }, is none. A step has one of these: send, transaction, receive, advance, advanceTo, resolve, reject.",
     );
     await expect(crashEverywhere(phone, [{ advance: '1 day' as never }])).rejects.toThrow('"1 day" is not a duration');
     await expect(crashEverywhere(phone, [{ advanceTo: 'tomorrow' }])).rejects.toThrow('tomorrow is no instant');
