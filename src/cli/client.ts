@@ -12,7 +12,9 @@ export const call = (url: string, path: string, body?: unknown): Promise<any> =>
  */
 export async function send(url: string, method: Method, path: string, body?: unknown): Promise<any> {
   if (!/^https?:\/\/./.test(url))
-    throw new InvalidArgumentError(`'${url}' is no address of a server. Write it like http://127.0.0.1:3000.`);
+    throw new InvalidArgumentError(
+      `There is no server at ${url}, which is no address. Write it like http://127.0.0.1:3000.`,
+    );
   let response: Response;
   try {
     response = await fetch(`${url.replace(/\/+$/, '')}${path}`, {

@@ -26,6 +26,8 @@ export async function databaseIn(file: string, elsewhere = ''): Promise<{ server
 export function isThere(file: string): boolean {
   const found = statSync(file, { throwIfNoEntry: false });
   if (found?.isDirectory())
-    throw new InvalidArgumentError(`${file} is a folder. Name the database file in it, as in ${file}/${DATABASE}.`);
+    throw new InvalidArgumentError(
+      `${file} is a folder, and cannot be opened as a database. Name the file in it, as in ${file}/${DATABASE}.`,
+    );
   return found !== undefined;
 }

@@ -56,8 +56,7 @@ async function check(module: string | undefined, { database, golden, flow, json 
     reports.push({ what: 'participants', report });
   }
   assertKnown(flow, flows, reports);
-  for (const { what, report } of reports) print(json, report, formatCheck(report, what));
-  tellUnknown(flowless(reports.map(({ report }) => report)), module);
+  for (const { what, report } of reports) print(json, report, formatCheck(report, what), module);
 }
 
 async function migrate(
@@ -71,7 +70,7 @@ async function migrate(
   if (dryRun) {
     const report = await migrateDryRun({ database: target, flows, ...options });
     assertKnown(flow, flows, [{ report }]);
-    return print(json, report, `${formatCheck(report, OLDER)}\nNothing was changed.`);
+    return print(json, report, `${formatCheck(report, OLDER)}\nNothing was changed.`, module);
   }
   const runtime = createRuntime({ database: target, flows });
   await runtime.start({ quiet: true }).catch((error: unknown) => {
@@ -83,7 +82,7 @@ async function migrate(
   try {
     const report = await runtime.migrate(options);
     assertKnown(flow, flows, [{ report }]);
-    print(json, report, formatCheck(report, OLDER));
+    print(json, report, formatCheck(report, OLDER), module);
   } finally {
     await runtime.stop();
   }
@@ -96,17 +95,15 @@ function assertKnown(flow: string | undefined, flows: AnyFlow[], reports: { repo
   throw new InvalidArgumentError(`There is no flow '${flow}', and nobody is in it. The flows are ${known}.`);
 }
 
-const flowless = (reports: CheckReport[]): string[] => [
-  ...new Set(
-    reports.flatMap(({ flows }) => flows.filter((flow) => flow.version === null).map((flow) => flow.flowType)),
-  ),
-];
-
 const of = (flowType: string | undefined) => (flowType === undefined ? {} : { flowType });
 
-function print(json: boolean, report: CheckReport, text: string): void {
+function print(json: boolean, report: CheckReport, text: string, module: string | undefined): void {
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
   console.log(json ? JSON.stringify(report, null, 2) : text);
+  tellUnknown(
+    report.flows.filter(({ version }) => version === null).map(({ flowType }) => flowType),
+    module,
+  );
   if (!report.ok) process.exitCode = FINDINGS;
 }
 

@@ -143,7 +143,7 @@ describe('the command line, for real', { timeout: 60_000 }, () => {
       [['start', '--database', database, '--port', '0', '--system-prompt', join(folder, 'none.txt')], /none\.txt/],
       [['chat', '+15551234567', '--url', 'http://127.0.0.1:1'], /There is no server at/],
       [['machine', 'export', 'nothing'], /There is no machine 'nothing'/],
-      [['start', '--database', folder, '--port', '0'], /is a folder\. Name the database file in it/],
+      [['start', '--database', folder, '--port', '0'], /is a folder, and cannot be opened.* Name the file in it/],
       [['dance'], /^perdure: unknown command 'dance'\nAdd --help/],
     ] as [string[], RegExp][]) {
       const { code, output } = await run(args);
