@@ -3,7 +3,7 @@ const floors = [
   ['foundation', '^src/(errors|duration|clock|events)\\.ts$|^src/machine/'],
   ['actor', '^src/actor/'],
   ['store', '^src/store/|^migrations/'],
-  ['flow', '^src/(flow|versions|supervision)\\.ts$'],
+  ['flow', '^src/(flow|migrations|versions|supervision)\\.ts$'],
   ['engine', '^src/engine/'],
   ['messaging', '^src/messaging/'],
   ['operations', '^src/operations/'],

@@ -43,12 +43,11 @@ export {
   type FlowRecord,
   type InboundMessage,
   type InputOf,
-  type MigratingActor,
-  type Migration,
   type Overdue,
   type SnapshotOf,
 } from './flow.ts';
 export type { DirectMessage, Receipt } from './messaging/inbound.ts';
+export type { FormerContext, MigratingActor, Migration, PersistedSnapshot } from './migrations.ts';
 export type { DeadLetter, DeadLetterFilter, DeadLetters } from './operations/dead-letters.ts';
 export type { Page } from './operations/page.ts';
 export type { Quarantine, QuarantinedActor, QuarantinedDetails, QuarantineFilter } from './operations/quarantine.ts';
