@@ -19,7 +19,37 @@ export type {
   StatelyInspector,
 } from './engine/inspection.ts';
 export { type OutgoingMessage, PermanentSendError, type Transport } from './engine/outbox.ts';
-export * from './errors.ts';
+export {
+  ActorExistsError,
+  ActorNotFoundError,
+  ActorQuarantinedError,
+  type Address,
+  DatabaseInUseError,
+  DeadLetterNotFoundError,
+  formatAddress,
+  GoldenSnapshotError,
+  InvalidArgumentError,
+  InvalidMessageError,
+  InvalidPhoneNumberError,
+  InvocationTimeoutError,
+  MachineNotExportableError,
+  type Misfit,
+  NewerDatabaseError,
+  NonRetryableError,
+  NotAdoptableError,
+  NotRunningError,
+  NotSerializableError,
+  PerdureError,
+  PhoneNumberTakenError,
+  RecoveryServiceMissingError,
+  SnapshotIncompatibleError,
+  StoreError,
+  TimeoutError,
+  TransactionError,
+  TurnFailedError,
+  UnknownFlowError,
+  UnsupportedLogicError,
+} from './errors.ts';
 export type { Life, RuntimeEvents } from './events.ts';
 export {
   type CheckFinding,
