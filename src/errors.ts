@@ -8,12 +8,6 @@ export interface Address {
 export const formatAddress = ({ flowType, participantId }: Address) => `${flowType}/${participantId}`;
 
 /**
- * A reason as a sentence, whether it ends like one or not.
- * @internal
- */
-export const sentence = (reason: string) => (/[.!?]$/.test(reason) ? reason : `${reason}.`);
-
-/**
  * The base of all errors that Perdure throws. `code` is stable across releases; `message` says what happened, to whom,
  * and what to do; `address` names the actor, where there is one.
  */
@@ -218,12 +212,3 @@ export class InvocationTimeoutError extends PerdureError {
 export class NonRetryableError extends Error {
   override readonly name = 'NonRetryableError';
 }
-
-/**
- * Of an actor that does not exist, is put aside, or throws: it will not take the event in a minute either.
- * @internal
- */
-export const takesNoEvents = (error: unknown): boolean =>
-  ['ACTOR_NOT_FOUND', 'UNKNOWN_FLOW', 'ACTOR_QUARANTINED', 'SNAPSHOT_INCOMPATIBLE', 'TURN_FAILED'].includes(
-    (error as { code?: string }).code ?? '',
-  );

@@ -11,9 +11,9 @@ import type { ContextSchema } from './actor/fit.ts';
 import { type Attempts, attemptsOf, type InvocationPolicy } from './actor/invocations.ts';
 import type { StoredTimer } from './actor/live-actor.ts';
 import { assertDurable } from './actor/logic.ts';
-import type { MigratingTimer } from './actor/migrating-timers.ts';
 import { type Duration, milliseconds } from './duration.ts';
 import { type Address, InvalidArgumentError } from './errors.ts';
+import type { Migration, MigrationStep, Migrations } from './migrations.ts';
 import { type Policy, policyOf, type Supervision } from './supervision.ts';
 
 /** A message from a person. `(channel, id)` names it for ever: a redelivery is applied once. */
@@ -32,24 +32,29 @@ export type FlowRecord =
   | { table: string; row: Record<string, unknown> }
   | { table: string; where: Record<string, unknown>; set: Record<string, unknown> };
 
-/** What {@link defineFlow} is given. */
+/** What {@link defineFlow} is given. It infers the types after the first from what is written, and holds them to the logic. */
 export interface FlowDefinition<
   TLogic extends AnyActorLogic,
-  TReceived extends EventFromLogic<TLogic> | null = EventFromLogic<TLogic> | null,
+  TReceived extends Receivable<TLogic> = EventFromLogic<TLogic> | null,
+  TVersion extends number = number,
+  TMigrations = Record<number, Migration>,
 > {
   /** Names the flow for ever: `flow_states.flow_type`. */
   type: string;
   /** The version of the logic; a snapshot of another version is migrated. A whole number from 1. */
-  version: number;
+  version: TVersion;
   /** A machine, `fromTransition(...)` or `fromStore(...)`. */
   logic: TLogic;
   /** The event that an inbound message means, or null where it means nothing to the flow. Default: `{ type: 'reply', text }`. */
-  receive?: (args: { message: InboundMessage; snapshot: SnapshotFrom<TLogic> }) => TReceived;
+  receive?: (args: {
+    message: InboundMessage;
+    snapshot: SnapshotFrom<TLogic>;
+  }) => TReceived & NoInfer<Received<TReceived, EventFromLogic<TLogic>>>;
   /**
    * From version N to N + 1: takes a persisted snapshot and returns one, or `{ snapshot, timers }` where deadlines change.
    * What it returns is looked at before it is used: see docs/evolving.md.
    */
-  migrate?: Record<number, Migration>;
+  migrate?: TMigrations & Migrations<TMigrations, TLogic, TVersion>;
   /** What the context of an actor must be, where that is checked: after a migration, by `perdure check` and in tests. */
   context?: ContextSchema;
   /** Emitted events that are messages to send, by type. Default: `['message']`. */
@@ -85,22 +90,34 @@ export interface FlowDefinition<
   supervision?: Supervision;
 }
 
-/** Leads one actor from a version to the next. It must be pure: it may be done again. */
-export type Migration = (persisted: any, actor: MigratingActor) => any;
-
-/** What a migration is told of the actor besides its snapshot. */
-export interface MigratingActor {
-  participantId: string;
-  /** Its pending deadlines. Return them, changed, where states or delays have other names or are new. */
-  timers: MigratingTimer[];
-  /** The present instant, in ms since the epoch. */
-  at: number;
-  /** When it made its last turn, in ms since the epoch. */
-  updatedAt: number;
-}
-
 /** See {@link FlowDefinition.overdue}. */
 export type Overdue = 'fire' | 'skip' | ((timer: StoredTimer, actor: Address) => 'fire' | 'skip' | number | Date);
+
+/** What `receive` may return: an event of the logic, the lists in it readonly or not, or null. */
+type Receivable<TLogic extends AnyActorLogic> = Immutable<EventFromLogic<TLogic>> | EventFromLogic<TLogic> | null;
+
+type Immutable<T> = unknown extends T
+  ? T
+  : T extends (...args: never) => unknown
+    ? T
+    : { readonly [K in keyof T]: Immutable<T[K]> };
+
+/** What was returned, without properties that no event of its type has. Nothing is asked where it is any event. */
+type Received<T, TEvent> = [TEvent | null] extends [T | null]
+  ? unknown
+  : T extends { type: infer Type }
+    ? T & { [K in Exclude<keyof T, KeyOf<OfType<TEvent, Type>>>]?: never }
+    : T;
+
+type OfType<TEvent, Type> = TEvent extends { type: infer Each }
+  ? Type extends Each
+    ? TEvent
+    : Each extends Type
+      ? TEvent
+      : never
+  : never;
+
+type KeyOf<T> = T extends unknown ? keyof T : never;
 
 /** What a message means where the flow does not say otherwise. */
 export const replyOf = ({ text }: InboundMessage) => ({ type: 'reply', text });
@@ -143,9 +160,13 @@ export type EmittedOf<F extends AnyFlow> =
  * @throws {UnsupportedLogicError} the logic has parts that cannot be durable; the message says what to write instead
  * @throws {InvalidArgumentError} a field that cannot be used
  */
-export function defineFlow<TLogic extends AnyActorLogic, const TReceived extends EventFromLogic<TLogic> | null>(
-  definition: FlowDefinition<TLogic, TReceived>,
-): Flow<TLogic> {
+export function defineFlow<
+  TLogic extends AnyActorLogic,
+  const TReceived extends Receivable<TLogic>,
+  const TVersion extends number,
+  TMigrations extends Record<number, MigrationStep<TLogic>>,
+>(definition: FlowDefinition<TLogic, TReceived, TVersion, TMigrations>): Flow<TLogic>;
+export function defineFlow<TLogic extends AnyActorLogic>(definition: FlowDefinition<TLogic>): Flow<TLogic> {
   const {
     type,
     version,

@@ -19,7 +19,37 @@ export type {
   StatelyInspector,
 } from './engine/inspection.ts';
 export { type OutgoingMessage, PermanentSendError, type Transport } from './engine/outbox.ts';
-export * from './errors.ts';
+export {
+  ActorExistsError,
+  ActorNotFoundError,
+  ActorQuarantinedError,
+  type Address,
+  DatabaseInUseError,
+  DeadLetterNotFoundError,
+  formatAddress,
+  GoldenSnapshotError,
+  InvalidArgumentError,
+  InvalidMessageError,
+  InvalidPhoneNumberError,
+  InvocationTimeoutError,
+  MachineNotExportableError,
+  type Misfit,
+  NewerDatabaseError,
+  NonRetryableError,
+  NotAdoptableError,
+  NotRunningError,
+  NotSerializableError,
+  PerdureError,
+  PhoneNumberTakenError,
+  RecoveryServiceMissingError,
+  SnapshotIncompatibleError,
+  StoreError,
+  TimeoutError,
+  TransactionError,
+  TurnFailedError,
+  UnknownFlowError,
+  UnsupportedLogicError,
+} from './errors.ts';
 export type { Life, RuntimeEvents } from './events.ts';
 export {
   type CheckFinding,
@@ -43,12 +73,11 @@ export {
   type FlowRecord,
   type InboundMessage,
   type InputOf,
-  type MigratingActor,
-  type Migration,
   type Overdue,
   type SnapshotOf,
 } from './flow.ts';
 export type { DirectMessage, Receipt } from './messaging/inbound.ts';
+export type { FormerContext, MigratingActor, Migration, PersistedSnapshot } from './migrations.ts';
 export type { DeadLetter, DeadLetterFilter, DeadLetters } from './operations/dead-letters.ts';
 export type { Page } from './operations/page.ts';
 export type { Quarantine, QuarantinedActor, QuarantinedDetails, QuarantineFilter } from './operations/quarantine.ts';

@@ -29,10 +29,10 @@ import {
   NotSerializableError,
   PerdureError,
   SnapshotIncompatibleError,
-  sentence,
   TurnFailedError,
 } from '../errors.ts';
 import { type Ambient, inTurn, withAmbient } from '../machine/ambient.ts';
+import { sentence } from '../sentence.ts';
 import { decodeState, encodeState, isPlain } from './codec.ts';
 import { inlineSpawn, kindOf } from './logic.ts';
 import { asProcess, hasProcesses, type Processes } from './processes.ts';

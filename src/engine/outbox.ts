@@ -11,9 +11,10 @@
  */
 import { parse } from '../actor/codec.ts';
 import { type Clock, wakeAt } from '../clock.ts';
-import { type Address, TimeoutError, takesNoEvents } from '../errors.ts';
+import { type Address, TimeoutError } from '../errors.ts';
 import type { EventChannel, Watched } from '../events.ts';
 import type { Commit, OutboxMark, OutboxRow, Outcome } from '../store/rows.ts';
+import { takesNoEvents } from './refusal.ts';
 import { Waits } from './waits.ts';
 
 /** A message on its way out. */

@@ -1,9 +1,10 @@
 /** Makes turns, in memory: what they come to and what is to be written. Nothing of them has happened yet. */
 import { LiveActor, nothing, type Turn } from '../actor/live-actor.ts';
 import type { Clock } from '../clock.ts';
-import { ActorQuarantinedError, type Address, formatAddress, InvalidArgumentError, sentence } from '../errors.ts';
+import { ActorQuarantinedError, type Address, formatAddress, InvalidArgumentError } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
+import { sentence } from '../sentence.ts';
 import { addressOf, type Commit } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { Alarms } from './alarms.ts';

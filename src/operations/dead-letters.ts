@@ -17,11 +17,11 @@ import {
   formatAddress,
   InvalidArgumentError,
   PerdureError,
-  sentence,
   TurnFailedError,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import { eventFor, type InboundMessage, replyOf } from '../flow.ts';
+import { sentence } from '../sentence.ts';
 import { type ActorRow, addressOf, type Commit, type DeadLetterRow } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { checkReason, type Page, pageOf } from './page.ts';

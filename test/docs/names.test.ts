@@ -2,6 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import * as errors from '../../src/errors.ts';
+import * as perdure from '../../src/index.ts';
 import { documents, ROOT } from './blocks.ts';
 
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
@@ -107,6 +109,14 @@ describe('the reference', () => {
     const rows = [...section!.matchAll(/^\| `([A-Z_]+)` \| `(\w+)` \|/gm)].map(([, code, name]) => [name, code]);
     expect(rows.sort()).toEqual(errors.map(([, name, code]) => [name, code]).sort());
     expect(rows.length).toBeGreaterThan(20);
+  });
+
+  it('has every error that the package exports, and errors.ts holds nothing else', () => {
+    const coded = Object.values(errors).filter((each) => each.prototype instanceof errors.PerdureError);
+    expect(coded.length).toBeGreaterThan(20);
+    for (const { name } of coded) expect(reference).toContain(`\`${name}\``);
+    expect(Object.keys(errors).filter((name) => !/Error$/.test(name))).toEqual(['formatAddress']);
+    expect(Object.keys(errors).filter((name) => !(name in perdure))).toEqual([]);
   });
 
   it('has every entry of the package, and the API reference is made of them', () => {

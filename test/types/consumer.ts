@@ -2,7 +2,7 @@
  * More of what the types promise, in the ways in which an application may be built. `npm run types` compiles it here, and
  * test/package/package.test.ts as a consumer of the package, under each resolution and with the strictest options.
  */
-import { type AnyStateMachine, assign, createMachine, setup } from 'xstate';
+import { type AnyStateMachine, assign, createMachine, type EventFromLogic, fromTransition, setup } from 'xstate';
 import {
   type AnyFlow,
   createRuntime,
@@ -10,6 +10,8 @@ import {
   type EventOf,
   type Flow,
   type InputOf,
+  type Migration,
+  type PersistedSnapshot,
   type Runtime,
   type SnapshotOf,
   type SpawnArguments,
@@ -148,6 +150,20 @@ export function wrongFlows() {
   defineFlow({ ...given, receive: ({ message }) => (message.text === 'no' ? { type: 'end' } : { type: 'reply' }) });
   // @ts-expect-error by is a number
   defineFlow({ ...given, receive: ({ message }) => ({ type: 'go', by: message.text }) });
+  // @ts-expect-error by how much?
+  defineFlow({ ...given, receive: () => ({ type: 'go' }) });
+  // @ts-expect-error the event has no such property
+  defineFlow({ ...given, receive: () => ({ type: 'end', wrong: 1 }) });
+  // @ts-expect-error the event has no such property
+  defineFlow({ ...given, receive: ({ message }) => ({ ...message, type: 'end' }) });
+  // @ts-expect-error another event has it
+  defineFlow({ ...given, receive: ({ message }) => ({ type: 'end', by: message.text.length }) });
+  // @ts-expect-error the event has no such property
+  defineFlow({ ...given, receive: ({ message }) => (message.text === '' ? null : { type: 'go', by: 1, wrong: 1 }) });
+  // @ts-expect-error nor of two events
+  defineFlow({ ...given, receive: ({ message: m }) => (m.text ? { type: 'go', by: 1 } : { type: 'end', wrong: 1 }) });
+  // @ts-expect-error nor where it is the only event
+  defineFlow({ ...given, logic: survey, receive: () => ({ type: 'answer', words: [], mood: 'good', wrong: 1 }) });
   // @ts-expect-error the context has no such key
   defineFlow({ ...given, receive: ({ snapshot }) => (snapshot.context.m ? null : null) });
   // @ts-expect-error a row, or what to set
@@ -163,11 +179,143 @@ export function wrongFlows() {
   // @ts-expect-error a migration is a function
   defineFlow({ ...given, migrate: { 1: { context: { n: 0 } } } });
   // @ts-expect-error and its key the version that it leads from
-  defineFlow({ ...given, migrate: { one: (persisted) => persisted } });
+  defineFlow({ ...given, migrate: { one: (persisted: unknown) => persisted as never } });
   // @ts-expect-error that is no duration
   defineFlow({ ...given, handlerTtl: '48 of them' });
   // @ts-expect-error there is no such option
   defineFlow({ ...given, recieve: () => null });
   // @ts-expect-error that is no logic
   defineFlow({ ...given, logic: { states: {} } });
+}
+
+/** A context with what TypeScript would widen, and an event with what it would make readonly. */
+interface Survey {
+  language: 'en' | 'de';
+  answers: string[];
+  place: [number, number];
+  last?: { kind: 'text'; text: string } | { kind: 'none' };
+}
+const survey = setup({
+  types: {
+    context: {} as Survey,
+    events: {} as { type: 'answer'; words: string[]; mood: 'good' | 'bad'; at?: { hours: number[] } },
+  },
+}).createMachine({ context: { language: 'en', answers: [], place: [0, 0] } });
+
+/** An application's own way to make flows that take messages. */
+function answering<M extends AnyStateMachine>(logic: M, receive: () => EventFromLogic<M> | null): Flow<M> {
+  return defineFlow({ type: 'answering', version: 1, logic, receive });
+}
+
+export function received() {
+  const given = { type: 'survey', version: 1, logic: survey } as const;
+  defineFlow({ ...given, receive: () => ({ type: 'answer', words: ['a'], mood: 'good' }) });
+  defineFlow({
+    ...given,
+    receive: ({ message }) => {
+      if (message.text === '') return null;
+      const words = message.text.split(' ');
+      return words.length > 1
+        ? { type: 'answer', words, mood: 'bad', at: { hours: [1] } }
+        : { type: 'answer', words: [message.text], mood: 'good' };
+    },
+  });
+  const found = (): EventOf<typeof untyped> => ({ type: 'x', anything: 1 });
+  defineFlow({ type: 'untyped', version: 1, logic: untyped.logic, receive: found });
+  defineFlow({ type: 'untyped', version: 1, logic: untyped.logic, receive: () => ({ type: 'x', anything: 1 }) });
+  defineFlow({ ...given, receive: ({ message }) => JSON.parse(message.text) });
+  answering(survey, (): EventOf<Flow<typeof survey>> => ({ type: 'answer', words: [], mood: 'good' }));
+}
+
+interface FormerSurvey {
+  answers: string;
+}
+
+export function migrations() {
+  const given = { type: 'survey', version: 2, logic: survey } as const;
+  const whole = { language: 'en', answers: [], place: [0, 0] } satisfies Survey;
+  const declared: Migration = (persisted) => persisted;
+  defineFlow({ ...given, migrate: { 1: (persisted) => persisted } });
+  defineFlow({ ...given, migrate: { 1: declared } });
+  defineFlow({ ...given, migrate: { 1: (persisted: any) => ({ ...persisted, context: 1 }) } });
+  defineFlow({
+    ...given,
+    migrate: { 1: (persisted) => ({ ...persisted, context: { ...persisted.context, language: 'en' } }) },
+  });
+  defineFlow({
+    ...given,
+    migrate: {
+      1: (persisted, { timers, at }) => {
+        const { dropped, ...kept } = persisted.context;
+        if (dropped) return { ...persisted, context: kept };
+        return {
+          snapshot: {
+            ...persisted,
+            value: persisted.value === 'a' ? 'b' : persisted.value,
+            context: { language: 'de', answers: [kept['answer']], place: [1, 2], last: { kind: 'none' } },
+          },
+          timers: [...timers, { state: 'b', after: 'patience', dueAt: at + 1 }],
+        };
+      },
+    },
+  });
+  defineFlow({
+    ...given,
+    migrate: {
+      1: (persisted: PersistedSnapshot<FormerSurvey>) => ({
+        ...persisted,
+        context: { ...whole, language: 'de', answers: [persisted.context.answers] },
+      }),
+    },
+  });
+  // What steps on the way return, their machines know; the last one has to fit.
+  defineFlow({
+    ...given,
+    version: 11,
+    migrate: {
+      9: (persisted) => ({ ...persisted, context: { anything: 1 } }),
+      10: (persisted) => ({ ...persisted, context: whole }),
+    },
+  });
+  const counter = { type: 'counter', version: 2, logic: fromTransition((n: number) => n, 0) } as const;
+  defineFlow({ ...counter, migrate: { 1: (persisted) => ({ ...persisted, context: persisted.context + 1 }) } });
+  defineFlow({
+    type: 'untyped',
+    version: 2,
+    logic: untyped.logic,
+    migrate: { 1: (p) => ({ ...p, context: { x: 1 } }) },
+  });
+  const version: number = 3;
+  defineFlow({ ...given, version, migrate: { 2: (persisted) => ({ ...persisted, context: { unchecked: true } }) } });
+
+  // @ts-expect-error answers and place are missing
+  defineFlow({ ...given, migrate: { 1: (persisted) => ({ ...persisted, context: { language: 'en' } }) } });
+  // @ts-expect-error that is no language
+  defineFlow({ ...given, migrate: { 1: (p) => ({ ...p, context: { ...p.context, language: 'it' } }) } });
+  // @ts-expect-error the context has no such field
+  defineFlow({ ...given, migrate: { 1: (p) => ({ ...p, context: { ...p.context, langauge: 'en' } }) } });
+  // @ts-expect-error answers are a list
+  defineFlow({ ...given, migrate: { 1: (p) => ({ ...p, context: { ...whole, answers: 'none' } }) } });
+  // @ts-expect-error a place has two numbers
+  defineFlow({ ...given, migrate: { 1: (p) => ({ snapshot: { ...p, context: { ...p.context, place: [1] } } }) } });
+  // @ts-expect-error a context is an object
+  defineFlow({ ...given, migrate: { 1: (p) => ({ ...p, context: null }) } });
+  // @ts-expect-error the former context is none of the machine
+  defineFlow({ ...given, migrate: { 1: (p: PersistedSnapshot<FormerSurvey>) => p } });
+  // @ts-expect-error one way out of two is wrong
+  defineFlow({ ...given, migrate: { 1: (p) => (p.value ? p : { ...p, context: { ...whole, place: 1 } }) } });
+  // @ts-expect-error so is one of these
+  defineFlow({ ...given, migrate: { 1: (p) => (p.value ? p : { ...p, context: { ...p.context, place: 1 } }) } });
+  // @ts-expect-error it is the last step that has to fit
+  defineFlow({ ...given, version: 11, migrate: { 9: (p) => p, 10: (p) => ({ ...p, context: { anything: 1 } }) } });
+  // @ts-expect-error a counter's context is a number
+  defineFlow({ ...counter, migrate: { 1: (p) => ({ ...p, context: String(p.context) }) } });
+  // @ts-expect-error a snapshot has a status
+  defineFlow({ ...given, migrate: { 1: () => ({ value: 'a', context: whole }) } });
+  // @ts-expect-error nothing is no snapshot
+  defineFlow({ ...given, migrate: { 1: () => undefined } });
+  // @ts-expect-error it must answer at once
+  defineFlow({ ...given, migrate: { 1: async (persisted) => persisted } });
+  // @ts-expect-error a deadline has an instant
+  defineFlow({ ...given, migrate: { 1: (p) => ({ snapshot: p, timers: [{ state: 'a', after: 'patience' }] }) } });
 }
