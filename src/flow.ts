@@ -11,6 +11,7 @@ import type { ContextSchema } from './actor/fit.ts';
 import { type Attempts, attemptsOf, type InvocationPolicy } from './actor/invocations.ts';
 import type { StoredTimer } from './actor/live-actor.ts';
 import { assertDurable } from './actor/logic.ts';
+import { assertKnownXState } from './actor/xstate.ts';
 import { type Duration, milliseconds } from './duration.ts';
 import { type Address, InvalidArgumentError } from './errors.ts';
 import type { Migration, MigrationStep, Migrations } from './migrations.ts';
@@ -200,6 +201,7 @@ export function defineFlow<TLogic extends AnyActorLogic>(definition: FlowDefinit
       `Flow '${type}': context must be a schema that follows Standard Schema, e.g. of zod.`,
     );
   }
+  assertKnownXState();
   assertDurable(logic, type);
   return {
     ...definition,

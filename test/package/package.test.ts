@@ -41,6 +41,11 @@ describe('the package, as it would be published', { timeout: 240_000 }, () => {
     expect(Object.keys(result.entrypoints).filter((entry) => entry !== './package.json')).toHaveLength(entries.length);
   });
 
+  it("shares the project's XState, and brings none of its own", () => {
+    const copies = ['node_modules/xstate', 'node_modules/perdure/node_modules/xstate'];
+    expect(copies.map((copy) => existsSync(join(project.folder, copy)))).toEqual([true, false]);
+  });
+
   it('can be imported, each entry of it', async () => {
     // Two of them belong into a test of their framework, and are imported there: see test/testing/frameworks.test.ts.
     const importable = entries.filter((entry) => !/^perdure\/testing\/(vitest|jest)$/.test(entry));
