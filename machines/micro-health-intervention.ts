@@ -307,11 +307,14 @@ export const microHealthInterventionMachine = setup({
     noteWords: assign(({ event }, { key }: { key: keyof RoundAnswers }) => ({ [key]: said(event).trim() })),
 
     /** Clears the answers of the last round and, on a new local day, the day's count. */
-    beginRound: assign(({ context }) => ({
-      ...noAnswers,
-      lastCommitmentDate: today(context),
-      timesCompletedToday: context.lastCommitmentDate === today(context) ? context.timesCompletedToday : 0,
-    })),
+    beginRound: assign(({ context }) => {
+      const date = today(context);
+      return {
+        ...noAnswers,
+        lastCommitmentDate: date,
+        timesCompletedToday: context.lastCommitmentDate === date ? context.timesCompletedToday : 0,
+      };
+    }),
     tossCoin: assign({ flowAssignment: () => (random() < 0.5 ? 'IMMEDIATE' : 'REFLECTIVE') }),
     countCompletion: assign({
       timesCompletedToday: ({ context }) => context.timesCompletedToday + 1,

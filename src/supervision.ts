@@ -68,6 +68,11 @@ export class Failures {
     return count > policy.maxRestarts ? undefined : backoff(policy, count, chance);
   }
 
+  /** It never failed, or that is forgiven. */
+  get none(): boolean {
+    return this.#times.length === 0;
+  }
+
   forget(): void {
     this.#times = [];
   }

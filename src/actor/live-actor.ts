@@ -149,7 +149,7 @@ export class LiveActor {
   /** In order of deadline; of equal ones, the one scheduled first comes first. */
   #timers: Timer[] = [];
   /** Of stored children, by their snapshots: XState would give them new ones. */
-  #identities = new WeakMap<object, Identity>();
+  #identities: WeakMap<object, Identity> | undefined;
 
   private constructor(host: Host) {
     this.#host = host;
@@ -175,7 +175,7 @@ export class LiveActor {
     const actor = new LiveActor(host);
     const stored = readStored(text, host.address);
     actor.#births = stored.births;
-    rememberIdentities(stored.snapshot, actor.#identities);
+    actor.#identities = identitiesOf(stored.snapshot);
     const placeRefs = text.includes('"xstate$$type"') ? collectRefs(stored) : undefined;
     actor.#restoring = true;
     try {
@@ -336,7 +336,7 @@ export class LiveActor {
     if (!ref._parent) this.#takeHoldOfSystem(ref);
     else if (typeof ref.src !== 'string') throw inlineSpawn(`The actor ${formatAddress(this.#host.address)}`);
     const scope = ref._actorScope;
-    const known = this.#identities.get((ref as unknown as { options: { snapshot?: object } }).options.snapshot ?? {});
+    const known = this.#identities?.get((ref as unknown as { options: { snapshot?: object } }).options.snapshot ?? {});
     if (!ref._parent || known) ref.sessionId = scope.sessionId = known?.sessionId ?? 'x:0';
     if (known?.id !== undefined) ref.id = known.id;
     const kind = kindOf(ref.logic);
@@ -534,14 +534,11 @@ export const nothing = (): Turn => ({ handled: false, event: undefined, emitted:
 
 function storedTimer({ id, event, dueAt, source, target, stray }: Timer): StoredTimer {
   const [from, to] = [pathOf(source), pathOf(target)];
-  return {
-    ...(id !== undefined && { id }),
-    event,
-    dueAt,
-    ...(from.length > 0 && { source: from }),
-    ...(to.length > 0 && { target: to }),
-    ...(stray && { stray: true as const }),
-  };
+  const stored: StoredTimer = id === undefined ? { event, dueAt } : { id, event, dueAt };
+  if (from.length > 0) stored.source = from;
+  if (to.length > 0) stored.target = to;
+  if (stray) stored.stray = true;
+  return stored;
 }
 
 function readStored(text: string, address: Address): StoredActor {
@@ -561,12 +558,16 @@ interface Identity {
   id?: string;
 }
 
-function rememberIdentities(snapshot: any, identities: WeakMap<object, Identity>): void {
+/** Of the stored children, if there are any. */
+function identitiesOf(snapshot: any, found?: WeakMap<object, Identity>): WeakMap<object, Identity> | undefined {
+  let identities = found;
   for (const child of Object.values<any>(snapshot.children ?? {})) {
     if (!child?.snapshot) continue;
+    identities ??= new WeakMap();
     identities.set(child.snapshot, child);
-    rememberIdentities(child.snapshot, identities);
+    identitiesOf(child.snapshot, identities);
   }
+  return identities;
 }
 
 // XState turns a snapshot that does not fit into an actor with status 'error', and leaves out a child whose logic it does

@@ -36,6 +36,8 @@ export class Alarms {
   readonly #clock: Clock;
   /** Lets the actor at the address fire its earliest deadline, if it is due; resolves when it has, or waits to try again. */
   readonly #fire: (address: Address) => Promise<void>;
+  /** The same in passing, for the backlog: actors that nobody else asks for. */
+  readonly #pass: (address: Address) => Promise<void>;
   readonly #fault: (error: unknown) => void;
   readonly #queue = new TinyQueue<Alarm>([], (a, b) => a.dueAt - b.dueAt);
   readonly #armed = new Map<string, number>();
@@ -57,17 +59,19 @@ export class Alarms {
     clock: Clock,
     pace: Pace,
     fire: (address: Address) => Promise<void>,
+    pass: (address: Address) => Promise<void>,
     fault: (error: unknown) => void,
   ) {
     this.#store = store;
     this.#clock = clock;
     this.#fire = fire;
+    this.#pass = pass;
     this.#fault = fault;
     this.#backlog = new Backlog<DueRow>({
       clock,
       pace,
       page: (after, limit) => store.due(this.#since - 1, after, limit),
-      take: (row) => this.#ring(addressOf(row)),
+      take: (row) => this.#ring(addressOf(row), this.#pass),
       failed: fault,
     });
   }
@@ -177,8 +181,8 @@ export class Alarms {
   }
 
   /** Never rejects. */
-  #ring(address: Address): Promise<void> {
-    const firing = this.#fire(address)
+  #ring(address: Address, fire = this.#fire): Promise<void> {
+    const firing = fire(address)
       .catch((error) => this.#failed(error))
       .then(() => {
         this.#firing.delete(firing);

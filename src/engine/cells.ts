@@ -68,6 +68,20 @@ export class Cells {
     this.#cells.delete(key);
   }
 
+  /** It is in memory, or on its way there. */
+  holds(address: Address): boolean {
+    const cell = this.#cells.get(formatAddress(address));
+    return cell !== undefined && (cell.row !== undefined || cell.busy);
+  }
+
+  /** It need not stay in memory, where nothing goes on and nothing is counted. */
+  release(address: Address): void {
+    const cell = this.#cells.get(formatAddress(address));
+    if (!cell?.idle || !cell.failures.none) return;
+    this.#cells.delete(cell.key);
+    cell.forget();
+  }
+
   clear(): void {
     this.#cells.clear();
   }
@@ -104,19 +118,7 @@ export class Cells {
 
   /** Where the live actor of a cell turns to. */
   host(cell: Cell): Host {
-    const { address } = cell;
-    const { inspection, inspect, events, push } = this.#options;
-    return {
-      address,
-      get watched() {
-        return !inspection.idle;
-      },
-      inspect,
-      processes: cell.processes,
-      post: (stimulus) => push(cell, stimulus),
-      log: (...args) => events.emit('log', { address, args }),
-      actionFailed: (error) => events.emit('actionFailed', { address, error }),
-    };
+    return new CellHost(cell, this.#options);
   }
 
   #make(address: Address, flow: AnyFlow): Cell {
@@ -149,5 +151,44 @@ export class Cells {
       this.#cells.set(key, cell);
       if (--effort === 0) return;
     }
+  }
+}
+
+/** A class, since one is made for each actor that is restored. */
+class CellHost implements Host {
+  readonly #cell: Cell;
+  readonly #options: CellsOptions;
+
+  constructor(cell: Cell, options: CellsOptions) {
+    this.#cell = cell;
+    this.#options = options;
+  }
+
+  get address() {
+    return this.#cell.address;
+  }
+
+  get watched() {
+    return !this.#options.inspection.idle;
+  }
+
+  get inspect() {
+    return this.#options.inspect;
+  }
+
+  get processes() {
+    return this.#cell.processes;
+  }
+
+  post(stimulus: Stimulus): void {
+    this.#options.push(this.#cell, stimulus);
+  }
+
+  log(...args: unknown[]): void {
+    this.#options.events.emit('log', { address: this.address, args });
+  }
+
+  actionFailed(error: unknown): void {
+    this.#options.events.emit('actionFailed', { address: this.address, error });
   }
 }

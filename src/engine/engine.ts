@@ -107,7 +107,14 @@ export class Engine {
       push: (cell, stimulus) => loop.push(cell, stimulus),
     });
     const observers = new Observers(events);
-    const alarms = new Alarms(store, clock, pace, (address) => loop.fire(address), fault('firing deadlines'));
+    const alarms = new Alarms(
+      store,
+      clock,
+      pace,
+      (address) => loop.fire(address),
+      (address) => loop.pass(address),
+      fault('firing deadlines'),
+    );
     this.#orphans = new Backlog<LeasedRow>({
       clock,
       pace,

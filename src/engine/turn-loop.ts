@@ -85,19 +85,12 @@ export class TurnLoop {
 
   /** Puts work into an actor's mailbox; resolves once its turn has committed. */
   post(address: Address, work: Work): Promise<Done> {
-    const { cells, events, phase } = this.#options;
+    const { cells, phase } = this.#options;
     if (!phase.running) {
       const why = phase.now === 'new' ? 'not started yet: await runtime.start()' : 'stopping';
       return Promise.reject(new NotRunningError(`The runtime is ${why}.`, { address }));
     }
-    return new Promise((resolve, reject) => {
-      const cell = cells.of(address);
-      const { tracing } = events;
-      const item: Item = { ...work, resolve, reject };
-      if (tracing) item.origin = tracing.origin(work.stimulus.kind !== 'timer');
-      cell.queue.push(item);
-      this.#run(cell);
-    });
+    return new Promise((resolve, reject) => this.#enqueue(cells.of(address), { ...work, resolve, reject }));
   }
 
   /**
@@ -144,32 +137,38 @@ export class TurnLoop {
 
   /** A stimulus from within the actor (a result, an action that calls `self.send`), for which nobody waits. */
   push(cell: Cell, stimulus: Stimulus): void {
-    const { events, phase } = this.#options;
-    if (!phase.running) return; // the process goes down; what matters follows from the row
-    const { tracing } = events;
-    const item: Item = { stimulus, insistent: true, resolve: () => {}, reject: () => {} };
-    if (tracing) item.origin = tracing.origin(true);
-    cell.queue.push(item);
-    this.#run(cell);
+    if (!this.#options.phase.running) return; // the process goes down; what matters follows from the row
+    this.#enqueue(cell, { stimulus, insistent: true, resolve: () => {}, reject: () => {} });
   }
 
   /** Lets an actor fire what is due; resolves when it has, or waits for another attempt. */
   async fire(address: Address): Promise<void> {
-    const { cells } = this.#options;
-    if (!cells.has(address)) return; // nobody here knows how; recovery reports it
+    const { cells, phase } = this.#options;
+    if (!phase.running || !cells.has(address)) return; // nobody here knows how; recovery reports it
     const cell = cells.of(address);
     if (cell.pausing) return;
-    // Before the post: a turn may fail at once.
-    const paused = new Promise<void>((resolve) => cell.onPause.push(resolve));
-    const fired = this.post(address, { stimulus: { kind: 'timer' }, insistent: true }).catch((error) => {
-      if (!(error instanceof NotRunningError || error instanceof ActorQuarantinedError)) throw error;
+    await new Promise<unknown>((resolve, reject) => {
+      const refused = (error: Error) => {
+        if (error instanceof NotRunningError || error instanceof ActorQuarantinedError) resolve(undefined);
+        else reject(error);
+      };
+      // Before the work: a turn may fail at once.
+      cell.onPause.push(resolve as () => void);
+      this.#enqueue(cell, { stimulus: { kind: 'timer' }, insistent: true, resolve, reject: refused });
     });
-    await Promise.race([fired, paused]);
+  }
+
+  /** The same, for who is taken up in passing: one that was not in memory leaves it again, as far as nothing goes on. */
+  async pass(address: Address): Promise<void> {
+    const { cells } = this.#options;
+    const isKnown = cells.holds(address);
+    await this.fire(address);
+    if (!isKnown) cells.release(address);
   }
 
   /** Restores an actor and starts its processes. */
   async revive(address: Address): Promise<void> {
-    await this.fire(address).catch((error) =>
+    await this.pass(address).catch((error) =>
       this.#options.events.emit('fault', { during: `reviving ${formatAddress(address)}`, error }),
     );
   }
@@ -191,6 +190,13 @@ export class TurnLoop {
     if ((await commits.once(commit)) === 'conflict') throw new ActorExistsError(address);
     commits.carryOut(cell, commit, turn, cell.live!.snapshot, origin);
     return { snapshot: cell.committed, handled: true, duplicate: false };
+  }
+
+  #enqueue(cell: Cell, item: Item): void {
+    const { tracing } = this.#options.events;
+    if (tracing) item.origin = tracing.origin(item.stimulus.kind !== 'timer');
+    cell.queue.push(item);
+    this.#run(cell);
   }
 
   #run(cell: Cell): void {

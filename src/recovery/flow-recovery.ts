@@ -13,6 +13,8 @@ import { MOST_FINDINGS } from './report.ts';
 
 /** Rows that are read at once: of the size of a snapshot each, so that memory stays small. */
 const PAGE = 500;
+/** So many are restored in one go; in between, what the database and others have to say is heard. */
+const BREATH = 25;
 /** No deadline of ours is older than this: where one is, an instant was lost on the way into the database. */
 const EARLIEST = Date.UTC(2000, 0, 1);
 /** A deadline further away than this, in ms, is hardly meant. */
@@ -120,7 +122,8 @@ export class FlowRecovery implements ParticipantRecoverable {
 
   async #page(rows: FoundRow[], registry: RecoveryRegistry): Promise<void> {
     const { report } = registry;
-    for (const row of rows) {
+    for (const [i, row] of rows.entries()) {
+      if (i % BREATH === 0) await new Promise(setImmediate);
       if (row.status === 'quarantined') {
         report.skipped.quarantined++;
         registry.notice({

@@ -404,6 +404,26 @@ describe('deadlines that passed while nothing ran', () => {
     );
   });
 
+  it('leave their actors in memory no longer than that takes, so that an outage takes no more of it than a quiet night', async () => {
+    const flow = flowWith();
+    const read: string[] = [];
+    const prepare = (runtime: Runtime) =>
+      void runtime.inspect({ actor: ({ address }) => void read.push(address.participantId) }, { unmasked: true });
+    test = await createTestRuntime({ flows: [flow], prepare });
+    await test.spawn(flow, 'p_1');
+    await test.crash();
+    test.clock.moveTo(test.clock.now() + 120 * MINUTE);
+    read.length = 0;
+    await test.restart();
+    await test.settle();
+    expect(test.delivered).toHaveLength(1);
+    expect(read).toEqual(['p_1']);
+    await test.actor(flow, 'p_1').send({ type: 'come' });
+    expect(read).toEqual(['p_1', 'p_1']);
+    await test.actor(flow, 'p_1').send({ type: 'come' });
+    expect(read).toEqual(['p_1', 'p_1']);
+  });
+
   it.each([{ rate: 0 }, { rate: Number.NaN }, { jitter: 2 }])('refuses %j', async (recovery) => {
     test ??= await createTestRuntime({ flows: [flowWith()] });
     await expect(createTestRuntime({ flows: [flowWith()], recovery })).rejects.toThrow(/must be a number/);
