@@ -294,10 +294,15 @@ export class LiveActor {
     if (turn.actions.length === 0 && processes.size === 0 && !this.hasProcesses) return;
     withAmbient(ambient(), () => {
       for (const action of turn.actions) this.#attempt(action);
-      this.#attempt(() => processes.stopUnwanted(this.#root));
+      this.stopUnwanted();
       this.#attempt(() => processes.start(this.#root));
       for (const { sessionId, event } of turn.deliveries) this.#attempt(() => processes.deliver(sessionId, event));
     });
+  }
+
+  /** Stops what runs for a state that was left, e.g. by a turn of which nobody knew that it had committed. */
+  stopUnwanted(): void {
+    this.#attempt(() => this.#host.processes.stopUnwanted(this.#root));
   }
 
   #attempt(action: () => unknown): void {

@@ -124,14 +124,13 @@ export class Restorer {
         Object.assign(rest, columns);
       }
       cell.committed = cell.live.snapshot;
-      if (rest.status === 'active') {
-        const live = cell.live;
-        // A deadline that has passed is the next turn: it may be about what an invocation would be started for.
-        if ((live.nextDueAt ?? Number.POSITIVE_INFINITY) > clock.now()) {
-          events.within(undefined, () => live.afterCommit(nothing(), () => maker.ambient(cell.address, rest.version)));
-          alarms.set(cell.address, live.nextDueAt, cell.key);
-        }
-      }
+      const { live } = cell;
+      const isActive = rest.status === 'active';
+      // A deadline that has passed is the next turn: it may be about what an invocation would be started for.
+      if (isActive && (live.nextDueAt ?? Number.POSITIVE_INFINITY) > clock.now()) {
+        events.within(undefined, () => live.afterCommit(nothing(), () => maker.ambient(cell.address, rest.version)));
+        alarms.set(cell.address, live.nextDueAt, cell.key);
+      } else live.stopUnwanted();
     }
     cell.row = rest;
     inspection.introduce(cell);

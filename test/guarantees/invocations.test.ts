@@ -135,6 +135,51 @@ describe('invocations: after the commit, again after a crash, one result', () =>
     expect((await context()).answers).toEqual(['new']);
   });
 
+  it('ends once its state was left by a commit of which nobody knew, also where the next turn does not succeed', async () => {
+    const wary = setup({
+      types: { events: {} as { type: 'ask' | 'leave' } },
+      actors: {
+        answer: fromPromise<unknown>(
+          ({ signal }) =>
+            new Promise((resolve, reject) => {
+              asked.push({ input: undefined, signal, resolve, reject });
+            }),
+        ),
+      },
+      guards: {
+        never: () => {
+          throw new Error('a guard with a bug');
+        },
+      },
+    }).createMachine({
+      initial: 'idle',
+      states: {
+        idle: { on: { ask: 'asking' } },
+        asking: { invoke: { src: 'answer' }, on: { leave: 'resting' } },
+        resting: { after: { 1000: { guard: 'never', target: 'idle' } } },
+      },
+    });
+    const flow = defineFlow({ type: 'wary', version: 1, logic: wary });
+    test = await createTestRuntime({ flows: [flow] });
+    for (const who of ['p_1', 'p_2']) await (await test.spawn(flow, who)).send({ type: 'ask' });
+    await test.actor(flow, 'p_2').send({ type: 'leave' });
+    // As if p_1 had done the same, and the answer of that commit had been lost.
+    const { knex } = test.runtime;
+    const left = await knex('flow_states').where({ participant_id: 'p_2' }).first();
+    const { state_data, current_state, next_due_at, version } = left;
+    await knex('flow_states')
+      .where({ participant_id: 'p_1' })
+      .update({ state_data, current_state, next_due_at, version });
+    test.clock.moveTo(test.clock.now() + 2_000);
+    expect(asked[0]!.signal.aborted).toBe(false);
+    test
+      .actor(flow, 'p_1')
+      .send({ type: 'leave' })
+      .catch(() => {});
+    await test.settle();
+    expect(asked[0]!.signal.aborted).toBe(true);
+  });
+
   it('gives an error with its name, message and cause to onError, also over a crash', async () => {
     const actor = await begin();
     await actor.send({ type: 'ask' });

@@ -58,7 +58,11 @@ export class Scheduler {
       now: () => this.offset + this.elapsed,
       setTimeout: (fn, ms) => this.after(Math.min(ms, temper.longestWait), 'timer', fn),
       clearTimeout: (handle) => {
-        if (handle) (handle as Timer).cancelled = true;
+        if (!handle) return;
+        (handle as Timer).cancelled = true;
+        // Also one whose time has come, as long as it was not called.
+        const at = this.#ready.indexOf(handle as Timer);
+        if (at >= 0) this.#ready.splice(at, 1);
       },
     };
   }
