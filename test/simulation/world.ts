@@ -360,6 +360,9 @@ export class World implements Outside, Doings {
         tell(`the row ${id} is mended`);
         database.write('UPDATE flow_states SET state_data = ? WHERE id = ?', [whole, id]);
         this.#damaged.delete(id);
+        // The process may have read it before, and puts the actor aside for what it read.
+        if (status !== 'quarantined')
+          scheduler.after(10 * SECOND, 'the operator looks again', () => this.operate(), OUTSIDE);
       }
       if (status !== 'quarantined' || this.#damaged.has(id)) continue;
       this.#poisoned.delete(participant_id);
