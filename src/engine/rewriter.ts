@@ -12,7 +12,6 @@ import type { Alarms } from './alarms.ts';
 import type { Cell, Row } from './cell.ts';
 import type { Cells } from './cells.ts';
 import type { Commits } from './commits.ts';
-import type { Committer } from './committer.ts';
 import type { Composer } from './composer.ts';
 
 export interface RewriterOptions {
@@ -21,7 +20,6 @@ export interface RewriterOptions {
   cells: Cells;
   alarms: Alarms;
   composer: Composer;
-  committer: Committer;
   commits: Commits;
 }
 
@@ -45,11 +43,11 @@ export class Rewriter {
     changes: Partial<Row>,
     also?: Commit['also'],
   ): Promise<Row | undefined> {
-    const { cells, clock, committer, composer } = this.#options;
+    const { cells, clock, commits, composer } = this.#options;
     const journal = composer.line(row, event, note, clock.now());
     const columns = { ...changes, version: row.version + 1, ...(journal && { journal_id: journal.id }) };
     const lost = new Error('The row has another version.');
-    const outcome = await committer.add({
+    const outcome = await commits.write({
       ...(journal && { journal }),
       also: async (run, knex) => {
         const changed = await run(

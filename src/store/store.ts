@@ -135,9 +135,16 @@ export class Store {
       return outcomes;
     }
     if (losers.size === 0) return group.map(() => COMMITTED);
+    const lost = [...losers.keys()];
     const others = group.filter((commit) => !losers.has(commit));
-    const outcomes = others.length > 0 ? await this.commit(others) : [];
-    return group.map((commit) => losers.get(commit) ?? outcomes.shift()!);
+    const outcomes = new Map(losers);
+    const settle = (commits: readonly Commit[], found: Outcome[]) => {
+      for (const [i, commit] of commits.entries()) outcomes.set(commit, found[i]!);
+      return found.every(({ result }) => result !== 'failed');
+    };
+    // Who lost to one of the group that then failed may have lost to nobody.
+    if (others.length > 0 && !settle(others, await this.commit(others))) settle(lost, await this.commit(lost));
+    return group.map((commit) => outcomes.get(commit)!);
   }
 
   /** The rows of these actors, in no particular order; the ones that do not exist are missing. */
