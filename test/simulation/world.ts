@@ -3,7 +3,6 @@
  * carrier for the messages to them; services that promises call; operators; and whatever kills the process and starts it
  * anew. It checks, at the moment it happens, what the process may do to the world.
  */
-import type { AnyEventObject } from 'xstate';
 import { formatAddress, InvocationTimeoutError } from '../../src/errors.ts';
 import {
   type AnyFlow,
@@ -13,9 +12,10 @@ import {
   PermanentSendError,
   type Runtime,
 } from '../../src/index.ts';
-import type { Chance } from './chance.ts';
+import { Application } from './application.ts';
+import { Chance } from './chance.ts';
 import type { Mishap, SimulatedDatabase } from './database.ts';
-import { type Doings, type Ledger, Violation } from './ledger.ts';
+import { type Doings, type Ledger, type Sent, Violation } from './ledger.ts';
 import type { Outside } from './outside.ts';
 import { OUTSIDE, type Scheduler } from './scheduler.ts';
 
@@ -47,6 +47,17 @@ export interface Person {
   spawned: boolean;
 }
 
+/** Codes of errors that leave nothing behind. */
+const UNDONE = new Set<unknown>([
+  'TURN_FAILED',
+  'NOT_RUNNING',
+  'ACTOR_QUARANTINED',
+  'ACTOR_NOT_FOUND',
+  'TIMEOUT',
+  'TRANSACTION',
+  'UNDONE',
+]);
+
 interface Call {
   actor: string;
   key: string;
@@ -69,7 +80,7 @@ export interface WorldOptions {
 export class World implements Outside, Doings {
   readonly #options: WorldOptions;
   readonly messages = new Map<string, InboundMessage>();
-  readonly sends: { address: string; event: AnyEventObject }[] = [];
+  readonly sends: Sent[] = [];
   readonly outcomes: Doings['outcomes'] = [];
   ledger!: Ledger;
   #runtime: Runtime | undefined;
@@ -90,6 +101,7 @@ export class World implements Outside, Doings {
   readonly #bodies = new Map<string, string>();
   #calls: Call[] = [];
   readonly #poisoned = new Set<string>();
+  readonly #application: Application;
   /** Rows that were damaged, as they were. */
   readonly #damaged = new Map<number, string>();
   /** What went wrong where nobody can throw. */
@@ -98,6 +110,12 @@ export class World implements Outside, Doings {
   constructor(options: WorldOptions) {
     this.#options = options;
     options.database.crash = () => this.crash('at a statement');
+    // Chance of its own, so that the rest of the world goes as it went without it.
+    this.#application = new Application(new Chance(-1 - Number(options.seed)), () => this.crash('in a transaction'));
+  }
+
+  get purchases(): ReadonlySet<string> {
+    return this.#application.purchases;
   }
 
   /** The first start. */
@@ -262,6 +280,7 @@ export class World implements Outside, Doings {
   write(person: Person, text: string): void {
     const id = `m${++this.#serial}`;
     this.messages.set(id, { channel: 'sms', id, from: person.phoneNumber, text });
+    this.#application.begins(id);
     this.#deliver(id, person);
     const { chance, faults, scheduler } = this.#options;
     if (chance.happens(faults.duplicate))
@@ -286,7 +305,14 @@ export class World implements Outside, Doings {
     const message = this.messages.get(id)!;
     tell(`${person.participantId} writes ${JSON.stringify(message.text)} (${id})`);
     later(4 * MINUTE); // without an answer
-    runtime.receiveFor(person.flowType, person.participantId, message).then(
+    const { flowType, participantId } = person;
+    const received = this.purchases.has(id)
+      ? this.#application.buy(runtime, id, async (trx) => ({
+          ...(await trx.receiveFor(flowType, participantId, message)),
+          handled: true, // it leaves a mark, whatever it means to the actor
+        }))
+      : runtime.receiveFor(flowType, participantId, message);
+    received.then(
       ({ status }) => {
         this.#acknowledged.add(id);
         tell(`${id} is acknowledged: ${status}`);
@@ -311,26 +337,38 @@ export class World implements Outside, Doings {
     const serial = `e${++this.#serial}`;
     const event = { type, serial, ...(poison && { poison }) };
     const address = `${person.flowType}/${person.participantId}`;
-    const sent = { address, event };
-    this.sends.push(sent);
-    tell(`send ${type} (${serial}${poison ? ', poison' : ''}) to ${address}`);
-    runtime
-      .actor(person.flowType, person.participantId)
-      .send(event)
-      .then(
-        ({ handled }) => {
-          tell(`${serial} is answered: handled ${handled}`);
-          const open = this.sends.includes(sent);
-          if (handled && open) this.#broken('G1', `the event ${serial} was answered before it was committed`);
-          if (open) this.sends.splice(this.sends.indexOf(sent), 1);
-        },
-        (error) => {
-          tell(`${serial} is refused: ${error.message}`);
-          // Undone, or never begun: it must not be applied later.
-          const known = ['TURN_FAILED', 'NOT_RUNNING', 'ACTOR_QUARANTINED', 'ACTOR_NOT_FOUND'].includes(error.code);
-          if (known && this.sends.includes(sent)) this.sends.splice(this.sends.indexOf(sent), 1);
-        },
-      );
+    const bought = this.#application.begins(serial);
+    const events = bought && this.#application.insists() ? [event, { ...event, serial: `${serial}+` }] : [event];
+    const sent: Sent[] = events.map((event) => ({ address, event, shows: events.at(-1)!.serial }));
+    this.sends.push(...sent);
+    /** Those that were not applied; they are not expected any more. */
+    const withdraw = () => {
+      const open = sent.filter((each) => this.sends.includes(each));
+      for (const each of open) this.sends.splice(this.sends.indexOf(each), 1);
+      return open.length > 0;
+    };
+    tell(
+      `send ${type} (${serial}${poison ? ', poison' : ''}${bought ? `, ${events.length} in a transaction` : ''}) to ${address}`,
+    );
+    const answer = bought
+      ? this.#application.buy(runtime, serial, async (trx) => {
+          const actor = trx.actor(person.flowType, person.participantId);
+          let handled = true;
+          for (const each of events) handled &&= (await actor.send(each)).handled;
+          return { handled };
+        })
+      : runtime.actor(person.flowType, person.participantId).send(event);
+    answer.then(
+      ({ handled }) => {
+        tell(`${serial} is answered: handled ${handled}`);
+        if (withdraw() && handled) this.#broken('G1', `the event ${serial} was answered before it was committed`);
+      },
+      (error) => {
+        tell(`${serial} is refused: ${error.message}`);
+        // Undone, or never begun: it must not be applied later.
+        if (UNDONE.has(error.code)) withdraw();
+      },
+    );
   }
 
   /** The guards of an actor throw from now on, or are mended. */
@@ -501,6 +539,7 @@ export class World implements Outside, Doings {
   calmDown(): void {
     this.#options.tell('from now on nothing goes wrong');
     this.#calm = true;
+    this.#application.calm = true;
     this.#poisoned.clear();
     this.#boot();
   }
