@@ -31,7 +31,7 @@ export class Application {
   constructor(chance: Chance, crash: () => void) {
     this.#chance = chance;
     this.#crash = crash;
-    this.#share = chance.happens(0.1) ? 0.25 : 0;
+    this.#share = chance.happens(0.08) ? 0.3 : 0;
   }
 
   /** Whether something is to be bought in transactions from now on. */

@@ -111,7 +111,9 @@ export class World implements Outside, Doings {
     this.#options = options;
     options.database.crash = () => this.crash('at a statement');
     // Chance of its own, so that the rest of the world goes as it went without it.
-    this.#application = new Application(new Chance(-1 - Number(options.seed)), () => this.crash('in a transaction'));
+    this.#application = new Application(new Chance(Math.imul(Number(options.seed), 0x9e3779b1)), () =>
+      this.crash('in a transaction'),
+    );
   }
 
   get purchases(): ReadonlySet<string> {
@@ -419,15 +421,20 @@ export class World implements Outside, Doings {
     tell(
       `carrier: ${key} to ${to}, attempt ${message.attempt}${maybeSent ? ', maybe sent' : ''}: ${JSON.stringify(message.text)}`,
     );
-    const [row] = database.read<{ payload: string; status: string; flow_type: string | null }>(
+    const [row] = database.read<{ status: string; flow_type: string | null; participant_id: string | null }>(
       'SELECT * FROM outbox_messages WHERE id = ?',
       [id],
     );
     if (!row) this.#broken('G6', `${key} was handed over before it was committed`);
     else if (row.status !== 'sending') this.#broken('G6', `${key} was handed over with the status '${row.status}'`);
+    // What others say while a transaction is open is committed after it, and may have been numbered before.
+    const [whose, ids] =
+      this.purchases.size === 0
+        ? ['', []]
+        : ['participant_id = ? AND flow_type = ? AND', [row?.participant_id, row?.flow_type]];
     const before = database.read<{ idempotency_key: string }>(
-      "SELECT idempotency_key FROM outbox_messages WHERE recipient = ? AND kind = 'message' AND id < ? AND status IN ('pending', 'sending')",
-      [to, id],
+      `SELECT idempotency_key FROM outbox_messages WHERE ${whose} recipient = ? AND kind = 'message' AND id < ? AND status IN ('pending', 'sending')`,
+      [...ids, to, id],
     );
     if (before.length > 0) this.#broken('G6', `${key} was handed over before ${before[0]!.idempotency_key}`);
     const body = JSON.stringify(payload);
