@@ -47,16 +47,10 @@ export interface Person {
   spawned: boolean;
 }
 
-/** Codes of errors that leave nothing behind. */
-const UNDONE = new Set<unknown>([
-  'TURN_FAILED',
-  'NOT_RUNNING',
-  'ACTOR_QUARANTINED',
-  'ACTOR_NOT_FOUND',
-  'TIMEOUT',
-  'TRANSACTION',
-  'UNDONE',
-]);
+/** Codes of errors that say that a transaction was rolled back. */
+const ROLLED_BACK = new Set<unknown>(['TIMEOUT', 'TRANSACTION', 'UNDONE']);
+/** Of all that leave nothing behind. */
+const UNDONE = new Set([...ROLLED_BACK, 'TURN_FAILED', 'NOT_RUNNING', 'ACTOR_QUARANTINED', 'ACTOR_NOT_FOUND']);
 
 interface Call {
   actor: string;
@@ -368,7 +362,9 @@ export class World implements Outside, Doings {
       (error) => {
         tell(`${serial} is refused: ${error.message}`);
         // Undone, or never begun: it must not be applied later.
-        if (UNDONE.has(error.code)) withdraw();
+        if (!UNDONE.has(error.code)) return;
+        if (!withdraw() && ROLLED_BACK.has(error.code))
+          this.#broken('G1', `${serial} was told to be rolled back, and is committed`);
       },
     );
   }
@@ -425,7 +421,10 @@ export class World implements Outside, Doings {
       'SELECT * FROM outbox_messages WHERE id = ?',
       [id],
     );
-    if (!row) this.#broken('G6', `${key} was handed over before it was committed`);
+    // A transaction that is open may show rows that nobody else sees.
+    const [, address, version] = /^(.*):(\d+):\d+$/.exec(key) ?? [];
+    const isOpen = address && (this.ledger.actors.get(address)?.row.version ?? 0) < Number(version);
+    if (!row || isOpen) this.#broken('G6', `${key} was handed over before it was committed`);
     else if (row.status !== 'sending') this.#broken('G6', `${key} was handed over with the status '${row.status}'`);
     // What others say while a transaction is open is committed after it, and may have been numbered before.
     const [whose, ids] =
