@@ -6,6 +6,7 @@
 import createKnex, { type Knex } from 'knex';
 import initSqlJs, { type Database, type Statement } from 'sql.js';
 import { migrate } from '../../src/store/migrate.ts';
+import { PURCHASES } from './application.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /** What befalls a statement. */
@@ -53,6 +54,9 @@ const Sqlite = createKnex({ client: 'sqlite3', useNullAsDefault: true }).client.
   ...args: unknown[]
 ) => object;
 
+/** What the connections are set to. */
+const PRAGMAS = { cache_size: 0, timeout: 1_000 };
+
 /** The tables that Knex keeps its own record in. */
 const RECORD = /^perdure_migrations/;
 
@@ -75,6 +79,7 @@ export async function prepareDatabases(): Promise<void> {
   const atOnce = { add: (_: unknown, run: () => void) => run() } as unknown as Scheduler;
   const database = new SimulatedDatabase(atOnce, () => undefined);
   await migrate(database.knex());
+  sqlite.run(PURCHASES);
   const tables = database.read<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'");
   ground.tables = tables.map(({ name }) => name).filter((name) => !RECORD.test(name));
 }
@@ -193,7 +198,7 @@ export class SimulatedDatabase {
 
   #request(operation: Operation): void {
     // Of no consequence here; and SQLite would prepare all statements anew after one.
-    if (operation.text.startsWith('PRAGMA')) operation.done.call({ changes: 0, lastID: 0 }, null, [{ cache_size: 0 }]);
+    if (operation.text.startsWith('PRAGMA')) operation.done.call({ changes: 0, lastID: 0 }, null, [PRAGMAS]);
     else
       this.#scheduler.add(
         () => `database: ${brief(operation.text)}`,
@@ -208,7 +213,8 @@ export class SimulatedDatabase {
       return;
     }
     const writes = !/^\s*(SELECT|WITH|ROLLBACK)/i.test(text);
-    const ends = /COMMIT;?\s*$/.test(text) || (writes && this.#owner === undefined && !/^BEGIN/.test(text));
+    const seals = text.startsWith('COMMIT; BEGIN');
+    const ends = seals || /COMMIT;?\s*$/.test(text) || (writes && this.#owner === undefined && !/^BEGIN/.test(text));
     const mishap = this.#fate({ text, writes, ends });
     if (mishap?.kind === 'crash' && mishap.when === 'before') {
       this.crash();
@@ -230,8 +236,8 @@ export class SimulatedDatabase {
     const changes = this.#sqlite.getRowsModified();
     const lastID = /^insert/i.test(text) ? this.read<{ id: number }>('SELECT last_insert_rowid() AS id')[0]!.id : 0;
     this.#owner = this.#staysOpen(text, connection, error) ? connection : undefined;
-    this.#touched ||= writes && text.includes('flow_states');
-    if (!this.#owner) {
+    this.#touched ||= writes && /flow_states|purchases/.test(text);
+    if (seals || !this.#owner) {
       if (writes && !error) this.changed ||= this.#touched;
       this.#touched = false;
     }

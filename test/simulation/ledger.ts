@@ -28,9 +28,18 @@ export interface Doings {
   input(participantId: string): unknown;
   messages: ReadonlyMap<string, InboundMessage>;
   /** Events that the application sent, for which it is not known that they were applied. */
-  sends: { address: string; event: AnyEventObject }[];
+  sends: Sent[];
+  /** The application's purchases: of each, by the id of its event or message, there are the row and the turn, or neither. */
+  purchases: ReadonlySet<string>;
   /** How promises ended, by their key; each may be applied once. */
   outcomes: { key: string; tag: string; outcome: { value: unknown } | { error: Error } }[];
+}
+
+/** An event that the application sent. `shows`: the serial that the row has, where others followed in one transaction. */
+export interface Sent {
+  address: string;
+  event: AnyEventObject;
+  shows?: string;
 }
 
 type Mark = Pick<InboxRow, 'channel' | 'message_id'>;
@@ -52,6 +61,8 @@ export class Ledger {
   readonly actions = new Map<string, number>();
   /** Inbound messages that were applied by an actor. */
   readonly applied = new Set<string>();
+  /** Serials of events that were applied. */
+  readonly #taken = new Set<string>();
   readonly #database: SimulatedDatabase;
   readonly #doings: Doings;
   readonly #seed: string;
@@ -81,10 +92,19 @@ export class Ledger {
       const known = this.actors.get(address);
       if (known?.row.version === head.version) continue;
       const [row] = this.#database.read<ActorRow>('SELECT * FROM flow_states WHERE id = ?', [head.id]);
-      if (row!.version !== (known?.row.version ?? 0) + 1)
-        throw new Violation('G2', `${address} went from version ${known?.row.version ?? 0} to ${row!.version}.`);
       await this.#follow(address, known, row!);
-      this.turns++;
+    }
+    if (this.#doings.purchases.size > 0) this.#comparePurchases();
+  }
+
+  /** Of each purchase, the row and the turn, or neither. */
+  #comparePurchases(): void {
+    const rows = new Set(this.#database.read<{ id: string }>('SELECT id FROM purchases').map(({ id }) => id));
+    for (const id of this.#doings.purchases) {
+      const marks = this.#database.read("SELECT 1 FROM inbox WHERE channel = 'sms' AND message_id = ?", [id]);
+      const taken = this.#taken.has(id) || marks.length > 0;
+      if (rows.has(id) !== taken)
+        throw new Violation('G3', `of the transaction of ${id} there is ${taken ? 'the turn' : 'the row'} alone.`);
     }
   }
 
@@ -101,9 +121,34 @@ export class Ledger {
     const [line] = this.#database.read<JournalRow>('SELECT * FROM flow_journal WHERE id = ?', [row.journal_id]);
     if (!line || line.version !== row.version)
       throw new Violation('G3', `version ${row.version} of ${address} has no line in the journal.`);
+    const calls = known?.reference.pendingCalls ?? [];
+    for (const earlier of this.#earlier(address, known, row)) await this.#turn(address, known, row, earlier);
+    await this.#turn(address, known, row, line);
+    const actor = this.actors.get(address)!;
+    actor.row = row;
+    actor.formerCalls = calls;
+  }
+
+  /** The lines of the turns before the last one, where a transaction has taken several. */
+  #earlier(address: string, known: Followed | undefined, row: ActorRow): JournalRow[] {
+    const before = known?.row.version ?? 0;
+    if (row.version === before + 1) return [];
+    const lines = this.#database.read<JournalRow>(
+      'SELECT * FROM flow_journal WHERE participant_id = ? AND flow_type = ? AND version > ? AND version < ? ORDER BY version',
+      [row.participant_id, row.flow_type, before, row.version],
+    );
+    if (this.#doings.purchases.size === 0 || !known || lines.length !== row.version - before - 1)
+      throw new Violation('G2', `${address} went from version ${before} to ${row.version}.`);
+    return lines;
+  }
+
+  /** Takes note of one turn. `row`: as it is after the last one of its transaction. */
+  async #turn(address: string, known: Followed | undefined, row: ActorRow, line: JournalRow): Promise<void> {
+    this.turns++;
+    const { version } = line;
     const flow = this.#flow(row.flow_type, row.flow_version);
     const { participant_id: participantId, flow_type: flowType } = row;
-    const ambient = { now: () => line.at, random: chanceOf(this.#seed, { participantId, flowType }, row.version) };
+    const ambient = { now: () => line.at, random: chanceOf(this.#seed, { participantId, flowType }, version) };
     let actor = known;
     if (!actor) {
       if (line.event_type !== 'xstate.init') throw new Violation('G2', `${address} begins with '${line.event_type}'.`);
@@ -111,7 +156,6 @@ export class Ledger {
       actor = { address, flow, reference, row, generation: undefined, formerCalls: [] };
       this.actors.set(address, actor);
     } else {
-      actor.formerCalls = actor.reference.pendingCalls;
       actor.reference.begin(ambient);
       // Only a turn writes the snapshot, and by then the row has been migrated.
       if (row.flow_version > actor.row.flow_version) actor.generation = row.flow_version;
@@ -123,10 +167,9 @@ export class Ledger {
         `the reference of ${address} did not survive '${line.event_type}': ${actor.reference.failure}`,
       );
     this.#compare(actor, row, line);
-    actor.row = row;
     actor.flow = flow;
     for (const key of actor.reference.actions) {
-      const name = `${participantId}|${key}|${row.version}`;
+      const name = `${participantId}|${key}|${version}`;
       this.actions.set(name, (this.actions.get(name) ?? 0) + 1);
     }
   }
@@ -164,13 +207,13 @@ export class Ledger {
       return;
     }
     const sent = this.#doings.sends.findIndex(
-      ({ address: to, event }) =>
-        to === address &&
-        event.type === type &&
-        (event['serial'] === undefined || row.state_data.includes(`"${event['serial']}"`)),
+      ({ address: to, event, shows = event['serial'] }) =>
+        to === address && event.type === type && (shows === undefined || row.state_data.includes(`"${shows}"`)),
     );
     if (sent < 0) throw new Violation('G2', `${address} took '${type}', which nobody sent, or for the second time.`);
-    reference.send(this.#doings.sends.splice(sent, 1)[0]!.event);
+    const { event } = this.#doings.sends.splice(sent, 1)[0]!;
+    this.#taken.add(event['serial']);
+    reference.send(event);
   }
 
   #mark(address: string, id: number): Mark {
@@ -222,16 +265,21 @@ export class Ledger {
   }
 
   #compare({ address, reference, generation }: Followed, row: ActorRow, line: JournalRow): void {
-    const differ = (guarantee: string, what: string, is: unknown, should: unknown) => {
+    const differ: Differ = (guarantee, what, is, should) => {
       if (JSON.stringify(is) === JSON.stringify(should)) return;
       const [a, b] = [canonical(is), canonical(should)];
       if (a !== b)
         throw new Violation(
           guarantee,
-          `${what} of ${address} after '${line.event_type}' (version ${row.version}):\n  is        ${a}\n  should be ${b}`,
+          `${what} of ${address} after '${line.event_type}' (version ${line.version}):\n  is        ${a}\n  should be ${b}`,
         );
     };
     if (row.status === 'quarantined') return;
+    if (line.version === row.version) this.#compareState(reference, generation, row, differ);
+    this.#compareMessages(address, reference, line, differ);
+  }
+
+  #compareState(reference: Reference, generation: number | undefined, row: ActorRow, differ: Differ): void {
     const stored = decodeState(row.state_data);
     const persisted = reference.persisted;
     if (generation !== undefined) persisted.context = { ...persisted.context, generation };
@@ -246,6 +294,9 @@ export class Ledger {
         deadlines,
       );
     differ('G4', 'next_due_at', row.next_due_at, deadlines[0]?.dueAt ?? null);
+  }
+
+  #compareMessages(address: string, reference: Reference, line: JournalRow, differ: Differ): void {
     const rows = this.#database.read<OutboxRow>('SELECT * FROM outbox_messages WHERE id >= ? AND id < ?', [
       line.outbox_id ?? 0,
       (line.outbox_id ?? 0) + line.outbox_count,
@@ -253,7 +304,7 @@ export class Ledger {
     for (const { id } of rows) this.#outboxSeen.add(id);
     const said = rows.filter(({ idempotency_key }) => !idempotency_key.includes(':notice:'));
     const emitted = reference.emitted.flatMap((event, i): object[] => {
-      const key = `${address}:${row.version}:${i}`;
+      const key = `${address}:${line.version}:${i}`;
       if (event.type === 'perdure.send') {
         this.#deliveries.set(key, event['event']);
         return [{ key, kind: 'event', payload: { to: event['to'], event: event['event'] } }];
@@ -268,6 +319,9 @@ export class Ledger {
     );
   }
 }
+
+/** Complains, where two are not the same. */
+type Differ = (guarantee: string, what: string, is: unknown, should: unknown) => void;
 
 /** Only what a state is; not what XState and Perdure keep beside it. */
 function plain(snapshot: any): unknown {

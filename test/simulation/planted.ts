@@ -159,6 +159,18 @@ export const PLANTED: readonly PlantedBug[] = [
     find: '        cell.forget();\n        break;',
     replace: '        break;',
   },
+  {
+    name: 'a transaction that was rolled back keeps its turns in memory',
+    file: 'src/engine/transaction.ts',
+    find: 'this.#open = false;\n    this.#doom ??=',
+    replace: 'this.#open = false;\n    this.carryOut();\n    this.#doom ??=',
+  },
+  {
+    name: 'the turns of a transaction are written outside of it',
+    file: 'src/store/store.ts',
+    find: 'const former = this.#written++;',
+    replace: "const former = this.#written++; if (former === 0) await connection.exec('COMMIT; BEGIN');",
+  },
 ];
 
 /**

@@ -1,4 +1,5 @@
 /** One schedule: a world drawn from a seed, lived through step by step. */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { createConversationFlow } from '../../src/flows/conversation.ts';
 import { microHealthInterventionFlow } from '../../src/flows/micro-health-intervention.ts';
 import type { AnyFlow } from '../../src/index.ts';
@@ -209,16 +210,43 @@ function drawFaults(chance: Chance): Faults {
   };
 }
 
-/** The engine's `setImmediate` becomes a step of the process, and the chance of its jitter is the schedule's. */
+/** The engine's `setImmediate` becomes a step of the process, its real time is the scheduler's, and the chance of its jitter the schedule's. */
 function takeGlobals(scheduler: Scheduler, chance: Chance): () => void {
-  const { setImmediate } = globalThis;
+  const { setImmediate, setTimeout, clearTimeout } = globalThis;
+  const { now } = performance;
   const { random } = Math;
+  const { run, enterWith } = AsyncLocalStorage.prototype;
+  const contexts = new Set<AsyncLocalStorage<unknown>>();
   globalThis.setImmediate = ((fn: (...args: unknown[]) => void, ...args: unknown[]) =>
     scheduler.add('immediate', () => fn(...args))) as never;
+  globalThis.setTimeout = ((fn: () => void, ms: number) => {
+    const arm = () => scheduler.after(ms, 'real time', fn);
+    let timer = arm();
+    const clear = () => scheduler.clock.clearTimeout(timer);
+    const refresh = () => {
+      clear();
+      timer = arm();
+    };
+    return { clear, refresh };
+  }) as never;
+  globalThis.clearTimeout = ((timer?: { clear(): void }) => timer?.clear()) as never;
+  performance.now = () => scheduler.elapsed;
   Math.random = () => chance.number();
+  AsyncLocalStorage.prototype.run = function (this: AsyncLocalStorage<unknown>, ...args: never[]) {
+    contexts.add(this);
+    return (run as any).apply(this, args);
+  } as never;
+  AsyncLocalStorage.prototype.enterWith = function (store: unknown) {
+    contexts.add(this);
+    enterWith.call(this, store);
+  };
   return () => {
-    globalThis.setImmediate = setImmediate;
+    Object.assign(globalThis, { setImmediate, setTimeout, clearTimeout });
+    performance.now = now;
     Math.random = random;
+    Object.assign(AsyncLocalStorage.prototype, { run, enterWith });
+    // Those of processes that died would make all promises to come dearer.
+    for (const context of contexts) context.disable();
   };
 }
 

@@ -3,7 +3,6 @@
  * carrier for the messages to them; services that promises call; operators; and whatever kills the process and starts it
  * anew. It checks, at the moment it happens, what the process may do to the world.
  */
-import type { AnyEventObject } from 'xstate';
 import { formatAddress, InvocationTimeoutError } from '../../src/errors.ts';
 import {
   type AnyFlow,
@@ -13,9 +12,10 @@ import {
   PermanentSendError,
   type Runtime,
 } from '../../src/index.ts';
-import type { Chance } from './chance.ts';
+import { Application } from './application.ts';
+import { Chance } from './chance.ts';
 import type { Mishap, SimulatedDatabase } from './database.ts';
-import { type Doings, type Ledger, Violation } from './ledger.ts';
+import { type Doings, type Ledger, type Sent, Violation } from './ledger.ts';
 import type { Outside } from './outside.ts';
 import { OUTSIDE, type Scheduler } from './scheduler.ts';
 
@@ -47,6 +47,11 @@ export interface Person {
   spawned: boolean;
 }
 
+/** Codes of errors that say that a transaction was rolled back. */
+const ROLLED_BACK = new Set<unknown>(['TIMEOUT', 'TRANSACTION', 'UNDONE']);
+/** Of all that leave nothing behind. */
+const UNDONE = new Set([...ROLLED_BACK, 'TURN_FAILED', 'NOT_RUNNING', 'ACTOR_QUARANTINED', 'ACTOR_NOT_FOUND']);
+
 interface Call {
   actor: string;
   key: string;
@@ -69,7 +74,7 @@ export interface WorldOptions {
 export class World implements Outside, Doings {
   readonly #options: WorldOptions;
   readonly messages = new Map<string, InboundMessage>();
-  readonly sends: { address: string; event: AnyEventObject }[] = [];
+  readonly sends: Sent[] = [];
   readonly outcomes: Doings['outcomes'] = [];
   ledger!: Ledger;
   #runtime: Runtime | undefined;
@@ -90,6 +95,7 @@ export class World implements Outside, Doings {
   readonly #bodies = new Map<string, string>();
   #calls: Call[] = [];
   readonly #poisoned = new Set<string>();
+  readonly #application: Application;
   /** Rows that were damaged, as they were. */
   readonly #damaged = new Map<number, string>();
   /** What went wrong where nobody can throw. */
@@ -98,6 +104,14 @@ export class World implements Outside, Doings {
   constructor(options: WorldOptions) {
     this.#options = options;
     options.database.crash = () => this.crash('at a statement');
+    // Chance of its own, so that the rest of the world goes as it went without it.
+    this.#application = new Application(new Chance(Math.imul(Number(options.seed), 0x9e3779b1)), () =>
+      this.crash('in a transaction'),
+    );
+  }
+
+  get purchases(): ReadonlySet<string> {
+    return this.#application.purchases;
   }
 
   /** The first start. */
@@ -263,6 +277,7 @@ export class World implements Outside, Doings {
   write(person: Person, text: string): void {
     const id = `m${++this.#serial}`;
     this.messages.set(id, { channel: 'sms', id, from: person.phoneNumber, text });
+    this.#application.begins(id);
     this.#deliver(id, person);
     const { chance, faults, scheduler } = this.#options;
     if (chance.happens(faults.duplicate))
@@ -287,7 +302,14 @@ export class World implements Outside, Doings {
     const message = this.messages.get(id)!;
     tell(`${person.participantId} writes ${JSON.stringify(message.text)} (${id})`);
     later(4 * MINUTE); // without an answer
-    runtime.receiveFor(person.flowType, person.participantId, message).then(
+    const { flowType, participantId } = person;
+    const received = this.purchases.has(id)
+      ? this.#application.buy(runtime, id, async (trx) => ({
+          ...(await trx.receiveFor(flowType, participantId, message)),
+          handled: true, // it leaves a mark, whatever it means to the actor
+        }))
+      : runtime.receiveFor(flowType, participantId, message);
+    received.then(
       ({ status }) => {
         this.#acknowledged.add(id);
         scheduler.clock.clearTimeout(this.#redeliveries.get(id));
@@ -313,26 +335,40 @@ export class World implements Outside, Doings {
     const serial = `e${++this.#serial}`;
     const event = { type, serial, ...(poison && { poison }) };
     const address = `${person.flowType}/${person.participantId}`;
-    const sent = { address, event };
-    this.sends.push(sent);
-    tell(`send ${type} (${serial}${poison ? ', poison' : ''}) to ${address}`);
-    runtime
-      .actor(person.flowType, person.participantId)
-      .send(event)
-      .then(
-        ({ handled }) => {
-          tell(`${serial} is answered: handled ${handled}`);
-          const open = this.sends.includes(sent);
-          if (handled && open) this.#broken('G1', `the event ${serial} was answered before it was committed`);
-          if (open) this.sends.splice(this.sends.indexOf(sent), 1);
-        },
-        (error) => {
-          tell(`${serial} is refused: ${error.message}`);
-          // Undone, or never begun: it must not be applied later.
-          const known = ['TURN_FAILED', 'NOT_RUNNING', 'ACTOR_QUARANTINED', 'ACTOR_NOT_FOUND'].includes(error.code);
-          if (known && this.sends.includes(sent)) this.sends.splice(this.sends.indexOf(sent), 1);
-        },
-      );
+    const bought = this.#application.begins(serial);
+    const events = bought && this.#application.insists() ? [event, { ...event, serial: `${serial}+` }] : [event];
+    const sent: Sent[] = events.map((event) => ({ address, event, shows: events.at(-1)!.serial }));
+    this.sends.push(...sent);
+    /** Those that were not applied; they are not expected any more. */
+    const withdraw = () => {
+      const open = sent.filter((each) => this.sends.includes(each));
+      for (const each of open) this.sends.splice(this.sends.indexOf(each), 1);
+      return open.length > 0;
+    };
+    tell(
+      `send ${type} (${serial}${poison ? ', poison' : ''}${bought ? `, ${events.length} in a transaction` : ''}) to ${address}`,
+    );
+    const answer = bought
+      ? this.#application.buy(runtime, serial, async (trx) => {
+          const actor = trx.actor(person.flowType, person.participantId);
+          let handled = true;
+          for (const each of events) handled &&= (await actor.send(each)).handled;
+          return { handled };
+        })
+      : runtime.actor(person.flowType, person.participantId).send(event);
+    answer.then(
+      ({ handled }) => {
+        tell(`${serial} is answered: handled ${handled}`);
+        if (withdraw() && handled) this.#broken('G1', `the event ${serial} was answered before it was committed`);
+      },
+      (error) => {
+        tell(`${serial} is refused: ${error.message}`);
+        // Undone, or never begun: it must not be applied later.
+        if (!UNDONE.has(error.code)) return;
+        if (!withdraw() && ROLLED_BACK.has(error.code))
+          this.#broken('G1', `${serial} was told to be rolled back, and is committed`);
+      },
+    );
   }
 
   /** The guards of an actor throw from now on, or are mended. */
@@ -388,15 +424,23 @@ export class World implements Outside, Doings {
     tell(
       `carrier: ${key} to ${to}, attempt ${message.attempt}${maybeSent ? ', maybe sent' : ''}: ${JSON.stringify(message.text)}`,
     );
-    const [row] = database.read<{ payload: string; status: string; flow_type: string | null }>(
+    const [row] = database.read<{ status: string; flow_type: string | null; participant_id: string | null }>(
       'SELECT * FROM outbox_messages WHERE id = ?',
       [id],
     );
-    if (!row) this.#broken('G6', `${key} was handed over before it was committed`);
+    // A transaction that is open may show rows that nobody else sees.
+    const [, address, version] = /^(.*):(\d+):\d+$/.exec(key) ?? [];
+    const isOpen = address && (this.ledger.actors.get(address)?.row.version ?? 0) < Number(version);
+    if (!row || isOpen) this.#broken('G6', `${key} was handed over before it was committed`);
     else if (row.status !== 'sending') this.#broken('G6', `${key} was handed over with the status '${row.status}'`);
+    // What others say while a transaction is open is committed after it, and may have been numbered before.
+    const [whose, ids] =
+      this.purchases.size === 0
+        ? ['', []]
+        : ['participant_id = ? AND flow_type = ? AND', [row?.participant_id, row?.flow_type]];
     const before = database.read<{ idempotency_key: string }>(
-      "SELECT idempotency_key FROM outbox_messages WHERE recipient = ? AND kind = 'message' AND id < ? AND status IN ('pending', 'sending')",
-      [to, id],
+      `SELECT idempotency_key FROM outbox_messages WHERE ${whose} recipient = ? AND kind = 'message' AND id < ? AND status IN ('pending', 'sending')`,
+      [...ids, to, id],
     );
     if (before.length > 0) this.#broken('G6', `${key} was handed over before ${before[0]!.idempotency_key}`);
     const body = JSON.stringify(payload);
@@ -508,6 +552,7 @@ export class World implements Outside, Doings {
   calmDown(): void {
     this.#options.tell('from now on nothing goes wrong');
     this.#calm = true;
+    this.#application.calm = true;
     this.#poisoned.clear();
     this.#boot();
   }
