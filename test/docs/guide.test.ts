@@ -22,9 +22,12 @@ describe('the walk from an empty folder to a durable flow', () => {
     expect(guide).toContain(`its tests and its picture: ${lines} lines`);
   });
 
-  it('installs the XState that Perdure is made for', () => {
-    const { dependencies, engines } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
-    expect(guide).toContain(`npm install perdure xstate@${dependencies.xstate}\n`);
+  it('installs XState beside Perdure, and names those that Perdure is made for', () => {
+    const { peerDependencies, engines } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+    expect(guide).toContain('npm install perdure xstate\n');
+    const [range, from, major] = /^\^((\d+)\..+)$/.exec(peerDependencies.xstate)!;
+    expect(guide).toContain(`of ${from} or a later ${major}`);
+    expect(readFileSync(join(ROOT, 'docs/embedding.md'), 'utf8')).toContain(`(\`${range}\`)`);
     expect(guide).toContain(`Node.js ${engines.node.replace('>=', '')} or later`);
   });
 
