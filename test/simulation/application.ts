@@ -3,6 +3,7 @@
  * turn in a transaction, opened by the runtime or joined, and writes a row beside it; and sometimes it changes its mind, or
  * dies in the midst. Each row must then be there with its turn, or neither.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Knex } from 'knex';
 import type { Runtime, Transaction } from '../../src/index.ts';
 import type { Chance } from './chance.ts';
@@ -14,6 +15,9 @@ export const PURCHASES = 'CREATE TABLE purchases (id TEXT PRIMARY KEY)';
 export class ChangeOfMind extends Error {
   readonly code = 'UNDONE';
 }
+
+/** Node follows contexts from its first one on; what began before would share one with the whole world. */
+const follows = new AsyncLocalStorage<true>();
 
 const ENDS = ['commit', 'commit', 'commit', 'commit', 'commit', 'commit', 'undo', 'undo', 'crash'] as const;
 
@@ -69,6 +73,8 @@ export class Application {
       return result;
     };
     if (chance.happens(0.5)) return runtime.transaction(body, options);
-    return runtime.knex.transaction(async (trx: Knex.Transaction) => body(await runtime.join(trx, options)));
+    return follows.run(true, () =>
+      runtime.knex.transaction(async (trx: Knex.Transaction) => body(await runtime.join(trx, options))),
+    );
   }
 }

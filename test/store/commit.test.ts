@@ -46,6 +46,16 @@ describe('a group of turns in one transaction', () => {
   });
   const results = async (group: Commit[]) => (await store.commit(group)).map(({ result }) => result);
 
+  it('commits who lost only to one of the group that then failed', async () => {
+    const a = actor('a');
+    await store.commit([{ insert: a }]);
+    const unwritable = { id: store.nextId('flow_journal'), event_type: null } as unknown as Commit['journal'];
+    expect(
+      await results([{ inbound: mark('x'), ...turn(a, 2), journal: unwritable! }, { inbound: mark('x') }]),
+    ).toEqual(['failed', 'committed']);
+    expect(await knex('inbox').count('* as count')).toEqual([{ count: 1 }]);
+  });
+
   it('tells every loser why, and commits all others', async () => {
     const [a, b, c] = [actor('a'), actor('b'), actor('c')];
     expect(await results([{ insert: a }, { insert: b }, { insert: c }])).toEqual(Array(3).fill('committed'));
