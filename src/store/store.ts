@@ -77,7 +77,7 @@ export class Store {
    * @throws where it cannot be written; then part of it may be, and the transaction must be rolled back
    */
   async write(commit: Commit): Promise<void> {
-    await Connection.use(this.knex, async (connection) => {
+    await this.#staying(async (connection) => {
       const lost = (await this.#stepwise(connection, [commit])).get(commit);
       if (lost) throw new StoreError('unknown', `A turn of a transaction was not written: ${lost.result}.`);
       // Counted in the transaction itself: a savepoint that is rolled back takes its turns out of the count.
@@ -93,10 +93,22 @@ export class Store {
    * @throws {TransactionError} not all that was written is in it any more; nothing is committed
    */
   async seal(): Promise<void> {
-    await Connection.use(this.knex, async (connection) => {
+    await this.#staying(async (connection) => {
       if (this.#written > 0 && (await connection.run(sql.countOff, [this.#written])) !== 1) throw turnsAreGone();
       // Knex would leave a transaction open whose COMMIT fails: here it is still one that can be rolled back.
       await connection.exec('COMMIT; BEGIN');
+    });
+  }
+
+  /** Where SQLite rolls the open transaction back by itself, another one is open: what follows is never on its own. */
+  #staying(body: (connection: Connection) => Promise<void>): Promise<void> {
+    return Connection.use(this.knex, async (connection) => {
+      try {
+        await body(connection);
+      } catch (error) {
+        await connection.exec('BEGIN').catch(() => {}); // refused where it is still the same
+        throw error;
+      }
     });
   }
 

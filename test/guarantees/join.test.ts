@@ -318,6 +318,22 @@ describe.each([
       expect([await orders(), await count('p_1')]).toEqual([[], 0]);
     });
 
+    it('writes nothing by itself where SQLite has rolled it back, as on a full disk', async () => {
+      await knex.raw(
+        `CREATE TRIGGER refusal BEFORE INSERT ON flow_journal WHEN NEW.event_type = 'say' BEGIN SELECT RAISE(ROLLBACK, 'no room'); END`,
+      );
+      const failed = knex.transaction(async (trx) => {
+        const { actor } = await runtime.join(trx);
+        await actor(counter, 'p_1')
+          .send({ type: 'say', text: 'x' })
+          .catch(() => {});
+        await trx('orders').insert({ id: 'o_1' });
+      });
+      await expect(failed).rejects.toThrow('no room');
+      await knex.raw('DROP TRIGGER refusal');
+      expect([await orders(), await count('p_1')]).toEqual([[], 0]);
+    });
+
     it('undoes everything where the COMMIT is refused, and leaves no transaction open', async () => {
       await knex.raw('CREATE TABLE items (id TEXT REFERENCES orders (id) DEFERRABLE INITIALLY DEFERRED)');
       const failed = buy('o_1', async (trx) => {
