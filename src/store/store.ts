@@ -321,16 +321,15 @@ export class Store {
 
 /** The whole transaction in one text; it fails at the first statement in which somebody loses. */
 function script(group: readonly Commit[]): string {
-  const parts = ['BEGIN IMMEDIATE'];
+  let text = 'BEGIN IMMEDIATE';
   const add = (statement: sql.GroupStatement, rows: object[], guarded: boolean) => {
     if (rows.length === 0) return;
-    parts.push(sql.withRows(statement, rows));
-    if (guarded) parts.push(sql.guard(rows.length));
+    text += `;${sql.withRows(statement, rows)}`;
+    if (guarded) text += `;${sql.guard(rows.length)}`;
   };
   for (const [statement, rows] of exclusive(group)) add(statement, rows, true);
   for (const [statement, rows] of unconditional(group)) add(statement, rows, false);
-  parts.push('COMMIT');
-  return parts.join(';');
+  return `${text};COMMIT`;
 }
 
 /** The tables in which somebody can lose. */
