@@ -14,7 +14,7 @@ import { assertDurable } from './actor/logic.ts';
 import { assertKnownXState } from './actor/xstate.ts';
 import { type Duration, milliseconds } from './duration.ts';
 import { type Address, InvalidArgumentError } from './errors.ts';
-import type { Migration, MigrationStep, Migrations } from './migrations.ts';
+import type { KeyOf, Migration, MigrationStep, Migrations } from './migrations.ts';
 import { type Policy, policyOf, type Supervision } from './supervision.ts';
 
 /** A message from a person. `(channel, id)` names it for ever: a redelivery is applied once. */
@@ -117,8 +117,6 @@ type OfType<TEvent, Type> = TEvent extends { type: infer Each }
       ? TEvent
       : never
   : never;
-
-type KeyOf<T> = T extends unknown ? keyof T : never;
 
 /** What a message means where the flow does not say otherwise. */
 export const replyOf = ({ text }: InboundMessage) => ({ type: 'reply', text });

@@ -101,7 +101,8 @@ type Context<Given, C> =
 /** A field of any of the contexts; one that none of them has may be set to undefined. */
 type Field<C, K, Given> =
   K extends KeyOf<C> ? (C extends unknown ? (K extends keyof C ? C[K] : never) : never) : Given & undefined;
-type KeyOf<C> = C extends unknown ? keyof C : never;
+/** The names of the properties that any of a union has. */
+export type KeyOf<T> = T extends unknown ? keyof T : never;
 type IsAny<T> = 0 extends 1 & T ? true : false;
 
 /** N - 1, of numbers that are known and have three digits at most. */

@@ -9,7 +9,7 @@ import { DatabaseInUseError, InvalidArgumentError } from '../errors.ts';
 import { createHttpService } from '../http/index.ts';
 import { createRuntime, type Runtime } from '../runtime.ts';
 import { type Method, resultOf, send } from './client.ts';
-import { databaseIn } from './database.ts';
+import { databaseIn, OR_URL } from './database.ts';
 import { adviceOf, runtimeOf } from './flows-module.ts';
 
 export interface Target {
@@ -55,8 +55,6 @@ export async function withService<T>({ database, url, changes }: Target, body: (
     return inProcess(runtime, { database, module }, body);
   }
 }
-
-const OR_URL = ', or name a server with --url';
 
 const overHttp =
   (url: string): Ask =>

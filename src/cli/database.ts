@@ -6,6 +6,9 @@ import { presenceIn, type Server } from '../store/presence.ts';
 /** Where it is, if nothing else is said. */
 export const DATABASE = 'perdure.db';
 
+/** How else a study may be named, where a server is as good as its file. */
+export const OR_URL = ', or name a server with --url';
+
 /**
  * Who served the file last, if anybody did.
  * @param elsewhere how else the study may be named

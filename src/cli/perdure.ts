@@ -5,6 +5,7 @@ import { type Duration, milliseconds } from '../duration.ts';
 import { PerdureError } from '../errors.ts';
 import { registerAdopt } from './adopt.ts';
 import { chat } from './chat.ts';
+import { DATABASE } from './database.ts';
 import { registerDeadLetters } from './dead-letters.ts';
 import { registerEvolution } from './evolution.ts';
 import { takingModule } from './flows-module.ts';
@@ -55,7 +56,7 @@ const program = new Command('perdure')
 program
   .command('start')
   .description('start the server; it goes on where it was stopped or killed')
-  .option('-d, --database <file>', 'the SQLite file', 'perdure.db')
+  .option('-d, --database <file>', 'the SQLite file', DATABASE)
   .option('-p, --port <port>', 'where to listen', port, 3000)
   .option('--host <address>', 'on which address', '127.0.0.1')
   .option(
@@ -86,7 +87,7 @@ takingModule(
     .command('recover')
     .description('look at every participant as a start would, and put aside those that cannot go on'),
 )
-  .option('-d, --database <file>', 'the SQLite file', 'perdure.db')
+  .option('-d, --database <file>', 'the SQLite file', DATABASE)
   .option('--dry-run', 'only look: nothing is changed, and the server may run', false)
   .option('--lazy', 'look only at what the indexes tell, as a start does', false)
   .option('--json', 'print the report as JSON', false)
@@ -95,7 +96,7 @@ takingModule(
 program
   .command('status')
   .description('what the server does, and whether anything is wrong: exits 0 if it runs and is healthy, else 3')
-  .option('-d, --database <file>', 'the SQLite file that it runs on', 'perdure.db')
+  .option('-d, --database <file>', 'the SQLite file that it runs on', DATABASE)
   .option('--url <url>', 'the server, instead of a file')
   .option('--json', 'print the answer as JSON', false)
   .action(status);

@@ -1,6 +1,6 @@
 import type { RuntimeFigures } from '../registry.ts';
 import { send } from './client.ts';
-import { databaseIn } from './database.ts';
+import { databaseIn, OR_URL } from './database.ts';
 import { facts, table } from './output.ts';
 
 /** As service managers have it: the program is not running, or not well. */
@@ -23,7 +23,7 @@ type Answer = RuntimeFigures & { pid: number; now?: string };
 
 async function figuresOf({ database, url }: { database: string; url?: string }): Promise<Answer | undefined> {
   if (url !== undefined) return send(url, 'GET', '/status');
-  const { server } = await databaseIn(database, ', or name a server with --url');
+  const { server } = await databaseIn(database, OR_URL);
   // One that died has left its address, where another server may listen by now.
   const answer: Answer | undefined = server && (await send(server.url, 'GET', '/status').catch(() => undefined));
   return answer?.pid === server?.pid ? answer : undefined;

@@ -147,15 +147,14 @@ export class Store {
       return outcomes;
     }
     if (losers.size === 0) return group.map(() => COMMITTED);
-    const lost = [...losers.keys()];
-    const others = group.filter((commit) => !losers.has(commit));
     const outcomes = new Map(losers);
-    const settle = (commits: readonly Commit[], found: Outcome[]) => {
-      for (const [i, commit] of commits.entries()) outcomes.set(commit, found[i]!);
-      return found.every(({ result }) => result !== 'failed');
+    const again = async (commits: readonly Commit[]) => {
+      for (const [i, outcome] of (await this.commit(commits)).entries()) outcomes.set(commits[i]!, outcome);
     };
+    const others = group.filter((commit) => !losers.has(commit));
+    if (others.length > 0) await again(others);
     // Who lost to one of the group that then failed may have lost to nobody.
-    if (others.length > 0 && !settle(others, await this.commit(others))) settle(lost, await this.commit(lost));
+    if (others.some((commit) => outcomes.get(commit)!.result === 'failed')) await again([...losers.keys()]);
     return group.map((commit) => outcomes.get(commit)!);
   }
 

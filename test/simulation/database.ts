@@ -119,7 +119,7 @@ export class SimulatedDatabase {
   #blocked: Operation[] = [];
   /** A turn may have been committed since this was last set to false. */
   changed = false;
-  /** The transaction that is open has written to an actor. */
+  /** The transaction that is open has written to an actor, or the application's row beside one. */
   #touched = false;
   /** The process must die now. */
   crash: () => void = () => {};

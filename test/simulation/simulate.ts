@@ -39,8 +39,6 @@ const SHARE = 'PERDURE_SIMULATION_SHARE';
 const share = process.env[SHARE];
 if (share === undefined) await main();
 else await work(JSON.parse(share));
-// A world that died in its recovery has a timer of real time left, which would hold the process for minutes.
-process.stdout.write('', () => process.exit());
 
 async function work({ seed, seeds, of, untilFound }: Share): Promise<void> {
   await prepareDatabases();
@@ -59,11 +57,7 @@ async function work({ seed, seeds, of, untilFound }: Share): Promise<void> {
     if (violation && untilFound) break;
   }
   tell();
-  // What was told is on its way until then.
-  await new Promise((resolve) => {
-    process.once('disconnect', resolve);
-    process.disconnect();
-  });
+  process.disconnect();
 }
 
 async function main(): Promise<void> {
