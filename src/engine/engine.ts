@@ -210,7 +210,10 @@ export class Engine {
   async drain(): Promise<void> {
     this.#phase.now = 'draining';
     this.#pauses.endAll();
-    for (const cell of this.#cells) cell.processes.stopAll();
+    for (const cell of this.#cells) {
+      cell.processes.hold();
+      cell.processes.stopAll();
+    }
     await Promise.all([this.#alarms.stop(), this.#orphans.stop(), this.outbox.stop(), this.#sweeper.stop()]);
     await this.#loop.rest();
     await this.#committer.rest();

@@ -68,11 +68,16 @@ export class TransactionTurns implements Turns {
   #ended = () => {};
   readonly #parts: TransactionParts;
   readonly #inHand = new Map<string, InHand>();
-  readonly #pinned: Cell[] = [];
+  /** Its actors in memory, pinned. */
+  readonly cells = new Set<Cell>();
   readonly #effects: (() => void)[] = [];
   /** One thing at a time, in the order in which they were asked for. */
   #last: Promise<unknown> = Promise.resolve();
+  /** Statements that Knex has under way. */
+  readonly #statements = new Set<Promise<unknown>>();
   #open = true;
+  /** It is being ended. */
+  #ending = false;
   /** How many inner transactions are open. */
   #inner = 0;
   /** Why it can only be rolled back. */
@@ -85,6 +90,7 @@ export class TransactionTurns implements Turns {
     this.over = new Promise((resolve) => {
       this.#ended = resolve;
     });
+    this.#follow(knex);
   }
 
   /** Lets `effect` happen after the commit. */
@@ -194,7 +200,7 @@ export class TransactionTurns implements Turns {
   /** Takes nothing more; resolves when what was asked for is done. */
   async close(): Promise<void> {
     this.#open = false;
-    await this.#last;
+    await this.#rest();
     if (this.#doom) throw this.#doom;
     if (this.#inner > 0)
       throw new TransactionError('An inner transaction is still open: await it in the callback. All was rolled back.');
@@ -202,7 +208,7 @@ export class TransactionTurns implements Turns {
 
   /** What is in memory of its actors is not to be trusted. */
   forget(): void {
-    for (const cell of this.#pinned) cell.forget();
+    for (const cell of this.cells) cell.forget();
   }
 
   /** It has committed: lets happen what it asked for. */
@@ -214,19 +220,40 @@ export class TransactionTurns implements Turns {
   async release(rollback: () => Promise<unknown>): Promise<void> {
     this.#open = false;
     this.#doom ??= new TransactionError('The transaction has ended.');
-    await this.#last;
-    for (const cell of this.#pinned) this.#parts.cells.unpin(cell);
+    await this.#rest();
+    for (const cell of this.cells) this.#parts.cells.unpin(cell);
     try {
       await rollback();
     } finally {
+      this.#ending = false;
       this.#ended();
     }
   }
 
+  /** Resolves once nothing uses the connection; from then on nothing may, but to end the transaction. */
+  async #rest(): Promise<void> {
+    await this.#last;
+    this.#ending = true;
+    await Promise.all(this.#statements);
+  }
+
+  /** The driver runs side by side what is asked of it: a ROLLBACK could overtake a statement, which would then be on its own. */
+  #follow({ client }: Knex.Transaction): void {
+    const { query } = client;
+    client.query = (connection: unknown, statement: unknown): Promise<unknown> => {
+      // A text is what begins or ends it.
+      if (typeof statement === 'string') return query(connection, statement);
+      if (this.#ending) return Promise.reject(hasEnded({}));
+      const running: Promise<unknown> = query(connection, statement);
+      const done: Promise<unknown> = running.catch(() => {}).then(() => this.#statements.delete(done));
+      this.#statements.add(done);
+      return running;
+    };
+  }
+
   #next<T>(address: Address | undefined, body: () => Promise<T>): Promise<T> {
     const about = address ? { address } : {};
-    if (!this.#open)
-      throw new TransactionError('The transaction has ended. Await in its callback what belongs to it.', about);
+    if (!this.#open) throw hasEnded(about);
     if (this.#inner > 0) {
       throw new TransactionError(
         'An inner transaction (trx.transaction) is open, which could undo a turn of an actor and leave the rest. Let it end first.',
@@ -254,8 +281,11 @@ export class TransactionTurns implements Turns {
   }
 
   #pin(address: Address): Cell {
-    const cell = this.#parts.cells.pin(address);
-    this.#pinned.push(cell);
+    const { cells } = this.#parts;
+    const cell = cells.of(address);
+    // Once, however often it is taken in hand: it is let go of once.
+    if (!this.cells.has(cell)) cells.pin(address);
+    this.cells.add(cell);
     return cell;
   }
 
@@ -299,3 +329,6 @@ export class TransactionTurns implements Turns {
     }
   }
 }
+
+const hasEnded = (about: { address?: Address }) =>
+  new TransactionError('The transaction has ended. Await in its callback what belongs to it.', about);

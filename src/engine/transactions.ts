@@ -48,16 +48,18 @@ export class Transactions {
       const trx = await store.knex.transaction();
       const { rollback } = trx;
       const turns = this.#share(trx);
+      const failed = (cause: Error): never => {
+        const error = generalError(cause);
+        if (error) commits.failed(error);
+        throw error ?? cause;
+      };
       try {
+        if (trx.isCompleted()) await trx.executionPromise.catch(failed); // Knex gives one also where its BEGIN failed
         await turns.store.lock().catch((error) => {
           commits.failed(error);
           throw error;
         });
-        const result = await body(turns, trx).catch((cause) => {
-          const error = generalError(cause);
-          if (error) commits.failed(error);
-          throw error ?? cause;
-        });
+        const result = await body(turns, trx).catch(failed);
         await this.#seal(turns);
         return result;
       } finally {
@@ -91,7 +93,6 @@ export class Transactions {
   /** A joined transaction has ended in a way that nobody heard of: what it wrote may be there, or not. */
   lostSight(turns: TransactionTurns, error: Error): void {
     const { events, sweeper } = this.#options;
-    turns.forget();
     this.#doubt(turns, Promise.resolve());
     events.emit('fault', { during: 'a transaction that the application had opened', error });
     sweeper.suspect();
@@ -106,7 +107,7 @@ export class Transactions {
 
   /** Commits what the transaction's callers have asked for so far, and lets happen what that brings. */
   async #seal(turns: TransactionTurns): Promise<void> {
-    const { commits, phase } = this.#options;
+    const { commits, loop, phase } = this.#options;
     await turns.close();
     this.#assertAlive();
     await turns.store.seal().catch((error) => {
@@ -115,13 +116,14 @@ export class Transactions {
       commits.failed(error);
       throw error;
     });
-    if (!phase.stopped) turns.carryOut();
+    if (!phase.stopped) loop.still(turns.cells, () => turns.carryOut());
   }
 
-  /** It may have been written all the same: once it is over, the outbox asks. */
-  #doubt({ commits }: TransactionTurns, over: Promise<void>): void {
+  /** It may have been written all the same: its actors are read again, and once it is over, the outbox asks. */
+  #doubt(turns: TransactionTurns, over: Promise<void>): void {
+    turns.forget();
     const unknown = over.then(() => false);
-    for (const { outbox } of commits) if (outbox) this.#options.outbox.doubt(outbox, unknown);
+    for (const { outbox } of turns.commits) if (outbox) this.#options.outbox.doubt(outbox, unknown);
   }
 
   #assertRunning(): void {

@@ -199,6 +199,18 @@ export class TurnLoop {
     this.#run(cell);
   }
 
+  /** While `body` goes on, these actors take no turns: what it asks them for waits for its end, as for that of a turn. */
+  still(cells: ReadonlySet<Cell>, body: () => void): void {
+    const idle = [...cells].filter((cell) => !cell.busy);
+    for (const cell of idle) cell.busy = true;
+    try {
+      body();
+    } finally {
+      for (const cell of idle) cell.busy = false;
+      for (const cell of idle) if (cell.queue.length > 0) this.#run(cell);
+    }
+  }
+
   #run(cell: Cell): void {
     if (cell.busy) return;
     cell.busy = true;

@@ -10,6 +10,7 @@ import {
   setup,
 } from 'xstate';
 import { defineFlow } from '../../src/index.ts';
+import { Store } from '../../src/store/store.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 
 type Asked = {
@@ -133,6 +134,29 @@ describe('invocations: after the commit, again after a crash, one result', () =>
     asked[1]!.resolve('new');
     await test.settle();
     expect((await context()).answers).toEqual(['new']);
+  });
+
+  it('starts no more once the runtime stops, also for a turn that commits then; the next process starts it', async () => {
+    const actor = await begin();
+    const { commit } = Store.prototype;
+    let answer = () => {};
+    const slow = new Promise<void>((resolve) => (answer = resolve));
+    Store.prototype.commit = async function (group) {
+      const outcomes = await commit.call(this, group);
+      await slow;
+      return outcomes;
+    };
+    const sent = actor.send({ type: 'ask' });
+    while ((await test.knex('flow_states').first('version')).version !== 2) await new Promise(setImmediate);
+    const stopped = test.runtime.stop();
+    while (test.runtime.health().status !== 'draining') await new Promise(setImmediate);
+    Store.prototype.commit = commit;
+    answer();
+    await Promise.all([sent, stopped]);
+    expect(asked).toEqual([]);
+    await test.restart();
+    await test.settle();
+    expect(asked).toHaveLength(1);
   });
 
   it('ends once its state was left by a commit of which nobody knew, also where the next turn does not succeed', async () => {

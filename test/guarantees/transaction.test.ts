@@ -42,11 +42,34 @@ const worker = defineFlow({
   }),
 });
 
+/** What its action does while a turn is carried out. */
+let poked = () => {};
+/** Works once it is told to, by an action that is told so itself. */
+const eager = defineFlow({
+  type: 'eager',
+  version: 1,
+  logic: setup({
+    types: { events: {} as { type: 'poke' } | { type: 'go' } },
+    actors: {
+      job: fromPromise(async () => {
+        ran.push('job');
+      }),
+    },
+    actions: { poked: () => poked() },
+  }).createMachine({
+    initial: 'resting',
+    states: {
+      resting: { on: { poke: { actions: 'poked' }, go: 'working' } },
+      working: { invoke: { src: 'job', onDone: 'resting' } },
+    },
+  }),
+});
+
 describe('transaction: the application’s writes and the turns of actors commit together', () => {
   let test: TestRuntime;
   beforeEach(async () => {
     ran.length = 0;
-    test = await createTestRuntime({ flows: [counter, worker] });
+    test = await createTestRuntime({ flows: [counter, worker, eager] });
     await test.spawn(counter, 'p_1', { phoneNumber: '+15551234001' });
     await test.spawn(counter, 'p_2', { phoneNumber: '+15551234002' });
     await test.knex.schema.createTable('orders', (table) => {
@@ -231,6 +254,20 @@ describe('transaction: the application’s writes and the turns of actors commit
     ]);
   });
 
+  it('is known to its actors in memory where the answer to its COMMIT was lost', async () => {
+    await test.actor(counter, 'p_1').send(inc);
+    const { seal } = Store.prototype;
+    Store.prototype.seal = async function () {
+      await seal.call(this);
+      throw new Error('the connection is gone');
+    };
+    const lost = transaction((trx) => trx.actor(counter, 'p_1').send(inc)).finally(() => {
+      Store.prototype.seal = seal;
+    });
+    await expect(lost).rejects.toThrow('the connection is gone');
+    expect(await count('p_1')).toBe(2);
+  });
+
   it('sends a message of its own', async () => {
     await transaction(async (trx) => {
       expect(await trx.sendTo({ to: '+15551234001', text: 'hi', id: 'x' })).toMatchObject({ status: 'accepted' });
@@ -270,6 +307,23 @@ describe('transaction: the application’s writes and the turns of actors commit
     await test.settle();
     expect(ran).toEqual(['action', 'job']);
     expect((await actor.getSnapshot()).context.results).toBe(1);
+  });
+
+  it('lets no turn that an action asks for go before what is still to be carried out', async () => {
+    await test.spawn(eager, 'e_1');
+    poked = () => {
+      test
+        .actor(eager, 'e_1')
+        .send({ type: 'go' })
+        .catch(() => {});
+      poked = () => {};
+    };
+    await transaction((trx) => trx.actor(eager, 'e_1').send({ type: 'poke' }));
+    test.runtime.on('committed', () => ran.push('committed'));
+    await test.settle();
+    // The job is that of the second turn, and waits for its commit.
+    expect(ran.slice(-3)).toEqual(['committed', 'job', 'committed']);
+    expect(ran.filter((each) => each === 'job')).toHaveLength(1);
   });
 
   it('never starts an invocation that one of its turns began and another one left', async () => {
@@ -471,6 +525,60 @@ describe('transaction: on a file', () => {
 
   const knexOf = (file: string, max: number) =>
     createKnex({ client: 'sqlite3', connection: { filename: file }, useNullAsDefault: true, pool: { min: 1, max } });
+
+  /** A runtime on a file, and its driver, whose statements the test may meddle with. */
+  const meddled = async () => {
+    const knex = knexOf(join(folder, 'x.db'), 1);
+    const runtime = createRuntime({ database: knex, flows: [counter], clock: new SimulatedClock() });
+    await runtime.start();
+    await knex.schema.createTable('orders', (table) => table.text('id').primary());
+    await runtime.spawn(counter, 'p_1');
+    const driver = await knex.client.acquireConnection();
+    await knex.client.releaseConnection(driver);
+    /** Once, for the first statement of this kind. */
+    const meddle = (pattern: RegExp, how: (go: () => void, done: (error: Error) => void) => void) => {
+      const { run, all } = driver;
+      const meddling =
+        (method: typeof run) =>
+        (...args: unknown[]) => {
+          if (!pattern.test(args[0] as string)) return method.apply(driver, args);
+          Object.assign(driver, { run, all });
+          how(() => method.apply(driver, args), args.at(-1) as (error: Error) => void);
+        };
+      Object.assign(driver, { run: meddling(run), all: meddling(all) });
+    };
+    const end = async () => {
+      await runtime.stop();
+      await knex.destroy();
+    };
+    return { knex, runtime, meddle, end };
+  };
+
+  it('writes nothing where its BEGIN fails, though Knex gives a transaction then', async () => {
+    const { knex, runtime, meddle, end } = await meddled();
+    const full = Object.assign(new Error('SQLITE_FULL: no room'), { code: 'SQLITE_FULL' });
+    meddle(/^BEGIN/, (_, done) => done(full));
+    const begun = runtime.transaction((trx) => trx.actor(counter, 'p_1').send({ type: 'inc' }));
+    await expect(begun).rejects.toMatchObject({ name: 'StoreError', reason: 'full' });
+    expect(await knex('flow_journal')).toHaveLength(1);
+    expect((await runtime.actor(counter, 'p_1').getSnapshot()).context.count).toBe(0);
+    await end();
+  });
+
+  it('is not rolled back before a statement that nobody awaited, which would be on its own', async () => {
+    const { knex, runtime, meddle, end } = await meddled();
+    const late = new Promise<void>((resolve) => {
+      meddle(/^insert into `orders`/, (go) => setImmediate(() => setImmediate(() => resolve(go()))));
+    });
+    const undone = runtime.transaction(async (trx) => {
+      trx('orders').insert({ id: 'o_1' }).then();
+      throw new Error('undone');
+    });
+    await expect(undone).rejects.toThrow('undone');
+    await late;
+    expect(await knex('orders')).toEqual([]);
+    await end();
+  });
 
   it.each([
     ['of its own', () => `sqlite:${join(folder, 'x.db')}`],
