@@ -59,13 +59,19 @@ export async function makeStudy(file: string, { participants, overdue, unsent, o
   await finish(test);
 }
 
-/** So many participants whose daily prompt is due at one instant. */
+/** So many participants, and one more, whose daily prompt is due at one instant. */
 export async function makeRush(file: string, participants: number, dueAt: number): Promise<void> {
   const test = await createTestRuntime({ database: `sqlite:${file}`, flows, start: dueAt - 3 * 3_600_000 });
   const people = new Participants({ runtime: test.runtime, conversation, systemPrompt: 'Be kind, and be brief.' });
   const { id } = await people.enrolInIntervention({ phone_number: '+12025550101' });
   await quickly(test.knex);
   await multiply(test.knex, [id], participants, String(dueAt));
+  // Nor may the one that the others are made of be due before them.
+  await test.knex.raw(
+    `UPDATE flow_states SET state_data = replace(state_data, '"dueAt":' || next_due_at, '"dueAt":' || :dueAt), next_due_at = :dueAt
+    WHERE participant_id = :id`,
+    { id, dueAt },
+  );
   await finish(test);
 }
 

@@ -119,7 +119,7 @@ export class SimulatedDatabase {
   #blocked: Operation[] = [];
   /** A turn may have been committed since this was last set to false. */
   changed = false;
-  /** The transaction that is open has written to an actor, or the application's row beside one. */
+  /** The transaction that is open has written what the ledger follows: an actor, the application's row beside one, who has opted out. */
   #touched = false;
   /** It has written nothing. */
   #empty = true;
@@ -181,10 +181,10 @@ export class SimulatedDatabase {
 
   /** @internal a statement with parameters */
   perform(connection: Connection, text: string, parameters: unknown[], done: Done): void {
-    const limit = /LIMIT \?$/i.exec(text);
+    const limit = /LIMIT \?$/i.exec(text.slice(-7));
     // SQLite would plan a statement anew whenever its limit is bound.
     const perform = limit
-      ? () => this.read(`${text.slice(0, limit.index)}LIMIT ${parameters.at(-1)}`, parameters.slice(0, -1))
+      ? () => this.read(`${text.slice(0, -7)}LIMIT ${parameters.at(-1)}`, parameters.slice(0, -1))
       : () => this.read(text, parameters);
     this.#request({ connection, text, done, perform });
   }
@@ -239,7 +239,7 @@ export class SimulatedDatabase {
     const changes = this.#sqlite.getRowsModified();
     const lastID = /^insert/i.test(text) ? this.read<{ id: number }>('SELECT last_insert_rowid() AS id')[0]!.id : 0;
     this.#owner = this.#staysOpen(text, connection, error) ? connection : undefined;
-    this.#touched ||= writes && /flow_states|purchases/.test(text);
+    this.#touched ||= writes && /flow_states|purchases|opt_outs/.test(text);
     this.#empty = seals || !this.#owner || (this.#empty && (!writes || /^BEGIN/.test(text)));
     if (seals || !this.#owner) {
       if (writes && !error) this.changed ||= this.#touched;
@@ -259,14 +259,17 @@ export class SimulatedDatabase {
 
   /** Whether the connection has a transaction open after the statement. */
   #staysOpen(text: string, connection: Connection, error: Error | null): boolean {
-    if (!error && /^BEGIN/.test(text)) return !/COMMIT;?\s*$/.test(text);
-    if (!error && !/^(COMMIT|ROLLBACK)/.test(text)) return this.#owner === connection;
+    if (!error) {
+      if (/^BEGIN/.test(text)) return !/COMMIT;?\s*$/.test(text);
+      if (/^(COMMIT|ROLLBACK);?$/.test(text)) return false;
+      if (!/^COMMIT/.test(text)) return this.#owner === connection;
+    }
     try {
-      this.#sqlite.run('BEGIN');
+      this.read('BEGIN');
     } catch {
       return true;
     }
-    this.#sqlite.run('ROLLBACK');
+    this.read('ROLLBACK');
     return false;
   }
 

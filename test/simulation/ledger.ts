@@ -69,6 +69,8 @@ export class Ledger {
   readonly #flow: (flowType: string, version: number) => AnyFlow;
   readonly #deliveries = new Map<string, AnyEventObject>();
   readonly #outboxSeen = new Set<number>();
+  /** Messages, by id, that were to be sent while their recipient had opted out. */
+  readonly #unwanted = new Set<number>();
   turns = 0;
 
   constructor(database: SimulatedDatabase, doings: Doings, seed: string, flow: Ledger['flowOf']) {
@@ -95,6 +97,21 @@ export class Ledger {
       await this.#follow(address, known, row!);
     }
     if (this.#doings.purchases.size > 0) this.#comparePurchases();
+    this.#followOptOuts();
+  }
+
+  /** Only what was to be said while its recipient had opted out may be withheld. */
+  #followOptOuts(): void {
+    if (![...this.actors.values()].some(({ flow }) => flow.optOut)) return;
+    const rows = this.#database.read<{ id: number; key: string; to: string; status: string; out: number }>(
+      `SELECT id, idempotency_key AS key, recipient AS "to", status, recipient IN (SELECT address FROM opt_outs) AS out
+      FROM outbox_messages WHERE out OR status = 'cancelled'`,
+    );
+    for (const { id, key, to, status, out } of rows) {
+      if (out) this.#unwanted.add(id);
+      else if (status === 'cancelled' && !this.#unwanted.has(id))
+        throw new Violation('STOP', `${key} is withheld from ${to}, who has not opted out`);
+    }
   }
 
   /** Of each purchase, the row and the turn, or neither. */
@@ -110,6 +127,7 @@ export class Ledger {
 
   /** A row of each turn, and nothing else. */
   close(): void {
+    this.#followOptOuts();
     const { count } = this.#database.read<{ count: number }>(
       'SELECT COUNT(*) AS count FROM outbox_messages WHERE participant_id IS NOT NULL AND flow_type IS NOT NULL',
     )[0]!;

@@ -139,6 +139,9 @@ function plan(world: World, scheduler: Scheduler, chance: Chance, people: Person
     if (i === night) at += chance.pick([HOUR, HOUR, 3 * HOUR, 12 * HOUR]);
     const person = chance.pick(people);
     const generated = person.flowType === GENERATED;
+    // Who comes back, while the carrier may still repeat the STOP.
+    const wavers = !generated && chance.happens(0.15);
+    if (wavers) for (const word of ['STOP', 'START']) later('message', () => world.write(person, word));
     if (chance.happens(violence)) later('crash', () => world.crash('anywhere'));
     if (chance.happens(0.05)) later('stop', () => world.stop());
     if (jumps && chance.happens(0.2))
