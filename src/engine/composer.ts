@@ -25,7 +25,7 @@ import type { Outbox } from './outbox.ts';
 /** How long a process may be taken to be alive, in ms, before another node may start it again. */
 export const LEASE = 60_000;
 /** A handler's expiry is written when it moves by more than this, in ms. */
-const HANDLER_GRAIN = 60_000;
+export const HANDLER_GRAIN = 60_000;
 
 export class Composer {
   readonly #store: Store;

@@ -4,6 +4,7 @@
  */
 import type { LiveActor } from '../actor/live-actor.ts';
 import { formatInstant } from '../clock.ts';
+import { HANDLER_GRAIN } from '../engine/composer.ts';
 import { ActorNotFoundError } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
 import { type ActorRow, addressOf } from '../store/rows.ts';
@@ -189,10 +190,13 @@ export class FlowRecovery implements ParticipantRecoverable {
   async #bind(row: FoundRow, registry: RecoveryRegistry): Promise<void> {
     const { address: phoneNumber, participant_id: participantId, bound_to: owner } = row;
     if (phoneNumber === null) return;
-    const ttl = this.#flow.handlerTtl;
+    const { handlerTtl: ttl, handlerType } = this.#flow;
+    const info = { phoneNumber, participantId, flowType: this.flowType, handlerType };
+    const now = registry.clock.now();
+    const until = row.bound_until ?? 0;
+    const lastsUntil = Date.parse(row.updated_at) + ttl;
     if (owner === null) {
-      const info = { phoneNumber, participantId, flowType: this.flowType, handlerType: this.#flow.handlerType, ttl };
-      await registry.recoverResponseHandler(info);
+      await registry.recoverResponseHandler({ ...info, ttl });
       registry.notice({
         ...addressOf(row),
         reason: `Its phone number ${phoneNumber} was not bound.`,
@@ -204,12 +208,19 @@ export class FlowRecovery implements ParticipantRecoverable {
         reason: `Its phone number ${phoneNumber} belongs to ${owner} as well, who gets the messages from there.`,
         action: 'left as it is; withdraw or delete one of the two',
       });
-    } else if (Math.max(row.bound_until!, Date.parse(row.updated_at) + ttl) <= registry.clock.now()) {
+    } else if (Math.max(until, lastsUntil) <= now) {
       registry.report.handlers.expired++;
       registry.notice({
         ...addressOf(row),
         reason: `The binding of its phone number ${phoneNumber} expired: it said nothing for longer than the flow's handlerTtl.`,
         action: 'left as it is; its next turn binds it again',
+      });
+    } else if (until <= now && lastsUntil - until > HANDLER_GRAIN) {
+      await registry.recoverResponseHandler({ ...info, ttl: lastsUntil - now });
+      registry.notice({
+        ...addressOf(row),
+        reason: `The binding of its phone number ${phoneNumber} says that it expired at ${formatInstant(until)}; by its last turn it lasts until ${formatInstant(lastsUntil)}.`,
+        action: doing(registry, 'renewed'),
       });
     }
   }

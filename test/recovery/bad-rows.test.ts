@@ -141,6 +141,13 @@ const kinds: Record<string, Kind> = {
     status: 'active',
     works: true,
   },
+  'a handler that expired by its row alone': {
+    spoil: (knex, id) => knex('response_handlers').where({ participant_id: id }).update({ expires_at: 1_000 }),
+    reason: /expired at 1970-01-01T00:00:01.000Z; by its last turn it lasts until 20\d\d-.* → (would be )?renewed/,
+    where: 'notices',
+    status: 'active',
+    works: true,
+  },
   'a phone number that is not bound': {
     spoil: (knex, id) => knex('response_handlers').where({ participant_id: id }).delete(),
     reason: /was not bound/,
