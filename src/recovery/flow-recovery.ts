@@ -252,12 +252,15 @@ export class FlowRecovery implements ParticipantRecoverable {
         .orderBy('p.id')
         .limit(PAGE)
         .pluck('p.id');
+      const others = await knex('flow_states').whereIn('participant_id', ids).select('participant_id', 'flow_type');
+      const otherFlow = new Map(others.map((row) => [row.participant_id, row.flow_type]));
       for (const participantId of ids) {
+        const other = otherFlow.get(participantId);
         registry.failed({
           flowType: this.flowType,
           participantId,
-          reason: `It has a row in ${participants} and, of the flow '${this.flowType}', none in flow_states.`,
-          action: 'left as it is; delete it and enrol the person anew',
+          reason: `It has a row in ${participants} and, of the flow '${this.flowType}', none in flow_states${other === undefined ? '' : `, but one of the flow '${other}'`}.`,
+          action: `left as it is; ${other === undefined ? 'delete it and enrol the person anew' : 'mend the flow_type of that row'}`,
         });
       }
       if (ids.length < PAGE) return;

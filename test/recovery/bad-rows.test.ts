@@ -95,7 +95,8 @@ const kinds: Record<string, Kind> = {
   },
   'an unknown flow type': {
     spoil: (knex, id) => rows(knex, id).update({ flow_type: 'smoking_cessation' }),
-    reason: /no flow 'smoking_cessation'/,
+    reason:
+      /none in flow_states, but one of the flow 'smoking_cessation'.* mend the flow_type of that row\n.*no flow 'smoking_cessation'/,
     where: 'failed',
     status: 'active',
   },
