@@ -66,6 +66,9 @@ function isEnvelope(value: unknown): value is { $json: unknown; $lossless: strin
   return typeof value === 'object' && value !== null && '$json' in value && '$lossless' in value;
 }
 
+/** A value as JSON for people, also where JSON cannot hold all of it. */
+export const asText = (value: unknown): string => JSON.stringify(readable(value, []));
+
 /** A value as people read it in the database. */
 function readable(value: unknown, ancestors: unknown[]): unknown {
   if (typeof value === 'bigint') return String(value);

@@ -7,6 +7,7 @@
 import { LRUCache } from 'lru-cache';
 import type { ConversationContext } from '../../machines/conversation.ts';
 import type { InterventionContext } from '../../machines/micro-health-intervention.ts';
+import { asText } from '../actor/codec.ts';
 import { nextLocalTime } from '../machine/index.ts';
 import { FlowRecovery } from '../recovery/index.ts';
 import type { ConversationFlow } from './conversation.ts';
@@ -60,7 +61,8 @@ function mistaken<C extends object>(context: C, fields: Fields<C>): string | und
   for (const [field, type] of Object.entries(fields)) {
     const value = context[field as keyof C];
     const actual = Array.isArray(value) ? 'array' : typeof value;
-    if (actual !== type) return `Its context has ${JSON.stringify(value) ?? 'no value'} as ${field}, and no ${type}.`;
+    if (actual === type) continue;
+    return `Its context has ${value === undefined ? 'no value' : asText(value)} as ${field}, and no ${type}.`;
   }
   return undefined;
 }

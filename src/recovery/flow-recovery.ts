@@ -2,11 +2,13 @@
  * The recovery of a flow's actors. What an actor needs in order to go on is in its row, so that there is little to do but to
  * look: `lazy` looks at the deadlines that cannot be meant, `verify` at every row, by restoring it.
  */
+import { asText } from '../actor/codec.ts';
 import type { LiveActor } from '../actor/live-actor.ts';
 import { formatInstant } from '../clock.ts';
 import { HANDLER_GRAIN } from '../engine/composer.ts';
 import { ActorNotFoundError } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
+import { sentence } from '../sentence.ts';
 import { type ActorRow, addressOf } from '../store/rows.ts';
 import type { ParticipantRecoverable, Recoverable } from './recoverable.ts';
 import type { RecoveryRegistry } from './registry.ts';
@@ -159,12 +161,20 @@ export class FlowRecovery implements ParticipantRecoverable {
     }
     const { context } = live.snapshot;
     if ('value' in live.snapshot && (typeof context !== 'object' || context === null || Array.isArray(context)))
-      return `Its context is ${JSON.stringify(context)}, and not an object.`;
-    const wrong = this.#options.check?.(live.snapshot);
+      return `Its context is ${asText(context)}, and not an object.`;
+    const wrong = this.#check(live.snapshot);
     if (wrong !== undefined) return wrong;
     const { nextDueAt } = live;
     if (nextDueAt !== undefined && nextDueAt < meant(clock.now())[0]) return tooEarly(nextDueAt);
     return live;
+  }
+
+  #check(snapshot: any): string | undefined {
+    try {
+      return this.#options.check?.(snapshot);
+    } catch (error) {
+      return `Its context could not be checked: ${sentence((error as Error).message)}`; // says nothing of the others
+    }
   }
 
   /** The columns by which the row is found must say what its snapshot says. */

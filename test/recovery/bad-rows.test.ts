@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import { afterEach, describe, expect, it } from 'vitest';
+import { encodeState } from '../../src/actor/codec.ts';
 import { createConversationFlow } from '../../src/flows/conversation.ts';
 import { offlineResponder } from '../../src/flows/generator.ts';
 import { microHealthInterventionFlow as flow } from '../../src/flows/micro-health-intervention.ts';
@@ -51,7 +52,7 @@ const change = (edit: (stored: any) => void) => async (knex: Knex, id: string) =
   const { state_data } = await rows(knex, id).first();
   const stored = JSON.parse(state_data);
   edit(stored);
-  await rows(knex, id).update({ state_data: JSON.stringify(stored) });
+  await rows(knex, id).update({ state_data: encodeState(stored) });
 };
 
 const kinds: Record<string, Kind> = {
@@ -82,6 +83,14 @@ const kinds: Record<string, Kind> = {
       stored.snapshot.context = [];
     }),
     reason: /context is \[\]/,
+    where: 'failed',
+    status: 'quarantined',
+  },
+  'a context with what JSON cannot hold': {
+    spoil: change((stored) => {
+      stored.snapshot.context.timesCompletedToday = 1n;
+    }),
+    reason: /"1" as timesCompletedToday, and no number/,
     where: 'failed',
     status: 'quarantined',
   },

@@ -3,6 +3,7 @@ import { assign, emit, setup } from 'xstate';
 import {
   createRuntime,
   defineFlow,
+  FlowRecovery,
   formatReport,
   type Overdue,
   type Recoverable,
@@ -294,6 +295,27 @@ describe('recovery', () => {
     expect(answers).toEqual([false, true]);
     const { address } = await test.receive({ channel: 'sms', id: '1', from: '+15552000002', text: 'hello' });
     expect(address).toEqual({ flowType: flow.type, participantId: 'p_2' });
+  });
+
+  it('takes a check that throws for a finding about that row, and goes on with the others', async () => {
+    const flow = flowWith();
+    const check = ({ context }: { context: { reminded: number } }) => {
+      if (context.reminded > 0) throw new Error('no such reminder');
+      return undefined;
+    };
+    test = await createTestRuntime({
+      flows: [flow],
+      recovery: { mode: 'verify' },
+      prepare: (runtime: Runtime) => runtime.recovery.registerRecoverable(new FlowRecovery(flow, { check })),
+    });
+    for (const id of ['p_1', 'p_2', 'p_3']) await test.spawn(flow, id);
+    await test.actor(flow, 'p_2').send({ type: 'remind' });
+    await test.crash();
+    await test.restart();
+    const [report] = test.runtime.recovery.report!.components;
+    expect(report).toMatchObject({ recovered: 2, failed: [{ participantId: 'p_2', action: 'quarantined' }] });
+    expect(report!.failed[0]!.reason).toBe('Its context could not be checked: no such reminder.');
+    expect(report!.error).toBeUndefined();
   });
 
   it('refuses a second component of the same name or for the same flow', async () => {
