@@ -38,6 +38,8 @@ export class FlowRecovery implements ParticipantRecoverable {
   readonly flowType: string;
   readonly #flow: AnyFlow;
   readonly #options: FlowRecoveryOptions;
+  /** The numbers that this recovery binds, and to whom: a row that was read before does not say so. */
+  readonly #bound = new Map<string, string>();
 
   constructor(flow: AnyFlow, options: FlowRecoveryOptions = {}) {
     this.#flow = flow;
@@ -66,6 +68,7 @@ export class FlowRecovery implements ParticipantRecoverable {
         registry.progress(done, total);
       }
     } finally {
+      this.#bound.clear();
       await next?.catch(() => {}); // nobody reads on when this is over
     }
     await this.#missing(registry);
@@ -198,19 +201,21 @@ export class FlowRecovery implements ParticipantRecoverable {
   }
 
   async #bind(row: FoundRow, registry: RecoveryRegistry): Promise<void> {
-    const { address: phoneNumber, participant_id: participantId, bound_to: owner } = row;
+    const { address: phoneNumber, participant_id: participantId } = row;
     if (phoneNumber === null) return;
+    const owner = row.bound_to ?? this.#bound.get(phoneNumber);
     const { handlerTtl: ttl, handlerType } = this.#flow;
     const info = { phoneNumber, participantId, flowType: this.flowType, handlerType };
     const now = registry.clock.now();
     const until = row.bound_until ?? 0;
     const lastsUntil = Date.parse(row.updated_at) + ttl;
-    if (owner === null) {
-      await registry.recoverResponseHandler({ ...info, ttl });
+    if (owner === undefined) {
+      const binds = (await registry.recoverResponseHandler({ ...info, ttl })) || registry.dryRun;
+      if (binds) this.#bound.set(phoneNumber, participantId);
       registry.notice({
         ...addressOf(row),
         reason: `Its phone number ${phoneNumber} was not bound.`,
-        action: doing(registry, 'bound'),
+        action: binds ? doing(registry, 'bound') : 'left as it is',
       });
     } else if (owner !== participantId) {
       registry.failed({

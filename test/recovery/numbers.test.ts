@@ -75,6 +75,27 @@ describe('a number that several claim', () => {
     expect(await write('2')).toBe('bob');
   });
 
+  it('of one flow, that is bound to nobody, goes to one of them, and the report names the other one', async () => {
+    test = await createTestRuntime({ flows: [visits], recovery: { mode: 'verify' } });
+    await test.spawn(visits, 'ada', { phoneNumber });
+    await test.spawn(visits, 'bob', { phoneNumber: '+15552000002' });
+    await test.knex('flow_states').where({ participant_id: 'bob' }).update({ address: phoneNumber });
+    await test.knex('response_handlers').delete();
+    const dryRun = await test.runtime.recover({ dryRun: true });
+    await restart();
+    for (const [report, action] of [
+      [dryRun, 'would be bound'],
+      [test.runtime.recovery.report!, 'bound'],
+    ] as const) {
+      expect(report.ok).toBe(false);
+      expect(report.components[0]).toMatchObject({
+        failed: [{ participantId: 'bob', reason: expect.stringContaining('belongs to ada as well') }],
+        notices: [{ participantId: 'ada', action }],
+      });
+    }
+    expect(await write('1')).toBe('ada');
+  });
+
   it('of one flow, goes to an actor that is spawned with it', async () => {
     test = await createTestRuntime({ flows: [visits] });
     await test.spawn(visits, 'ada', { phoneNumber });
