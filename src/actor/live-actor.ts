@@ -439,12 +439,13 @@ export class LiveActor {
     return { ...nothing(), handled: true, event: { type: 'perdure.cancel', event: timer.event } };
   }
 
-  #put({ id, event, dueAt }: Pick<StoredTimer, 'id' | 'event' | 'dueAt'>): Turn {
+  #put({ id, event, dueAt: instant }: Pick<StoredTimer, 'id' | 'event' | 'dueAt'>): Turn {
+    const dueAt = Math.ceil(instant);
     const has = this.#timers.some(
       (each) => each.dueAt === dueAt && each.event.type === event.type && each.target === this.#root,
     );
     if (has) return nothing();
-    this.#schedule({ id, event, source: this.#root, target: this.#root, dueAt: Math.ceil(dueAt), stray: false });
+    this.#schedule({ id, event, source: this.#root, target: this.#root, dueAt, stray: false });
     return { ...nothing(), handled: true, event: { type: 'perdure.schedule', event } };
   }
 

@@ -1,7 +1,8 @@
 /** What operators do with single actors: take them up again, end them, delete them, give them a deadline. */
+import { inspect } from 'node:util';
 import type { StoredTimer } from '../actor/live-actor.ts';
-import type { Clock } from '../clock.ts';
-import { type Address, NotRunningError, StoreError } from '../errors.ts';
+import { type Clock, LAST_INSTANT } from '../clock.ts';
+import { type Address, formatAddress, InvalidArgumentError, NotRunningError, StoreError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import type { ActorRow, ActorStatus, Commit } from '../store/rows.ts';
 import type { Alarms } from './alarms.ts';
@@ -129,6 +130,7 @@ export class Operator {
 
   /**
    * Puts a deadline into an actor, in a turn of its own; false: it has it already, or is not in the state.
+   * @throws {InvalidArgumentError} it is no event, or no instant
    * @throws {ActorNotFoundError | ActorQuarantinedError | SnapshotIncompatibleError}
    */
   async schedule(
@@ -137,6 +139,16 @@ export class Operator {
     state: string,
   ): Promise<boolean> {
     const { cells, loop, restorer } = this.#options;
+    // What is stored must be what can be restored.
+    if (
+      typeof timer.event?.type !== 'string' ||
+      typeof timer.dueAt !== 'number' ||
+      !(Math.abs(timer.dueAt) <= LAST_INSTANT)
+    )
+      throw new InvalidArgumentError(
+        `The deadline for ${formatAddress(address)} needs an event with a type, and an instant in ms since the epoch; it has ${inspect(timer.event)} and ${inspect(timer.dueAt)}.`,
+        { address },
+      );
     const { row } = await restorer.peek(cells.of(address));
     const there = row.current_state === state || row.current_state.startsWith(`${state}.`);
     if (row.status !== 'active' || !there) return false;

@@ -268,6 +268,31 @@ describe('recovery', () => {
     expect((await test.actor(flow, 'p_1').getSnapshot()).value).toBe('late');
   });
 
+  it('refuses a deadline that could not be restored, and puts one between two milliseconds back once', async () => {
+    const flow = flowWith();
+    let recover: (registry: RecoveryRegistry) => Promise<void> = async () => {};
+    test = await createTestRuntime({
+      flows: [flow],
+      prepare: (runtime: Runtime) => runtime.recovery.registerRecoverable(component('reminders', (it) => recover(it))),
+    });
+    await test.spawn(flow, 'p_1');
+    const info = { participantId: 'p_1', flowType: flow.type, stateType: 'waiting', event: { type: 'remind' } };
+    const dueAt = test.clock.now() + 10 * MINUTE;
+    const bad: object[] = [{ event: undefined }, { event: {} }, { event: 'remind' }, { dueAt: new Date(dueAt) }];
+    for (const instant of [undefined, Number.NaN, Number.POSITIVE_INFINITY, 9e15, 'tomorrow'])
+      bad.push({ dueAt: instant });
+    const answers: unknown[] = [];
+    recover = async (registry) => {
+      for (const each of [...bad, { dueAt: dueAt + 0.5 }, { dueAt: dueAt + 0.5 }])
+        answers.push(await registry.recoverTimer({ ...info, dueAt, ...each }).catch((error) => error.code));
+    };
+    await test.crash();
+    await test.restart();
+    expect(answers).toEqual([...bad.map(() => 'INVALID_ARGUMENT'), true, false]);
+    await test.advance('20m');
+    expect((await test.actor(flow, 'p_1').getSnapshot()).context.reminded).toBe(1);
+  });
+
   it('binds a phone number, unless another participant of the flow has it', async () => {
     const flow = flowWith();
     let recover: (registry: RecoveryRegistry) => Promise<void> = async () => {};
