@@ -33,7 +33,7 @@ import {
 } from '../errors.ts';
 import { type Ambient, inTurn, withAmbient } from '../machine/ambient.ts';
 import { sentence } from '../sentence.ts';
-import { decodeState, encodeState, isPlain } from './codec.ts';
+import { asText, decodeState, encodeState, isPlain } from './codec.ts';
 import { inlineSpawn, kindOf } from './logic.ts';
 import { asProcess, hasProcesses, type Processes } from './processes.ts';
 import { type ActorPath, collectRefs, detachRefs, isInTree, pathOf, resolvePath } from './refs.ts';
@@ -420,9 +420,9 @@ export class LiveActor {
   }
 
   #revive({ id, event, dueAt, source = [], target = [], stray }: StoredTimer): Timer {
-    if (typeof dueAt !== 'number' || typeof event?.type !== 'string')
+    if (!Number.isFinite(dueAt) || typeof event?.type !== 'string')
       throw new Error(
-        `a deadline has ${JSON.stringify(dueAt)} as its instant and ${JSON.stringify(event)} as its event`,
+        `a deadline has ${typeof dueAt === 'number' ? dueAt : asText(dueAt)} as its instant and ${asText(event)} as its event`,
       );
     const [from, to] = [resolvePath(this.#root, source), resolvePath(this.#root, target)];
     if (!from || !to)

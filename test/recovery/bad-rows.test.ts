@@ -102,6 +102,14 @@ const kinds: Record<string, Kind> = {
     where: 'failed',
     status: 'quarantined',
   },
+  'a deadline that is NaN': {
+    spoil: change((stored) => {
+      stored.timers[0].dueAt = Number.NaN;
+    }),
+    reason: /NaN as its instant/,
+    where: 'failed',
+    status: 'quarantined',
+  },
   'an unknown flow type': {
     spoil: (knex, id) => rows(knex, id).update({ flow_type: 'smoking_cessation' }),
     reason:
