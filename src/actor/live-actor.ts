@@ -33,6 +33,7 @@ import {
 } from '../errors.ts';
 import { type Ambient, inTurn, withAmbient } from '../machine/ambient.ts';
 import { sentence } from '../sentence.ts';
+import { errorOf } from '../thrown.ts';
 import { asText, decodeState, encodeState, isPlain } from './codec.ts';
 import { inlineSpawn, kindOf } from './logic.ts';
 import { asProcess, hasProcesses, type Processes } from './processes.ts';
@@ -606,7 +607,7 @@ const incompatible = (address: Address, why: string, cause?: unknown) =>
 
 function turnFailed(address: Address, event: AnyEventObject, cause: unknown): PerdureError {
   if (cause instanceof PerdureError) return cause;
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = errorOf(cause).message;
   return new TurnFailedError(
     `The event '${event.type}' made ${formatAddress(address)} throw: ${sentence(reason)} The turn was undone; the actor is as it was before.`,
     { address, cause },

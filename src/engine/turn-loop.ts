@@ -25,6 +25,7 @@ import {
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import type { Commit } from '../store/rows.ts';
+import { errorOf } from '../thrown.ts';
 import type { Alarms } from './alarms.ts';
 import type { Cell, Done, Item, Row, Work } from './cell.ts';
 import type { Cells } from './cells.ts';
@@ -263,7 +264,7 @@ export class TurnLoop {
       made = maker.make(cell, step, ambient, overdue);
     } catch (error) {
       cell.forget();
-      return await failedTurns.settle(cell, item, overdue, error as Error);
+      return await failedTurns.settle(cell, item, overdue, errorOf(error));
     }
     const { turn, commit } = made;
     if (commit) {

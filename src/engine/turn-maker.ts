@@ -1,12 +1,13 @@
 /** Makes turns, in memory: what they come to and what is to be written. Nothing of them has happened yet. */
 import { LiveActor, nothing, type Turn } from '../actor/live-actor.ts';
-import type { Clock } from '../clock.ts';
+import { type Clock, LAST_INSTANT } from '../clock.ts';
 import { ActorQuarantinedError, type Address, formatAddress, InvalidArgumentError } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
 import { sentence } from '../sentence.ts';
 import { addressOf, type Commit } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
+import { errorOf } from '../thrown.ts';
 import type { Alarms } from './alarms.ts';
 import type { Cell, Row, Work } from './cell.ts';
 import type { Cells } from './cells.ts';
@@ -73,7 +74,7 @@ export class TurnMaker {
     try {
       return { overdue, made: this.make(copy, overdue ? { stimulus: { kind: 'timer' } } : work, ambient, overdue) };
     } catch (error) {
-      return { overdue, error: error as Error };
+      return { overdue, error: errorOf(error) };
     }
   }
 
@@ -130,8 +131,8 @@ export class TurnMaker {
     const choice = typeof overdue === 'function' ? overdue(timer, address) : overdue;
     if (choice === 'fire') return undefined;
     if (choice === 'skip') return { turn: live.dropTimer(), note: 'skipped: it passed while nothing ran' };
-    const at = Number(choice);
-    if (!(at > this.#clock.now())) {
+    const at = Math.ceil(Number(choice));
+    if (!(at > this.#clock.now() && at <= LAST_INSTANT)) {
       throw new InvalidArgumentError(
         `The flow '${flow.type}' says 'overdue' with ${String(choice)}. It must be 'fire', 'skip', or an instant that is still to come.`,
         { address },

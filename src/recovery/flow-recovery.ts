@@ -10,6 +10,7 @@ import { ActorNotFoundError } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
 import { sentence } from '../sentence.ts';
 import { type ActorRow, addressOf } from '../store/rows.ts';
+import { errorOf } from '../thrown.ts';
 import type { ParticipantRecoverable, Recoverable } from './recoverable.ts';
 import type { RecoveryRegistry } from './registry.ts';
 import { MOST_FINDINGS } from './report.ts';
@@ -176,7 +177,7 @@ export class FlowRecovery implements ParticipantRecoverable {
     try {
       return this.#options.check?.(snapshot);
     } catch (error) {
-      return `Its context could not be checked: ${sentence((error as Error).message)}`; // says nothing of the others
+      return `Its context could not be checked: ${sentence(errorOf(error).message)}`; // says nothing of the others
     }
   }
 

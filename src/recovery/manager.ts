@@ -6,6 +6,7 @@ import type { Clock } from '../clock.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import type { Store } from '../store/store.ts';
+import { errorOf } from '../thrown.ts';
 import { type Census, takeCensus } from './census.ts';
 import { StrangerRecovery } from './flow-recovery.ts';
 import { type HandlerRecovery, isParticipantRecoverable, type Recoverable, type TimerRecovery } from './recoverable.ts';
@@ -153,7 +154,7 @@ export class RecoveryManager {
       await Promise.race([component.recoverState(registry), end.promise]);
     } catch (error) {
       signal?.throwIfAborted();
-      report.error = (error as Error)?.message ?? String(error);
+      report.error = errorOf(error).message;
       this.#events.emit('fault', { during: `the recovery of ${component.name}`, error });
     } finally {
       clearTimeout(watch);

@@ -105,6 +105,18 @@ describe('inbound: a message is applied at most once, and acknowledged when it i
     expect(await say('hello')).toMatchObject({ status: 'applied', snapshot: { context: { log: ['hello'] } } });
   });
 
+  it('puts a message aside at which receive throws what is no error', async () => {
+    await test.stop();
+    const receive = () => {
+      throw 'no words';
+    };
+    const odd = defineFlow({ type: 'odd', version: 1, logic: setup({}).createMachine({}), receive });
+    test = await createTestRuntime({ flows: [odd] });
+    await test.spawn(odd, 'p_1', { phoneNumber: ADA });
+    expect(await say('hello', 'x')).toMatchObject({ status: 'failed' });
+    expect(await test.knex('dead_letters')).toMatchObject([{ kind: 'message', error: 'no words' }]);
+  });
+
   it('answers an unknown sender once an hour, and remembers what was written', async () => {
     expect(await say('who are you?')).toMatchObject({ status: 'unrouted', handled: false });
     expect(await say('hello?')).toMatchObject({ status: 'unrouted' });

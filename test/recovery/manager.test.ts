@@ -322,6 +322,21 @@ describe('recovery', () => {
     expect(address).toEqual({ flowType: flow.type, participantId: 'p_2' });
   });
 
+  it('goes on whatever a component throws', async () => {
+    const thrown = [undefined, null, 'text', Symbol('odd'), Object.create(null), { message: { deep: true } }];
+    test = await createTestRuntime({
+      flows: [flowWith()],
+      prepare: (runtime: Runtime) => {
+        for (const [i, each] of thrown.entries())
+          runtime.recovery.registerRecoverable(component(`c${i}`, () => Promise.reject(each)));
+      },
+    });
+    const { components } = test.runtime.recovery.report!;
+    const errors = components.slice(0, thrown.length).map(({ error }) => error);
+    expect(errors.slice(0, 4)).toEqual(['undefined', 'null', 'text', 'Symbol(odd)']);
+    expect(errors.slice(4)).toEqual([expect.any(String), expect.stringContaining('deep: true')]);
+  });
+
   it('takes a check that throws for a finding about that row, and goes on with the others', async () => {
     const flow = flowWith();
     const check = ({ context }: { context: { reminded: number } }) => {
@@ -430,6 +445,33 @@ describe('deadlines that passed while nothing ran', () => {
       lastError: expect.stringContaining("It must be 'fire', 'skip', or an instant that is still to come"),
     });
     expect((await test.actor(flowWith(undefined, 'other'), 'p_2').getSnapshot()).value).toBe('late');
+  });
+
+  it.each([Number.POSITIVE_INFINITY, 9e15])('an answer of %d is no instant', async (instant) => {
+    const flow = flowWith(() => instant);
+    test = await createTestRuntime({ flows: [flow] });
+    await test.spawn(flow, 'p_1');
+    await test.crash();
+    test.clock.moveTo(test.clock.now() + 120 * MINUTE);
+    await test.restart();
+    await test.advance('5m');
+    expect(await test.actor(flow, 'p_1').describe()).toMatchObject({
+      status: 'quarantined',
+      lastError: expect.stringContaining(`says 'overdue' with ${instant}`),
+    });
+  });
+
+  it('a question that throws what is no error is a failure like any other', async () => {
+    const flow = flowWith(() => {
+      throw null;
+    });
+    test = await createTestRuntime({ flows: [flow] });
+    await test.spawn(flow, 'p_1');
+    await test.crash();
+    test.clock.moveTo(test.clock.now() + 120 * MINUTE);
+    await test.restart();
+    await test.advance('5m');
+    expect(await test.actor(flow, 'p_1').describe()).toMatchObject({ status: 'quarantined', lastError: 'null' });
   });
 
   it('of a night come in order and no faster than they may', async () => {
