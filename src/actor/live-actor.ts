@@ -76,6 +76,10 @@ export interface StoredTimer {
   stray?: true;
 }
 
+/** Whether what a row has among its deadlines is one. */
+export const isStoredTimer = (timer: any): timer is StoredTimer =>
+  Number.isFinite(timer?.dueAt) && typeof timer.event?.type === 'string';
+
 /** What one turn did, apart from the actor's new state. */
 export interface Turn {
   /** The logic had a transition for the event (for reducers: the context changed). */

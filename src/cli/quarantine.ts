@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { formatInstant } from '../clock.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import { takingModule } from './flows-module.ts';
 import { change, type ListOptions, listing, look, type Options, target } from './operations.ts';
@@ -16,7 +17,7 @@ export function registerQuarantine(program: Command): void {
           ? 'Nobody is quarantined.'
           : table(
               ['ACTOR', 'STATE', 'SINCE', 'ERROR'],
-              found.map((it: any) => [`${it.flow}/${it.participant}`, it.state, it.since, it.error]),
+              found.map((it: any) => [`${it.flow}/${it.participant}`, it.state, it.since ?? 'unknown', it.error]),
             ),
       ),
     );
@@ -35,7 +36,7 @@ export function registerQuarantine(program: Command): void {
             'deadlines',
             it.timers.length === 0
               ? undefined
-              : it.timers.map((timer: any) => `${new Date(timer.dueAt).toISOString()}  ${timer.event.type}`).join('\n'),
+              : it.timers.map((timer: any) => `${formatInstant(timer.dueAt)}  ${timer.event.type}`).join('\n'),
           ],
           ['context', it.context],
           ['state_data', it.state_data],

@@ -42,6 +42,6 @@ const described = ({ id, address, state, error, since, version }: QuarantinedAct
   flow: address.flowType,
   state,
   error,
-  since: new Date(since).toISOString(),
+  since: Number.isNaN(since) ? null : new Date(since).toISOString(),
   version,
 });

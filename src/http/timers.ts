@@ -1,5 +1,7 @@
 import type { FastifyInstance } from 'fastify';
+import { isStoredTimer } from '../actor/live-actor.ts';
 import type { PendingTimer } from '../actor-handle.ts';
+import { formatInstant } from '../clock.ts';
 import type { ActorRow } from '../store/rows.ts';
 import { notFound, ok } from './answers.ts';
 import type { HttpOptions } from './plugin.ts';
@@ -54,7 +56,7 @@ function timersOf(row: ActorRow, now: number) {
       flow,
       event: event.type,
       scheduled_at: updated_at,
-      due_at: new Date(dueAt).toISOString(),
+      due_at: formatInstant(dueAt),
       due_at_ms: dueAt,
       remaining_ms: Math.max(0, dueAt - now),
     };
@@ -63,7 +65,7 @@ function timersOf(row: ActorRow, now: number) {
 
 function storedIn(stateData: string): PendingTimer[] {
   try {
-    return JSON.parse(stateData).timers ?? [];
+    return JSON.parse(stateData).timers?.filter(isStoredTimer) ?? [];
   } catch {
     return [];
   }

@@ -2,7 +2,7 @@
  * The quarantine: actors whose row cannot be read, or whose logic kept throwing. Each is kept with its last good state and
  * takes no events, until an operator lets it go on or ends it.
  */
-import type { StoredTimer } from '../actor/live-actor.ts';
+import { isStoredTimer, type StoredTimer } from '../actor/live-actor.ts';
 import type { Engine } from '../engine/engine.ts';
 import { ActorNotFoundError, type Address, formatAddress, InvalidArgumentError } from '../errors.ts';
 import { type ActorRow, type ActorStatus, addressOf } from '../store/rows.ts';
@@ -18,7 +18,8 @@ export interface QuarantinedActor {
   state: string;
   /** Why it was put aside. */
   error: string;
-  /** When it was put aside, in ms since the epoch; where the journal is off, when it made its last turn. */
+  /** When it was put aside, in ms since the epoch; where the journal is off, when it made its
+   * last turn; NaN where the row does not say. */
   since: number;
   version: number;
 }
@@ -30,7 +31,7 @@ export interface QuarantinedDetails extends QuarantinedActor {
   context: unknown;
   /** Its pending deadlines; they go on once it is retried. */
   timers: StoredTimer[];
-  /** The raw `state_data`, where it cannot be read. */
+  /** The raw `state_data`, where it, or a deadline in it, cannot be read. */
   stateData: string | undefined;
 }
 
@@ -131,8 +132,11 @@ function described(row: FoundRow): QuarantinedActor {
 function kept(stateData: string): Pick<QuarantinedDetails, 'value' | 'context' | 'timers' | 'stateData'> {
   try {
     const { snapshot, timers = [] } = JSON.parse(stateData);
-    if (typeof snapshot === 'object' && snapshot !== null && Array.isArray(timers))
-      return { value: snapshot.value, context: snapshot.context, timers, stateData: undefined };
+    if (typeof snapshot === 'object' && snapshot !== null) {
+      const { value, context } = snapshot;
+      const sound = Array.isArray(timers) && timers.every(isStoredTimer);
+      return { value, context, timers: sound ? timers : [], stateData: sound ? undefined : stateData };
+    }
   } catch {
     // It is shown as it is.
   }

@@ -88,6 +88,25 @@ describe('the quarantine and the dead letters over HTTP', () => {
     expect((await get('/quarantine')).result).toEqual([]);
   });
 
+  it('lists the others whatever is in one row', async () => {
+    const [odd, good] = [await enrol(1), await enrol(2)];
+    const row = test.knex('flow_states').where({ participant_id: odd });
+    const stored = JSON.parse((await row.clone().first()).state_data);
+    for (const [timers, shown] of [
+      [[{ dueAt: 'tomorrow', event: { type: 'x' } }, null, { dueAt: 1 }], []],
+      [[{ dueAt: 1e300, event: { type: 'x' } }], ['1e+300']],
+      [{}, []],
+    ] as const) {
+      await row.clone().update({ state_data: JSON.stringify({ ...stored, timers }) });
+      const { http, result } = await get('/timers');
+      expect(http).toBe(200);
+      expect(result.filter((it: any) => it.participant === odd).map((it: any) => it.due_at)).toEqual(shown);
+      expect(result.some((it: any) => it.participant === good)).toBe(true);
+    }
+    await row.clone().update({ status: 'quarantined', journal_id: null, updated_at: '' });
+    expect(await get('/quarantine')).toMatchObject({ http: 200, result: [{ participant: odd, since: null }] });
+  });
+
   it('discards who was put aside: the number may enrol anew', async () => {
     const { id, mend } = await putAside();
     await mend();

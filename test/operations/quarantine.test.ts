@@ -173,6 +173,22 @@ describe('the quarantine', () => {
     expect(await test.actor(flow, 'ada').describe()).toMatchObject({ status: 'quarantined', state: 'waiting' });
   });
 
+  it('shows the raw text of a row with a deadline that is none, and lists one that does not say since when', async () => {
+    await spawn('ada');
+    const row = () => test.knex('flow_states').where({ participant_id: 'ada' });
+    const { state_data } = await row().first();
+    const stored = JSON.parse(state_data);
+    stored.timers = [{ dueAt: 'tomorrow', event: { type: 'x' } }];
+    const spoiled = { state_data: JSON.stringify(stored), status: 'quarantined', journal_id: null, updated_at: '' };
+    await row().update(spoiled);
+    expect(await test.runtime.quarantine.get(address('ada'))).toMatchObject({
+      value: 'waiting',
+      timers: [],
+      stateData: spoiled.state_data,
+    });
+    expect(await test.runtime.quarantine.list()).toMatchObject([{ address: address('ada'), since: Number.NaN }]);
+  });
+
   it('lets an actor go on, its overdue deadline first', async () => {
     const actor = await putAside('ada');
     await test.advance('1h');
