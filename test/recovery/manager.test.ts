@@ -232,6 +232,21 @@ describe('recovery', () => {
     expect(test.delivered).toHaveLength(4);
   });
 
+  it('counts more flows than one query can', async () => {
+    const flow = flowWith();
+    test = await createTestRuntime({ flows: [flow] });
+    await test.spawn(flow, 'p_1');
+    const { id: _, ...row } = await test.knex('flow_states').first();
+    const strangers = Array.from({ length: 1_001 }, (_, i) => ({ ...row, flow_type: `old ${i}` }));
+    await test.knex.batchInsert('flow_states', strangers, 100);
+    await test.crash();
+    await test.restart();
+    const { components } = test.runtime.recovery.report!;
+    expect(components).toHaveLength(1_002);
+    expect(components[0]).toMatchObject({ name: 'visit', recovered: 1, deadlines: { beyond: 1 } });
+    expect(components.at(-1)).toMatchObject({ deadlines: { beyond: 1 } });
+  });
+
   it('puts a deadline back, once, into an actor that has not left the state', async () => {
     const flow = flowWith();
     let recover: (registry: RecoveryRegistry) => Promise<void> = async () => {};
