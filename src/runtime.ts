@@ -25,7 +25,7 @@ import { normalizePhoneNumber } from './messaging/address.ts';
 import { type DirectMessage, Inbound, type Receipt } from './messaging/inbound.ts';
 import { defaultTexts } from './messaging/keywords.ts';
 import { DeadLetters } from './operations/dead-letters.ts';
-import { Quarantine } from './operations/quarantine.ts';
+import { Quarantine, type QuarantinedActor } from './operations/quarantine.ts';
 import { FlowRecovery, type RecoverOptions, RecoveryManager, type RecoveryReport } from './recovery/index.ts';
 import { createRegistry, type RuntimeRegistry } from './registry.ts';
 import { paceOf, type RuntimeOptions } from './runtime-options.ts';
@@ -250,8 +250,12 @@ export class Runtime {
   async #escalate(): Promise<void> {
     for (const { type, supervision } of this.#flows.values()) {
       if (supervision.strategy !== 'escalate') continue;
-      const aside = await this.#running!.quarantine.list({ flowType: type, limit: 1_000 });
-      for (const { address } of aside) this.#supervisor.escalate(address);
+      const limit = 1_000;
+      for (let after: number | undefined = 0; after !== undefined; ) {
+        const aside: QuarantinedActor[] = await this.#running!.quarantine.list({ flowType: type, limit, after });
+        for (const { address } of aside) this.#supervisor.escalate(address);
+        after = aside.length < limit ? undefined : aside.at(-1)!.id;
+      }
     }
   }
 

@@ -197,6 +197,17 @@ describe('health and figures', () => {
     expect(test.runtime.health()).toMatchObject({ health: 'healthy', troubles: {} });
   });
 
+  it('is degraded until the last of very many is decided', async () => {
+    await (await test.spawn(flow, 'p')).send({ type: 'wait' });
+    await test.advance('1s');
+    const { id: _, ...row } = await test.knex('flow_states').first();
+    const others = Array.from({ length: 1_001 }, (_, i) => ({ ...row, participant_id: `p_${i}` }));
+    await test.knex.batchInsert('flow_states', others, 100);
+    await test.crash();
+    await test.restart();
+    expect(test.runtime.health().troubles).toEqual({ 'flow step': expect.stringMatching(/^1002 actors/) });
+  });
+
   it('is degraded from a write that the database refuses until one that it takes', async () => {
     const actor = await test.spawn(flow, 'p_1');
     await test.knex.raw(
