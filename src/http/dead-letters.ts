@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { formatInstant } from '../clock.ts';
 import type { DeadLetter, DeadLetterFilter } from '../operations/dead-letters.ts';
 import { ok } from './answers.ts';
 import type { HttpOptions } from './plugin.ts';
@@ -34,6 +35,6 @@ const described = ({ address, at, resolvedAt, ...letter }: DeadLetter) => ({
   ...letter,
   participant: address.participantId,
   flow: address.flowType,
-  at: new Date(at).toISOString(),
-  resolved_at: resolvedAt === null ? null : new Date(resolvedAt).toISOString(),
+  at: formatInstant(at),
+  resolved_at: resolvedAt === null ? null : formatInstant(resolvedAt),
 });

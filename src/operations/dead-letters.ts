@@ -8,7 +8,7 @@
 import type { AnyEventObject } from 'xstate';
 import { encode, parse } from '../actor/codec.ts';
 import { describeState } from '../actor/state.ts';
-import type { Clock } from '../clock.ts';
+import { type Clock, formatInstant } from '../clock.ts';
 import type { Engine } from '../engine/engine.ts';
 import {
   ActorNotFoundError,
@@ -108,7 +108,7 @@ export class DeadLetters {
    * Applies it after all, in the state in which the actor is now; resolves once that has committed. A message goes through
    * the flow's `receive` again.
    * @throws {DeadLetterNotFoundError}
-   * @throws {InvalidArgumentError} it was retried or discarded before, or its actor has ended
+   * @throws {InvalidArgumentError} it was retried or discarded before, its actor has ended, or it cannot be read
    * @throws {TurnFailedError} the logic threw again; the letter stays open, with the new error
    * @throws {ActorQuarantinedError | StoreError}
    */
@@ -118,8 +118,7 @@ export class DeadLetters {
     const address = addressOf(row);
     await this.#assertActive(row);
     const { engine, events } = this.#options;
-    const message = row.kind === 'message' ? (parse(row.event) as InboundMessage) : undefined;
-    const event = message ? replyOf(message) : (parse(row.event) as AnyEventObject);
+    const { message, event } = eventIn(row);
     try {
       const { handled, snapshot } = await engine.post(address, {
         stimulus: { kind: 'event', event, ...(row.target !== null && { sessionId: row.target }) },
@@ -216,6 +215,22 @@ function described(row: LetterRow): DeadLetter {
   };
 }
 
+/** @throws {InvalidArgumentError} it cannot be read */
+function eventIn(row: LetterRow): { message?: InboundMessage; event: AnyEventObject } {
+  let why = 'it is no event';
+  try {
+    const stored = parse(row.event) as any;
+    if (row.kind === 'message' && typeof stored?.text === 'string') return { message: stored, event: replyOf(stored) };
+    if (row.kind !== 'message' && typeof stored?.type === 'string') return { event: stored };
+  } catch (error) {
+    why = (error as Error).message;
+  }
+  throw new InvalidArgumentError(
+    `The event of the dead letter ${row.id} cannot be read: ${sentence(why)} Mend it in dead_letters, or discard it.`,
+    { address: addressOf(row) },
+  );
+}
+
 /** The event as JSON can show it. */
 function readable(text: string): unknown {
   try {
@@ -228,7 +243,7 @@ function readable(text: string): unknown {
 function assertOpen(row: LetterRow): void {
   if (row.status === 'open') return;
   throw new InvalidArgumentError(
-    `The dead letter ${row.id} was ${row.status} before, at ${new Date(row.resolved_at ?? 0).toISOString()}. Only an open one can be retried or discarded.`,
+    `The dead letter ${row.id} was ${row.status} before, at ${formatInstant(row.resolved_at ?? 0)}. Only an open one can be retried or discarded.`,
     { address: addressOf(row) },
   );
 }

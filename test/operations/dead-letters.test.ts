@@ -300,4 +300,28 @@ describe('dead letters', () => {
     await expect(letters().retry(id)).rejects.toMatchObject({ code: 'ACTOR_QUARANTINED' });
     expect(await only()).toMatchObject({ status: 'open', error: expect.stringContaining('it is broken') });
   });
+
+  it('says of a letter that cannot be read what is to be done, and lists and applies the others', async () => {
+    await test.spawn(flow, 'ada', { phoneNumber: PHONE });
+    const letter = { participant_id: 'ada', flow_type: 'lettered', error: 'lost', at: 0 };
+    const unreadable = [
+      { kind: 'message', event: '{"text":' },
+      { kind: 'message', event: 'null' },
+      { kind: 'event', event: 'null' },
+      { kind: 'event', event: '{}' },
+    ];
+    await test.knex('dead_letters').insert(unreadable.map((each) => ({ ...letter, ...each })));
+    const id = await fail();
+    broken = false;
+    for (let odd = 1; odd <= unreadable.length; odd++)
+      await expect(letters().retry(odd)).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+        message: expect.stringMatching(
+          new RegExp(`^The event of the dead letter ${odd} cannot be read: .*\\. Mend it .*, or discard it\\.$`),
+        ),
+      });
+    expect(await letters().retry(id)).toMatchObject({ handled: true });
+    await letters().discard(1);
+    expect((await letters().list()).map((each) => each.id)).toEqual([2, 3, 4]);
+  });
 });
