@@ -161,7 +161,8 @@ function shown(snapshot: Shown): { value?: unknown; context?: unknown; children?
   });
   return {
     ...(snapshot.value !== undefined && { value: snapshot.value }),
-    ...('context' in snapshot && { context: plain(snapshot.context) }),
+    // An observable that has given nothing yet has the key or not, depending on whether it was restored.
+    ...(snapshot.context !== undefined && { context: plain(snapshot.context) }),
     ...(snapshot.output !== undefined && { output: plain(snapshot.output) }),
     ...(snapshot.error !== undefined && { error: plain(snapshot.error) }),
     ...(children.length > 0 && { children: Object.fromEntries(children) }),

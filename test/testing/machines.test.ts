@@ -1,5 +1,7 @@
 /** Machines of many shapes, each lived through with a death at every point, and explored. */
 import { describe, expect, it } from 'vitest';
+import { fromObservable, setup } from 'xstate';
+import { defineFlow } from '../../src/index.ts';
 import { crashEverywhere, createTestRuntime, explore } from '../../src/testing/index.ts';
 import { promiseNames } from '../../src/testing/stubs.ts';
 import { approval } from './machines/approval.ts';
@@ -59,4 +61,17 @@ describe.each(Object.entries(subjects))('%s', (_, { flow, script, options, explo
     expect(report.scripts.length).toBeGreaterThan(0);
     expect(report.crashes).toBeGreaterThan(20);
   });
+});
+
+it('an observable that has given nothing is the same after a crash', async () => {
+  const silent = fromObservable<number, undefined>(() => ({ subscribe: () => ({ unsubscribe() {} }) }) as never);
+  const logic = setup({ actors: { silent } }).createMachine({
+    id: 'listener',
+    initial: 'listening',
+    states: { listening: { invoke: { src: 'silent' }, on: { stop: 'over' } }, over: { type: 'final' } },
+  });
+  const { crashes } = await crashEverywhere(defineFlow({ type: 'listener', version: 1, logic }), [
+    { send: { type: 'stop' } },
+  ]);
+  expect(crashes).toBeGreaterThan(10);
 });
