@@ -67,12 +67,12 @@ async function run(flows: AnyFlow[], folder: string, options: GoldenOptions): Pr
     throw new InvalidArgumentError(
       'goldenSnapshots takes one flow, or the versions of one. Call it once for each flow.',
     );
-  const { type, version } = versions.newest;
-  if (options.update ?? process.env['PERDURE_UPDATE_GOLDEN'] === '1')
-    rmSync(folderOf(folder, type, version), { recursive: true, force: true });
+  const { type } = versions.newest;
+  const anew = options.update ?? process.env['PERDURE_UPDATE_GOLDEN'] === '1';
+  const renewed = anew ? complete(folder, versions.newest, options, anew) : undefined;
   loadGoldenShapes(folder, type, versions);
   prove(folder, versions, options);
-  const written = complete(folder, versions.newest, options);
+  const written = renewed ?? complete(folder, versions.newest, options);
   loadGoldenShapes(folder, type, versions);
   return { folder, written, proved: prove(folder, versions, options) };
 }
@@ -110,17 +110,19 @@ function faultsOf(golden: Golden, file: string, versions: FlowVersions, options:
   });
 }
 
-/** Every state of the present version has its file. */
-function complete(folder: string, flow: AnyFlow, options: GoldenOptions): string[] {
+/** Every state of the present version has its file: what is missing is written, or else all of them `anew`. */
+function complete(folder: string, flow: AnyFlow, options: GoldenOptions, anew = false): string[] {
   const { type, version, logic } = flow;
   const parent = folderOf(folder, type, version);
   const states = restingStates(logic).filter((state) => !options.unreached?.includes(state));
-  const missing = states.filter((state) => !existsSync(fileOf(folder, type, version, state)));
+  const missing = states.filter((state) => anew || !existsSync(fileOf(folder, type, version, state)));
   if (missing.length === 0) return [];
   const named = missing.map((state) => `'${state}'`).join(', ');
   if (process.env['CI'] && process.env['CI'] !== 'false') {
     throw new GoldenSnapshotError(
-      `There is no golden snapshot of ${named} of flow '${type}', version ${version}, in ${parent}. Run the test on your machine, which writes the missing files, and commit them.`,
+      anew
+        ? `The golden snapshots of flow '${type}', version ${version}, are to be written anew, and under CI none are written. Do it on your machine, and commit them.`
+        : `There is no golden snapshot of ${named} of flow '${type}', version ${version}, in ${parent}. Run the test on your machine, which writes the missing files, and commit them.`,
     );
   }
   const { found, thrown } = walk(flow, new Set(missing), options);
@@ -128,6 +130,8 @@ function complete(folder: string, flow: AnyFlow, options: GoldenOptions): string
   if (thrown.size > 0 || unreached.length > 0) throw lost(flow, unreached, thrown);
   const shape = shapeOf(logic);
   const common = { flow: type, version, fingerprint: fingerprintOf(shape) };
+  // Only now: a walk that fails leaves the files as they were.
+  if (anew) rmSync(parent, { recursive: true, force: true });
   mkdirSync(parent, { recursive: true });
   const machine = shapeFileOf(folder, type, version);
   if (!existsSync(machine)) writeFileSync(machine, sealed({ ...common, shape }));

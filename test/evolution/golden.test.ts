@@ -174,6 +174,21 @@ describe('golden snapshots', () => {
     expect(existsSync(join(folder, 'booking'))).toBe(false);
   });
 
+  it('stay as they are where they cannot be written anew', async () => {
+    await goldenSnapshots(bookingV1, { folder, events });
+    const text = readFileSync(file('asking'), 'utf8');
+    const logic = createMachine({ id: 'a', initial: 'asking', states: { asking: {}, island: {} } });
+    const flow = defineFlow({ type: 'booking', version: 1, logic });
+    await expect(goldenSnapshots(flow, { folder, update: true })).rejects.toThrow("'island' was not reached");
+    vi.stubEnv('CI', 'true');
+    await expect(goldenSnapshots(bookingV1, { folder, events, update: true })).rejects.toThrow('under CI none are');
+    expect(files()).toHaveLength(6);
+    expect(readFileSync(file('asking'), 'utf8')).toBe(text);
+    vi.stubEnv('CI', '');
+    expect(await goldenSnapshots(flow, { folder, update: true, unreached: ['island'] })).toMatchObject({ proved: 1 });
+    expect(files()).toEqual(['_shape.json', 'asking.json']);
+  });
+
   it('of a state that is not reached are asked for, and nothing is written', async () => {
     const logic = createMachine({ id: 'a', initial: 'here', states: { here: {}, island: {} } });
     const flow = defineFlow({ type: 'booking', version: 1, logic });
