@@ -108,16 +108,17 @@ function inline(what: 'action' | 'guard', name: string): string {
 }
 
 /** The first thing in a value that JSON cannot hold. */
-function strange(value: unknown, path: string): { path: string; what: string } | undefined {
+function strange(value: unknown, path: string, above: object[] = []): { path: string; what: string } | undefined {
   if (value === null || value === undefined || typeof value === 'string' || typeof value === 'boolean')
     return undefined;
   if (typeof value === 'number') return Number.isFinite(value) ? undefined : { path, what: `the number ${value}` };
   if (typeof value !== 'object') return { path, what: `a ${typeof value}` };
+  if (above.includes(value)) return { path, what: 'an object that holds itself' };
   const prototype = Object.getPrototypeOf(value);
   if (!Array.isArray(value) && prototype !== Object.prototype && prototype !== null)
     return { path, what: `a ${prototype.constructor?.name ?? 'object of a class'}` };
   for (const [key, inner] of Object.entries(value)) {
-    const found = strange(inner, `${path}.${key}`);
+    const found = strange(inner, `${path}.${key}`, [...above, value]);
     if (found) return found;
   }
   return undefined;

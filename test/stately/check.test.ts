@@ -64,6 +64,16 @@ describe('whether a machine can be exported whole', () => {
     ]);
   });
 
+  it('names an object that holds itself', () => {
+    const node: Record<string, unknown> = { shared: {} };
+    node['self'] = [node];
+    node['twice'] = node['shared'];
+    const machine = createMachine({ context: { node }, initial: 'a', states: { a: {} } });
+    expect(checkMachine(machine)).toEqual([
+      { path: 'context.node.self.0', problem: expect.stringContaining('an object that holds itself') },
+    ]);
+  });
+
   it('looks into the machines that it runs, and stops where they lead back', () => {
     const inner = setup({}).createMachine({ id: 'inner', entry: () => {} });
     const outer = setup({ actors: { inner } }).createMachine({ id: 'outer', invoke: { src: 'inner' } });
