@@ -85,7 +85,7 @@ function misfitsOfMachine(
   }
   for (const node of active) {
     for (const type of new Set(node.after.map(({ eventType }) => eventType))) {
-      const { delay } = deadlineOf(type)!;
+      const { delay } = deadlineOf(type, node.id)!;
       if (mine.some(({ event }) => event.type === type) || waived?.has(type)) continue;
       if (!had(({ states }) => states?.[node.id]?.after?.[delay] !== undefined))
         add('deadline', `${named(node)} has a deadline '${delay}', which the snapshot has not: it would wait for ever`);

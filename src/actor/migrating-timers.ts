@@ -2,11 +2,11 @@
  * Deadlines as a migration sees them. XState names the deadline of an `after` by the id of its state node and its delay;
  * a migration says `{ state, after, dueAt }`.
  */
-import type { AnyActorLogic, StateNode } from 'xstate';
+import type { AnyActorLogic, AnyStateMachine, StateNode } from 'xstate';
 import type { StoredTimer } from './live-actor.ts';
 import { isMachine } from './logic.ts';
 import type { ActorPath } from './refs.ts';
-import { deadlineOf } from './shape.ts';
+import { deadlineOf, nodesOf } from './shape.ts';
 
 /** The deadline of a state's `after`. */
 export interface AfterTimer {
@@ -26,14 +26,18 @@ export type MigratingTimer = AfterTimer | StoredTimer;
 /** Stored deadlines, for a migration to look at. */
 export const toMigrating = (logic: AnyActorLogic, timers: readonly StoredTimer[]): MigratingTimer[] =>
   timers.map((timer) => {
-    const deadline = deadlineOf(timer.event.type);
+    const { dueAt, target = [] } = timer;
+    const owner = target.length === 0 && isMachine(logic) ? ownerOf(logic, timer.event.type) : undefined;
+    const deadline = deadlineOf(timer.event.type, owner?.id);
     if (!deadline) return timer;
     const { node, delay } = deadline;
-    const { dueAt, target = [] } = timer;
     const root = target.length === 0 && isMachine(logic) ? logic.id : undefined;
     const state = node === root ? '' : root && node.startsWith(`${root}.`) ? node.slice(root.length + 1) : `#${node}`;
     return { state, after: delay, dueAt, ...(target.length > 0 && { target }) };
   });
+
+const ownerOf = (machine: AnyStateMachine, type: string) =>
+  nodesOf(machine).find(({ after }) => after.some(({ eventType }) => eventType === type));
 
 /**
  * What a migration says, in stored form and in the order of deadlines.

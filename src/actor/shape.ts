@@ -60,11 +60,18 @@ export function contextFields(logic: AnyActorLogic): string[] | undefined {
   }
 }
 
-/** The event of a deadline declared with `after`, taken apart. */
-export function deadlineOf(eventType: string): { delay: string; node: string } | undefined {
+/**
+ * The event of a deadline declared with `after`, taken apart.
+ * @param of the id of the state node that has it, where that is known: names of delays, and ids, may have dots in them
+ */
+export function deadlineOf(eventType: string, of?: string): { delay: string; node: string } | undefined {
+  if (of !== undefined && eventType.startsWith(AFTER) && eventType.endsWith(`.${of}`))
+    return { delay: eventType.slice(AFTER.length, -of.length - 1), node: of };
   const [, delay, node] = /^xstate\.after\.([^.]+)\.(.+)$/s.exec(eventType) ?? [];
   return delay === undefined ? undefined : { delay, node: node! };
 }
+
+const AFTER = 'xstate.after.';
 
 /** The state of a node as people write it; the root is `''`. */
 export const pathOfNode = (node: { path: string[] }) => node.path.join('.');
@@ -95,7 +102,7 @@ function stateShape(node: StateNode): StateShape {
   const on: [string, string[]][] = [];
   const after: [string, string[]][] = [];
   for (const [event, transitions] of node.transitions) {
-    const delay = deadlineOf(event)?.delay;
+    const delay = deadlineOf(event, node.id)?.delay;
     if (delay === undefined) on.push([event, transitions.map(transition)]);
     else after.push([delay, transitions.map(transition)]);
   }

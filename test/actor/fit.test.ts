@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createMachine, fromPromise, setup } from 'xstate';
 import { misfitsOf } from '../../src/actor/fit.ts';
+import { toMigrating, toStored } from '../../src/actor/migrating-timers.ts';
 import { type Shape, shapeOf } from '../../src/actor/shape.ts';
 
 const actors = { work: fromPromise(async () => 1), other: fromPromise(async () => 2) };
@@ -59,6 +60,26 @@ describe('deadlines fit a machine', () => {
     expect(reasons(now, active('a'), [shapeOf(before)])).toEqual([expect.stringContaining("deadline '20'")]);
     expect(reasons(now, active('a'), [shapeOf(now)])).toEqual([]);
     expect(reasons(now, active('a'), [shapeOf(now), shapeOf(before)])).toHaveLength(1);
+  });
+
+  it('where names of delays have dots in them', () => {
+    const dotted = (after: object) =>
+      setup({ delays: { 'wait.short': 1, 'wait.long': 2 } }).createMachine({
+        id: 'm',
+        initial: 'a',
+        states: { a: { after } as never, b: {} },
+      });
+    const [one, both] = [dotted({ 'wait.short': 'b' }), dotted({ 'wait.short': 'b', 'wait.long': 'b', 1.5: 'b' })];
+    expect(Object.keys(shapeOf(both).states!['m.a']!.after!)).toEqual(['1.5', 'wait.long', 'wait.short']);
+    expect(reasons(both, active('a'), [shapeOf(one)], [after('wait.short', 'a')])).toEqual([
+      "the state 'a' has a deadline 'wait.long', which the snapshot has not: it would wait for ever",
+      "the state 'a' has a deadline '1.5', which the snapshot has not: it would wait for ever",
+    ]);
+    const timers = [{ id: 'x', ...after('wait.long', 'a') }];
+    expect(toMigrating(both, timers)).toEqual([{ state: 'a', after: 'wait.long', dueAt: 1 }]);
+    expect(toStored(both, toMigrating(both, timers)).timers).toEqual([
+      expect.objectContaining(after('wait.long', 'a')),
+    ]);
   });
 
   it('where a delayed event means something, or never did', () => {
