@@ -49,7 +49,7 @@ export function toStored(
 ): { timers: StoredTimer[]; waived: Set<string> } {
   const waived = new Set<string>();
   const stored = timers.flatMap((timer): StoredTimer[] => {
-    const dueAt = Number(timer?.dueAt);
+    const dueAt = Number(timer?.dueAt ?? Number.NaN); // null, as JSON has it for Infinity, would be 1970
     if (Number.isNaN(dueAt)) throw new TypeError(`gave a deadline without dueAt: ${JSON.stringify(timer)}`);
     if (!('after' in timer)) {
       if (typeof timer.event?.type !== 'string')

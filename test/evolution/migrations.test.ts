@@ -269,6 +269,13 @@ describe('a migration', () => {
       }),
       /gave a deadline without dueAt/,
     ],
+    'that gives a deadline whose instant is null': [
+      (persisted) => ({
+        snapshot: { ...persisted, context: language(persisted) },
+        timers: [{ state: 'asking', after: 'patience', dueAt: null as never }],
+      }),
+      /gave a deadline without dueAt/,
+    ],
     'that gives a deadline of a state that is not there': [
       (persisted) => ({
         snapshot: { ...persisted, context: language(persisted) },
