@@ -17,9 +17,18 @@ function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
-    Object.entries(value).flatMap(([key, inner]) => (inner === undefined ? [] : [[key, plain(inner)]])),
+    Object.entries(value).flatMap(([key, inner]) => {
+      if (inner === undefined) return [];
+      return [[key, plain(key === 'on' ? forbidding(inner) : inner)]];
+    }),
   );
 }
+
+/** `{ EVENT: undefined }` forbids the event, which would be lost in JSON; `{ EVENT: {} }` says the same. */
+const forbidding = (on: unknown): unknown =>
+  typeof on === 'object' && on !== null && !Array.isArray(on)
+    ? Object.fromEntries(Object.entries(on).map(([event, transition]) => [event, transition ?? {}]))
+    : on;
 
 /** A built-in action or guard: how it is called in code, and its arguments. */
 export interface BuiltIn {

@@ -92,6 +92,20 @@ describe.each(machines)('%s', (name, machine) => {
   });
 });
 
+it.each(['stately-json', 'xstate'] as const)('forbids as %s the events that the machine forbids', async (format) => {
+  const machine = xstate.createMachine({
+    id: 'door',
+    initial: 'locked',
+    on: { open: '.opened' },
+    states: { locked: { on: { open: undefined } }, opened: {} },
+  });
+  const text = await exportMachine(machine, { format });
+  const again = format === 'xstate' ? Object.values(evaluate(text))[0]! : xstate.createMachine(JSON.parse(text));
+  const actor = xstate.createActor(again).start();
+  actor.send({ type: 'open' });
+  expect(actor.getSnapshot().value).toBe('locked');
+});
+
 it('compiles as XState source, strictly', async () => {
   const sources = new Map<string, string>();
   for (const [name, machine] of machines) {
