@@ -291,6 +291,13 @@ describe('toBeQuarantined', () => {
     const snapshot = await actor.getSnapshot();
     expect(await complaint(() => expect(snapshot).toBeQuarantined())).toContain('a view of it. This is');
   });
+
+  it('holds of an actor whose snapshot does not fit the flow', async () => {
+    await test.restart();
+    await test.runtime.knex('flow_states').where({ participant_id: 'ada' }).update({ flow_version: 9 });
+    await expect(actor.send({ type: 'reply', text: '1' })).rejects.toMatchObject({ code: 'ACTOR_QUARANTINED' });
+    await expect(actor).toBeQuarantined(/of version 9/);
+  });
 });
 
 describe('assertThat', () => {
