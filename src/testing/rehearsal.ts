@@ -18,6 +18,7 @@ import type { AnyFlow } from '../flow.ts';
 import { createRuntime, type Runtime } from '../runtime.ts';
 import type { Access, AccessKind, Process } from './faults.ts';
 import { markOf, type Observation, Observer } from './observation.ts';
+import { type RunawayError, RunawayWatch } from './runaway.ts';
 import { errorOf, instantOf, type Script, type ScriptStep } from './script.ts';
 import type { Stage } from './stage.ts';
 
@@ -52,6 +53,9 @@ export interface Seen {
 
 /** A run that does not end is given up after so many deaths. */
 const MOST_DEATHS = 1_000;
+
+/** An actor that does not come to rest, after so many turns at one instant. */
+const MOST_TURNS = 1_000;
 
 /** Of the runtime's chance. */
 export const SEED = 'test';
@@ -227,7 +231,11 @@ export class Rehearsal {
     clock.moveTo(Math.max(clock.now(), this.#target));
   }
 
-  async #settle(life: Life): Promise<void> {
+  #settle(life: Life): Promise<void> {
+    return life.watch.resting(() => this.#comeToRest(life));
+  }
+
+  async #comeToRest(life: Life): Promise<void> {
     const clock = this.#clock;
     // Promises settle in microtasks and I/O callbacks, of which the engine knows only once they post their results.
     for (let quiet = 0; quiet < 5; quiet++) {
@@ -295,6 +303,7 @@ export class Rehearsal {
       inspect: (event) => !life.dead && this.#inspected(event),
     });
     life.runtime = runtime;
+    runtime.on('turn', (turn) => life.watch.hear(turn));
     runtime.on('turnFailed', ({ error }) => {
       if (error instanceof NotSerializableError) this.notSerializable ??= { step: this.#step, error };
     });
@@ -341,6 +350,9 @@ class Life implements Process {
   unwatched = false;
   accesses = 0;
   runtime!: Runtime;
+  readonly watch = new RunawayWatch(MOST_TURNS, (error) => {
+    this.#runaway ??= error;
+  });
   readonly access: Process['access'];
   readonly clock: Clock;
   readonly #death: Promise<never>;
@@ -348,6 +360,7 @@ class Life implements Process {
   readonly #shared: Clock;
   readonly #died: () => void;
   #reject!: (reason: unknown) => void;
+  #runaway: RunawayError | undefined;
 
   constructor(clock: Clock, access: Process['access'], died: () => void) {
     this.access = access;
@@ -400,5 +413,6 @@ class Life implements Process {
   async pause(): Promise<void> {
     await new Promise(setImmediate);
     if (this.dead) throw CRASH;
+    if (this.#runaway) throw this.#runaway;
   }
 }

@@ -1,6 +1,6 @@
 /** Bugs that are planted must be found, and said in words that help. */
 import { describe, expect, it } from 'vitest';
-import { assign, emit, fromPromise, setup } from 'xstate';
+import { assign, createMachine, emit, fromPromise, setup } from 'xstate';
 import { defineFlow } from '../../src/index.ts';
 import { message, now } from '../../src/machine/index.ts';
 import { crashEverywhere, DivergenceError, explore, type Script } from '../../src/testing/index.ts';
@@ -255,5 +255,22 @@ describe('logic that throws', () => {
     await crashEverywhere(flow, [{ send: { type: 'go' } }, { send: { type: 'other' } }]);
     const report = await explore(flow, { events: [{ type: 'go' }, { type: 'other' }], depth: 2, throws: 'allow' });
     expect(report.states.covered).toContain('idle');
+  });
+});
+
+describe('an actor that never comes to rest', () => {
+  const logic = createMachine({
+    id: 'restless',
+    initial: 'calm',
+    states: { calm: { on: { go: 'one' } }, one: { after: { 0: 'two' } }, two: { after: { 0: 'one' } } },
+  });
+  const flow = defineFlow({ type: 'restless', version: 1, logic });
+
+  it('is told, and not waited for', async () => {
+    await expect(crashEverywhere(flow, [{ send: { type: 'go' } }])).rejects.toMatchObject({ code: 'RUNAWAY' });
+  });
+
+  it('is found by the explorer', async () => {
+    await expect(explore(flow, { events: [{ type: 'go' }], depth: 3 })).rejects.toMatchObject({ code: 'RUNAWAY' });
   });
 });
