@@ -212,3 +212,15 @@ export function defineFlow<TLogic extends AnyActorLogic>(definition: FlowDefinit
     supervision: policyOf(definition.supervision, type),
   };
 }
+
+/** @throws {InvalidArgumentError} it is no list of flows; in tests, whose types nobody may have checked, it is often a machine */
+export function assertFlows(flows: unknown): void {
+  if (!Array.isArray(flows)) throw new InvalidArgumentError('flows is a list of what defineFlow(…) gave.');
+  for (const flow of flows) {
+    const { type, version, logic } = Object(flow);
+    if (typeof type === 'string' && typeof version === 'number' && logic) continue;
+    throw new InvalidArgumentError(
+      'A flow is what defineFlow({ type, version, logic }) gives; a machine alone, or anything else, is none.',
+    );
+  }
+}

@@ -4,7 +4,7 @@
  */
 import { type Shape, shapeOf } from './actor/shape.ts';
 import { InvalidArgumentError } from './errors.ts';
-import type { AnyFlow } from './flow.ts';
+import { type AnyFlow, assertFlows } from './flow.ts';
 
 /** Where an actor of a version goes on. */
 export type Way = { flow: AnyFlow; why?: undefined } | { flow?: undefined; why: string };
@@ -61,9 +61,10 @@ function missing(flow: AnyFlow, from: number): number | undefined {
 
 /**
  * Flows by type, each with its versions.
- * @throws {InvalidArgumentError} two flows of one type and version
+ * @throws {InvalidArgumentError} something that is no flow, or two flows of one type and version
  */
 export function versionsOf(flows: readonly AnyFlow[]): ReadonlyMap<string, FlowVersions> {
+  assertFlows(flows);
   const byType = new Map<string, AnyFlow[]>();
   for (const flow of flows) {
     const others = byType.get(flow.type) ?? [];

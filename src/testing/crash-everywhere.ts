@@ -1,5 +1,5 @@
 /** Runs a script once without a crash, and once for each point at which a crash can fall. */
-import type { AnyFlow } from '../flow.ts';
+import { type AnyFlow, assertFlows } from '../flow.ts';
 import { DivergenceError } from './divergence.ts';
 import { crashAfter, crashAt, crashPoints, noCrash, thenAroundRecovery, thenThroughRecovery } from './dooms.ts';
 import { type ImpureRead, watchingReads } from './purity.ts';
@@ -73,7 +73,8 @@ export async function withStages<T>(
   options: CrashOptions,
   body: (stages: Stage[]) => Promise<T>,
 ): Promise<T> {
-  const { concurrency = 4 } = options;
+  const { concurrency = 4, flows = [] } = options;
+  assertFlows([flow, ...flows]);
   const setup = stageOptions(options);
   const stages: Stage[] = [];
   try {

@@ -8,7 +8,7 @@
  */
 import type { AnyEventObject } from 'xstate';
 import { InvalidArgumentError, NotSerializableError } from '../errors.ts';
-import type { AnyFlow, EventOf, SnapshotOf } from '../flow.ts';
+import { type AnyFlow, assertFlows, type EventOf, type SnapshotOf } from '../flow.ts';
 import { Catalog } from './catalog.ts';
 import { assertCoverage, type Coverage, coveredOf, formatCovered, type MinimumCoverage } from './coverage.ts';
 import {
@@ -84,6 +84,8 @@ export async function explore<F extends AnyFlow, const E extends EventOf<F>>(
   options: ExploreOptions<F, E>,
 ): Promise<ExploreReport> {
   const all = options as unknown as ExploreOptions;
+  assertFlows([flow]);
+  assertEvents(all);
   assertOutcomes(flow, all);
   return withStages(flow, all, async (stages) => {
     const { edges, truncated } = await oneAtATime(() => findEdges(stages[0]!, all));
@@ -101,6 +103,15 @@ export async function explore<F extends AnyFlow, const E extends EventOf<F>>(
     const report = { ...coverage, scripts, runs, crashes, truncated: truncated || scripts.length < chosen.length };
     return { ...report, toString: () => format(flow, report) };
   });
+}
+
+/** @throws {InvalidArgumentError} there are no sample events, or some that are none */
+function assertEvents({ events }: ExploreOptions): void {
+  if (typeof events === 'function') return;
+  if (!Array.isArray(events) || events.some((event) => typeof event?.type !== 'string'))
+    throw new InvalidArgumentError(
+      "explore: events is a list of sample events, like [{ type: 'book' }], or a function.",
+    );
 }
 
 /** @throws {InvalidArgumentError} an outcome of what is not invoked */

@@ -10,7 +10,7 @@ import { SimulatedClock } from '../clock.ts';
 import { type Duration, milliseconds } from '../duration.ts';
 import type { OutgoingMessage, Transport } from '../engine/outbox.ts';
 import { type Address, InvalidArgumentError, NotRunningError } from '../errors.ts';
-import type { AnyFlow, EventOf, InboundMessage } from '../flow.ts';
+import { type AnyFlow, assertFlows, type EventOf, type InboundMessage } from '../flow.ts';
 import type { Receipt } from '../messaging/inbound.ts';
 import { createRuntime, type JournalLine, type Runtime, type SpawnArguments } from '../runtime.ts';
 import type { RuntimeOptions } from '../runtime-options.ts';
@@ -87,6 +87,7 @@ export class TestRuntime {
   /** @internal use {@link createTestRuntime} */
   constructor(options: TestRuntimeOptions) {
     this.#options = { seed: 'test', ...options };
+    assertFlows(options.flows);
     this.#flows = options.flows.map((flow) => this.#stubs.apply(flow));
     this.#chance = options.random ?? chanceOf(this.#options.seed!);
     this.clock = new SimulatedClock(options.start === undefined ? undefined : instantOf(options.start));

@@ -81,6 +81,10 @@ describe('a script', () => {
     await expect(crashEverywhere(phone, [{ sned: { type: 'ring' } } as never])).rejects.toThrow(
       "Step 1 of the script, { sned: { type: 'ring' } }, is none. A step has one of these: send, transaction, receive, advance, advanceTo, resolve, reject.",
     );
+    await expect(crashEverywhere(phone.logic as never, [])).rejects.toThrow('A flow is what defineFlow');
+    await expect(explore(phone.logic as never, { events: [] })).rejects.toThrow('A flow is what defineFlow');
+    for (const events of [undefined, 'ring', [{}], [null]])
+      await expect(explore(phone, { events } as never)).rejects.toThrow('events is a list of sample events');
     await expect(crashEverywhere(phone, [{ advance: '1 day' as never }])).rejects.toThrow('"1 day" is not a duration');
     await expect(crashEverywhere(phone, [{ advanceTo: 'tomorrow' }])).rejects.toThrow('tomorrow is no instant');
   });

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { assign, createMachine, emit, fromPromise, setup } from 'xstate';
-import { type AnyFlow, defineFlow } from '../../src/index.ts';
+import { type AnyFlow, createRuntime, defineFlow } from '../../src/index.ts';
 import { type ActorMessage, random, sendToActor } from '../../src/machine/index.ts';
 import { createTestRuntime, type TestRuntime, type TestRuntimeOptions } from '../../src/testing/index.ts';
 import { counter } from '../guarantees/machines.ts';
@@ -400,4 +400,12 @@ describe('the end of a test', () => {
     await begin({ transport: { send: () => new Promise<void>(() => {}) } });
     await test.settle();
   });
+});
+
+it('says what a flow is, where it is given a machine or nothing', async () => {
+  await begin();
+  for (const flows of [[counter.logic], [undefined], undefined] as never[]) {
+    await expect(createTestRuntime({ flows })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect(() => createRuntime({ database: ':memory:', flows })).toThrow('defineFlow');
+  }
 });
