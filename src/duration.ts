@@ -10,11 +10,11 @@ export type Duration = number | `${number}${keyof typeof UNITS}`;
  * @throws {InvalidArgumentError} when it is negative, not finite, or not of the form above.
  */
 export function milliseconds(duration: Duration): number {
-  const match = typeof duration === 'number' ? undefined : /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/.exec(duration.trim());
+  const match = typeof duration !== 'string' ? undefined : /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/.exec(duration.trim());
   const value = match ? Number(match[1]) * UNITS[match[2] as keyof typeof UNITS] : duration;
   if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
     throw new InvalidArgumentError(
-      `${JSON.stringify(duration)} is not a duration; write milliseconds, or text like '15m' or '48h'.`,
+      `${typeof duration === 'string' ? JSON.stringify(duration) : String(duration)} is not a duration; write milliseconds, or text like '15m' or '48h'.`,
     );
   }
   return value;

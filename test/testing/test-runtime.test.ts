@@ -205,6 +205,8 @@ describe('time', () => {
     await test.advanceTo(new Date('2026-03-02'));
     expect(new Date(test.clock.now()).toISOString()).toBe('2026-03-02T00:00:00.000Z');
     await expect(test.advance('15 minutes' as never)).rejects.toThrow('"15 minutes" is not a duration');
+    await expect(test.advance(Number.NaN)).rejects.toThrow('NaN is not a duration');
+    await expect(test.advance(undefined as never)).rejects.toThrow('undefined is not a duration');
     await expect(test.advance(-1)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     await expect(test.advanceTo('tomorrow')).rejects.toThrow('"tomorrow" is no instant');
     await expect(test.advanceTo('2026-03-01')).rejects.toThrow('it is 2026-03-02T00:00:00.000Z already');
