@@ -43,7 +43,7 @@ const SHAPE = '_shape.json';
 
 /** The file of a state. */
 export const fileOf = (folder: string, flowType: string, version: number, state: string) =>
-  join(folderOf(folder, flowType, version), `${state.replaceAll(UNFIT, encoded)}.json`);
+  join(folderOf(folder, flowType, version), `${state.replaceAll(UNFIT, encoded).replace(/^_shape$/, '%5fshape')}.json`);
 
 export const shapeFileOf = (folder: string, flowType: string, version: number) =>
   join(folderOf(folder, flowType, version), SHAPE);

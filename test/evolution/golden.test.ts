@@ -226,6 +226,14 @@ describe('golden snapshots', () => {
     expect(await goldenSnapshots(flow, { folder })).toMatchObject({ proved: 1, written: [] });
   });
 
+  it('of a state that is called as the file of the shape are beside it', async () => {
+    const logic = createMachine({ id: 'a', initial: '_shape', states: { _shape: { on: { go: 'b' } }, b: {} } });
+    const flow = defineFlow({ type: 'booking', version: 1, logic });
+    expect(await goldenSnapshots(flow, { folder })).toMatchObject({ proved: 2 });
+    expect(files()).toEqual(['%5fshape.json', '_shape.json', 'b.json']);
+    expect(await goldenSnapshots(flow, { folder })).toMatchObject({ proved: 2, written: [] });
+  });
+
   it('are checked without a test too', async () => {
     await goldenSnapshots(bookingV1, { folder, events });
     expect(checkGoldens(folder, versionsOf([bookingV2(toV2)]))).toMatchObject({
