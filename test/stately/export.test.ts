@@ -112,6 +112,19 @@ it('compiles as XState source, strictly', async () => {
     const file = new URL(`./exported-${name}.ts`, import.meta.url).pathname;
     sources.set(file, await exportMachine(machine, { format: 'xstate' }));
   }
+  const looking = xstate.createMachine({
+    id: 'looking',
+    type: 'parallel',
+    states: {
+      door: {
+        initial: 'shut',
+        states: { shut: { on: { go: { guard: xstate.stateIn({ lamp: 'on' }), target: 'open' } } }, open: {} },
+      },
+      lamp: { initial: 'on', states: { on: {} } },
+    },
+  });
+  const file = new URL('./exported-looking.ts', import.meta.url).pathname;
+  sources.set(file, await exportMachine(looking, { format: 'xstate' }));
   const options: ts.CompilerOptions = {
     strict: true,
     noEmit: true,

@@ -43,20 +43,26 @@ class Module {
     }
   }
 
-  #setup({ implementations }: AnyStateMachine): string {
-    const { actors, delays, guards, actions } = implementations;
+  #setup(machine: AnyStateMachine): string {
+    const { actors, delays, guards, actions } = machine.implementations;
     const sections: [string, Record<string, string>][] = [
       ['actors', mapped(actors, (logic) => this.#actor(logic as AnyActorLogic))],
       ['delays', mapped(delays, (delay) => (typeof delay === 'number' ? String(delay) : '() => 0'))],
       ['guards', mapped(guards, () => '(_: unknown, _params: any) => false')],
       ['actions', mapped(actions, () => '(_: unknown, _params: any) => {}')],
     ];
-    const lines = sections
-      .filter(([, stubs]) => Object.keys(stubs).length > 0)
-      .map(([section, stubs]) => {
-        const entries = Object.entries(stubs).map(([name, stub]) => `    ${key(name)}: ${stub},\n`);
-        return `  ${section}: {\n${entries.join('')}  },\n`;
-      });
+    const lines = [
+      // Without a name of a guard, XState's types take no guard at all, not even its own.
+      ...(Object.keys(guards).length === 0 && hasBuiltInGuard(plainConfig(machine))
+        ? ['  guards: {} as Record<string, any>,\n']
+        : []),
+      ...sections
+        .filter(([, stubs]) => Object.keys(stubs).length > 0)
+        .map(([section, stubs]) => {
+          const entries = Object.entries(stubs).map(([name, stub]) => `    ${key(name)}: ${stub},\n`);
+          return `  ${section}: {\n${entries.join('')}  },\n`;
+        }),
+    ];
     return `{\n  types: {} as { context: any; events: any; input: any; emitted: any },\n${lines.join('')}}`;
   }
 
@@ -107,6 +113,11 @@ class Module {
       .map((each) => this.#literal(each, indent || '  '))
       .join(', ')})`;
   }
+}
+
+function hasBuiltInGuard(config: unknown): boolean {
+  if (typeof config !== 'object' || config === null) return false;
+  return Object.entries(config).some(([name, each]) => (name === 'guard' && isBuiltIn(each)) || hasBuiltInGuard(each));
 }
 
 const isEmpty = (value: unknown) =>
