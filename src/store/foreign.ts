@@ -5,7 +5,18 @@
  * it, the file is copied page by page to the backup's name. Into a new file, that copy is worked on under another name
  * and gets its own at the very end; the old file is only read.
  */
-import { closeSync, existsSync, fsyncSync, linkSync, openSync, readSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import createKnex, { type Knex } from 'knex';
@@ -33,6 +44,27 @@ export async function contentsOf(file: string): Promise<Contents> {
   }));
 }
 
+/**
+ * Undoes half a transaction that a process left in a file when it was killed, PromptPipe or we: who only reads cannot, and
+ * so would not even see what is in it. Changes nothing in a file that is whole.
+ * @throws {NotAdoptableError} there is no such file, or it is no SQLite database
+ * @throws {DatabaseInUseError} a Perdure runs on it
+ */
+export async function undoHalf(file: string): Promise<void> {
+  assertSqlite(file);
+  if (!existsSync(journalOf(file))) return;
+  const unlock = await lockDatabase(file, 0);
+  const knex = createKnex(configuration(file, ['PRAGMA busy_timeout = 1000']));
+  try {
+    await Connection.use(knex, tablesIn);
+  } catch (error) {
+    throw explained(error);
+  } finally {
+    await knex.destroy();
+    await unlock();
+  }
+}
+
 /** Its tables. */
 export async function tablesIn(connection: Connection): Promise<Contents['tables']> {
   const columns = await connection.all<{ name: string; column: string }>(
@@ -54,11 +86,20 @@ export async function reading<T>(file: string, body: (transaction: Knex.Transact
   try {
     return await knex.transaction(body);
   } catch (error) {
+    if (storeError(error).reason === 'readonly' && existsSync(journalOf(file))) throw halfWritten(file, error);
     throw explained(error);
   } finally {
     await knex.destroy();
   }
 }
+
+const halfWritten = (file: string, cause: unknown) =>
+  new NotAdoptableError(
+    file,
+    'holds half a transaction of a program that was killed. To undo it, adopt in place, or open the file once: ' +
+      `sqlite3 ${file} .tables.`,
+    { cause },
+  );
 
 /**
  * Takes a file over in place.
@@ -113,6 +154,9 @@ export async function intoNewFile<T>(file: string, into: string, body: (transact
     remove(unfinished);
   }
 }
+
+/** What a transaction under way keeps, so that it can be undone; https://www.sqlite.org/tempfiles.html#rollback_journals */
+const journalOf = (file: string) => `${realpathSync(file)}-journal`;
 
 /** A name that is not taken yet. */
 export function freeName(wanted: string): string {

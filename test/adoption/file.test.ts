@@ -239,6 +239,26 @@ describe('killed in the middle', { timeout: 120_000 }, () => {
     expect(existsSync(`${legacy.file}.promptpipe-unfinished`)).toBe(false);
     rmSync(`${legacy.file}.promptpipe`);
   });
+
+  it('after more than fits into memory was written: given again at once, it begins anew', async () => {
+    const data = { systemPrompt: 'kind '.repeat(4_000), conversationHistory: history(['assistant', 'hi']) };
+    await legacy.exec('BEGIN');
+    for (let i = 0; i < 400; i++) await legacy.conversation({ data });
+    await legacy.exec('COMMIT');
+    await legacy.close();
+    await killed(800);
+    expect(existsSync(`${legacy.file}-journal`)).toBe(true);
+    const [before, names, into] = [hash(legacy.file), files(), join(legacy.folder, 'study.db')];
+    for (const options of [{ dryRun: true }, { into }])
+      await expect(adopt({ file: legacy.file, clock, ...options })).rejects.toMatchObject({
+        code: 'NOT_ADOPTABLE',
+        message: expect.stringContaining('To undo it'),
+      });
+    expect([hash(legacy.file), files()]).toEqual([before, names]);
+    const report = await adopt({ file: legacy.file, clock });
+    expect(report.tables).toContainEqual(expect.objectContaining({ table: 'flow_states', rows: 403, adopted: 402 }));
+    expect(await query(report.backup!, 'SELECT id FROM flow_states')).toHaveLength(403);
+  });
 });
 
 it('the report reads well', async () => {

@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 import type { CountryCode } from 'libphonenumber-js';
 import { type Clock, systemClock } from '../../clock.ts';
 import { InvalidArgumentError, NotAdoptableError } from '../../errors.ts';
-import { type Contents, contentsOf, freeName, inPlace, intoNewFile, reading } from '../../store/foreign.ts';
+import { type Contents, contentsOf, freeName, inPlace, intoNewFile, reading, undoHalf } from '../../store/foreign.ts';
 import { loadSystemPrompt } from '../generator.ts';
 import { isoOf } from './instants.ts';
 import { type AdoptedRow, type AdoptionReport, Tally } from './report.ts';
@@ -55,6 +55,7 @@ export async function adopt(options: AdoptOptions): Promise<AdoptionReport> {
   const tally = new Tally(now, options.onRow);
   if (into !== undefined && existsSync(into))
     throw new InvalidArgumentError(`${into} is there already, and is not written over. Name a file that is not.`);
+  if (into === undefined && !dryRun) await undoHalf(file);
   const contents = await contentsOf(file);
   if (contents.ours) return report({ ...tally.result, status: 'already' });
   assertPromptPipe(file, contents);
