@@ -28,8 +28,9 @@ function sinceEpoch(number: number): number | undefined {
   return Math.abs(ms) <= LAST_INSTANT ? Math.floor(ms) : undefined;
 }
 
+// A zone's name counts only behind its offset: alone, as in 'EDT' or 'IST', it is ambiguous, and 'PM' is none at all.
 const WRITTEN =
-  /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?)?\s*(Z|UTC|[+-]\d\d(?::?\d\d)?)?(?:\s+[A-Z]{1,5}|\s+[+-]\d{2,4})?(?:\s+m=[+-][\d.]+)?$/i;
+  /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?)?(?:\s*(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)(?:\s+(?:[A-Z]{1,5}|[+-]\d{2,4}))?)?(?:\s+m=[+-][\d.]+)?$/i;
 
 function written(text: string): number | undefined {
   const [, date, hour = '00', minute = '00', second = '00', fraction = '', zone = 'Z'] = WRITTEN.exec(text) ?? [];
