@@ -6,6 +6,7 @@
  * and gets its own at the very end; the old file is only read.
  */
 import {
+  chmodSync,
   closeSync,
   existsSync,
   fsyncSync,
@@ -16,6 +17,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -120,7 +122,7 @@ export async function inPlace<T>(file: string, backup: string, body: (transactio
         await connection.exec(`PRAGMA user_version = ${row!.user_version}`);
       });
       // By SQLite alone: a file that is opened and closed past it takes the locks of this process away.
-      await copy(`${pathToFileURL(file).href}?mode=ro`, `${backup}-unfinished`);
+      await copy(file, `${pathToFileURL(file).href}?mode=ro`, `${backup}-unfinished`);
       settle(`${backup}-unfinished`, backup);
       return body(transaction);
     });
@@ -142,7 +144,7 @@ export async function intoNewFile<T>(file: string, into: string, body: (transact
   // A crash leaves this file, which nobody takes for another: it need not survive one.
   const knex = createKnex(configuration(unfinished, ['PRAGMA journal_mode = MEMORY', 'PRAGMA synchronous = OFF']));
   try {
-    await copy(readingUri(file), unfinished);
+    await copy(file, readingUri(file), unfinished);
     const result = await knex.transaction(body);
     await knex.destroy();
     settle(unfinished, into);
@@ -197,8 +199,11 @@ async function assertAlone(knex: Knex, file: string): Promise<void> {
 }
 
 /** Copies a database page by page, with what its write-ahead log holds. */
-async function copy(uri: string, target: string): Promise<void> {
+async function copy(file: string, uri: string, target: string): Promise<void> {
   remove(target);
+  // For nobody's eyes but those that may see the original. We have to write it, though that may be read-only.
+  writeFileSync(target, '', { mode: 0o600 });
+  chmodSync(target, (statSync(file).mode & 0o777) | 0o600);
   const flags = sqlite3.OPEN_READONLY | sqlite3.OPEN_URI;
   const db = await new Promise<sqlite3.Database>((resolve, reject) => {
     const opened = new sqlite3.Database(uri, flags, (error) => (error ? reject(error) : resolve(opened)));

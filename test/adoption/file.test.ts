@@ -1,7 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import createKnex from 'knex';
 import sqlite3 from 'sqlite3';
@@ -118,6 +128,15 @@ describe('adopting into a new file', () => {
     expect(readFileSync(into, 'utf8')).toBe('mine');
     expect(files()).toEqual(['promptpipe.db', 'study.db']);
   });
+});
+
+it('nobody may read a copy who may not read the original', async () => {
+  await legacy.close();
+  chmodSync(legacy.file, 0o600);
+  const into = join(legacy.folder, 'study.db');
+  await adopt({ file: legacy.file, into, clock });
+  const { backup } = await adopt({ file: legacy.file, clock });
+  for (const file of [legacy.file, into, backup!]) expect(statSync(file).mode & 0o777, file).toBe(0o600);
 });
 
 describe('a dry run', () => {
