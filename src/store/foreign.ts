@@ -160,6 +160,22 @@ export async function intoNewFile<T>(file: string, into: string, body: (transact
 /** What a transaction under way keeps, so that it can be undone; https://www.sqlite.org/tempfiles.html#rollback_journals */
 const journalOf = (file: string) => `${realpathSync(file)}-journal`;
 
+/** Tries on a database in memory, with these tables, views and indexes and nothing in them, what may not be done to a file. */
+export async function rehearsing(schema: readonly string[], body: (transaction: Knex.Transaction) => Promise<void>) {
+  const knex = createKnex(configuration(':memory:', []));
+  try {
+    await Connection.use(knex, async (connection) => {
+      // The tables behind a virtual table come with it; a virtual one of an extension is not renamed.
+      for (const sql of schema) await connection.exec(sql).catch(() => {});
+    });
+    await knex.transaction(body);
+  } catch (error) {
+    throw explained(error);
+  } finally {
+    await knex.destroy();
+  }
+}
+
 /** A name that is not taken yet. */
 export function freeName(wanted: string): string {
   let name = wanted;

@@ -152,6 +152,28 @@ describe('a dry run', () => {
     expect(formatAdoption(dry)).toContain('nothing was changed');
   });
 
+  it.each([
+    ['a view of a table that is gone', 'CREATE VIEW report AS SELECT * FROM gone', /view report: no such table/],
+    [
+      'a trigger that writes into a table that is gone',
+      'CREATE TRIGGER log AFTER INSERT ON flow_states BEGIN INSERT INTO gone VALUES (1); END',
+      /trigger log: no such table/,
+    ],
+    ['a view that is called like a table of ours', 'CREATE VIEW inbox AS SELECT 1', /view `inbox` already exists/],
+  ])('says as well that the file cannot be adopted, for %s', async (_, sql, reason) => {
+    await legacy.exec(
+      'CREATE TABLE sound (id); CREATE INDEX sound_id ON sound (id); CREATE VIEW fine AS SELECT * FROM sound',
+    );
+    await legacy.exec('CREATE VIRTUAL TABLE words USING fts5 (word)');
+    expect(await adopt({ file: legacy.file, clock, dryRun: true })).toMatchObject({ status: 'adopted' });
+    await legacy.exec(sql);
+    await legacy.close();
+    const before = hash(legacy.file);
+    for (const dryRun of [true, false])
+      await expect(adopt({ file: legacy.file, clock, dryRun })).rejects.toThrow(reason);
+    expect(hash(legacy.file)).toBe(before);
+  });
+
   it('also while PromptPipe runs', async () => {
     await legacy.exec('PRAGMA journal_mode = WAL; BEGIN IMMEDIATE');
     expect(await adopt({ file: legacy.file, clock, dryRun: true })).toMatchObject({ status: 'adopted' });

@@ -5,7 +5,7 @@
 import type { Knex } from 'knex';
 import { placeActor } from '../../actor/placement.ts';
 import { Connection } from '../../store/connection.ts';
-import { type Contents, tablesIn } from '../../store/foreign.ts';
+import { type Contents, rehearsing, tablesIn } from '../../store/foreign.ts';
 import { migrateWithin, ownTables } from '../../store/migrate.ts';
 import { type GroupStatement, insert, withRows } from '../../store/statements.ts';
 import { Actors, FLOWS, type Verdict } from './actors.ts';
@@ -61,14 +61,8 @@ export async function takeOver(transaction: Knex.Transaction, options: TakeoverO
   const ours = new Set(await ownTables());
   const found = await Connection.use(transaction, tablesIn);
   const kept = keptNames(found, ours);
-  if (!options.dryRun) {
-    await Connection.use(transaction, async (connection) => {
-      await connection.exec('DROP TABLE IF EXISTS perdure_migrations; DROP TABLE IF EXISTS perdure_migrations_lock');
-      for (const [key, name] of kept)
-        await connection.exec(`ALTER TABLE ${quoted(found.get(key)!.name)} RENAME TO ${quoted(name)}`);
-    });
-    await migrateWithin(transaction);
-  }
+  if (options.dryRun) await rehearsing(await schemaOf(transaction), (rehearsal) => makeRoom(rehearsal, found, kept));
+  else await makeRoom(transaction, found, kept);
   await Connection.use(transaction, async (connection) => {
     /** Under which name a legacy table is read. */
     const tables = new Map(
@@ -82,6 +76,28 @@ export async function takeOver(transaction: Knex.Transaction, options: TakeoverO
       ]);
   });
 }
+
+/** Gives legacy tables their other names, and makes ours. A view or trigger that is broken, or named like ours, forbids it. */
+async function makeRoom(
+  transaction: Knex.Transaction,
+  found: Contents['tables'],
+  kept: ReadonlyMap<string, string>,
+): Promise<void> {
+  await Connection.use(transaction, async (connection) => {
+    await connection.exec('DROP TABLE IF EXISTS perdure_migrations; DROP TABLE IF EXISTS perdure_migrations_lock');
+    for (const [key, name] of kept)
+      await connection.exec(`ALTER TABLE ${quoted(found.get(key)!.name)} RENAME TO ${quoted(name)}`);
+  });
+  await migrateWithin(transaction);
+}
+
+/** How everything in a database was made, tables first. */
+const schemaOf = (transaction: Knex.Transaction): Promise<string[]> =>
+  transaction('sqlite_master')
+    .whereNotNull('sql')
+    .whereRaw("name NOT LIKE 'sqlite!_%' ESCAPE '!'")
+    .orderByRaw("type <> 'table'")
+    .pluck('sql');
 
 /** The names that legacy tables get whose names are ours. */
 function keptNames(found: Contents['tables'], ours: ReadonlySet<string>): Map<string, string> {
