@@ -369,7 +369,8 @@ describe('a participant', () => {
     expect((await snapshotOf(study, id)).status).toBe('done');
   });
 
-  it('is deleted with what is kept of them', async () => {
+  it('is deleted with what is kept of them, however the columns are written', async () => {
+    await legacy.exec('ALTER TABLE flow_states RENAME COLUMN participant_id TO Participant_ID');
     const id = await legacy.intervention();
     const other = await legacy.intervention();
     for (const participant_id of [id, other])

@@ -3,8 +3,8 @@ import type { Knex } from 'knex';
 /** Deletes what the kept tables of an adopted database hold of a participant. */
 export async function forgetKept(trx: Knex.Transaction, flowType: string, id: string): Promise<void> {
   const found: { name: string; column: string }[] = await trx.raw(
-    `SELECT m.name, c.name AS "column" FROM sqlite_master AS m, pragma_table_info(m.name) AS c
-     WHERE m.type = 'table' AND m.name LIKE 'promptpipe!_%' ESCAPE '!' AND c.name IN ('participant_id', 'flow_type')`,
+    `SELECT m.name, LOWER(c.name) AS "column" FROM sqlite_master AS m, pragma_table_info(m.name) AS c
+     WHERE m.type = 'table' AND m.name LIKE 'promptpipe!_%' ESCAPE '!' AND LOWER(c.name) IN ('participant_id', 'flow_type')`,
   );
   const columns = new Map<string, Set<string>>();
   for (const { name, column } of found) columns.set(name, (columns.get(name) ?? new Set()).add(column));
