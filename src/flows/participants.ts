@@ -10,7 +10,7 @@ import { ActorNotFoundError, InvalidArgumentError, PhoneNumberTakenError } from 
 import { nextLocalTime } from '../machine/index.ts';
 import { normalizePhoneNumber } from '../messaging/address.ts';
 import type { Runtime } from '../runtime.ts';
-import { forgetKept } from './adoption/kept.ts';
+import { forgetKept, keptActors } from './adoption/kept.ts';
 import type { ConversationFlow } from './conversation.ts';
 import { microHealthInterventionFlow } from './micro-health-intervention.ts';
 import type { ParticipantStatus } from './participation.ts';
@@ -152,6 +152,7 @@ export class Participants {
         await trx('intervention_responses').where({ participant_id: id }).delete();
       await trx(table).where({ id }).delete();
       await forgetKept(trx, this.#flowOf(table), id);
+      for (const other of await keptActors(trx, this.#flowOf(table), id)) await trx.remove(this.#flowOf(table), other);
       // The logs by phone number stay for as long as the number takes part in the other flow.
       if (await trx(other).where({ phone_number: phone }).first('id')) return;
       await trx('inbox').whereIn('sender', phones).update({ sender: null, text: null });

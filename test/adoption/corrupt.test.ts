@@ -195,6 +195,24 @@ describe('several rows for one', () => {
     expect(await study.test.runtime.quarantine.list()).toHaveLength(2);
   });
 
+  it('those put aside are deleted with the participant, and none of another', async () => {
+    const row = { participant: null, at: NOW - DAY };
+    for (const id of ['p_1', 'p_10']) {
+      await legacy.intervention({ id, at: NOW - MINUTE });
+      await legacy.intervention({ id, ...row });
+    }
+    await adopted();
+    study = await startStudy(legacy.file, NOW);
+    expect(await study.test.runtime.quarantine.list()).toHaveLength(2);
+    await study.participants.remove('intervention_participants', 'p_1');
+    const { knex } = study.test;
+    for (const table of ['flow_states', 'flow_journal'])
+      expect(await knex(table).distinct('participant_id').orderBy('participant_id').pluck('participant_id')).toEqual([
+        'p_10',
+        'p_10 (flow_states row 4)',
+      ]);
+  });
+
   it('two active participants with one number: who was active last keeps it, the other is put aside', async () => {
     await legacy.intervention({ id: 'p_old', participant: { phone_number: '15551234567' }, at: NOW - DAY });
     await legacy.intervention({

@@ -19,3 +19,10 @@ export async function forgetKept(trx: Knex.Transaction, flowType: string, id: st
   if (await trx('sqlite_master').where({ type: 'table', name: people }).first())
     await trx(people).where({ id }).delete();
 }
+
+/** Actors in quarantine that hold further legacy rows of a participant, of whom only the last row counted. */
+export const keptActors = (trx: Knex.Transaction, flowType: string, id: string): Promise<string[]> =>
+  trx('flow_states')
+    .where({ flow_type: flowType })
+    .whereBetween('participant_id', [`${id} (flow_states row `, `${id} (flow_states row ~`])
+    .pluck('participant_id');
