@@ -147,15 +147,20 @@ export class Alarms {
   #schedule(): void {
     if (this.#stopped) return;
     this.#clock.clearTimeout(this.#timer);
-    this.#expected = Math.min(this.#next()?.dueAt ?? Number.POSITIVE_INFINITY, this.#beyond - LEAD);
-    if (this.#expected === Number.POSITIVE_INFINITY) return;
-    this.#timer = this.#clock.setTimeout(() => this.#wake(), Math.max(0, this.#expected - this.#clock.now()));
+    const now = this.#clock.now();
+    // A turn may be the first to run after the sleep.
+    if (now > this.#expected + SLEPT) this.#beginAnew(now);
+    const at = Math.min(this.#next()?.dueAt ?? Number.POSITIVE_INFINITY, this.#beyond - LEAD);
+    // What is asked for too late does not come too late.
+    this.#expected = Math.max(now, at);
+    if (at < Number.POSITIVE_INFINITY) this.#timer = this.#clock.setTimeout(() => this.#wake(), Math.max(0, at - now));
   }
 
   #wake(): void {
     if (this.#stopped) return;
     const now = this.#clock.now();
     if (now > this.#expected + SLEPT) this.#beginAnew(now);
+    this.#expected = Number.POSITIVE_INFINITY;
     for (let alarm = this.#next(); alarm && alarm.dueAt <= now && this.#firing.size < ABREAST; alarm = this.#next()) {
       this.#queue.pop();
       this.#armed.delete(alarm.key);
@@ -174,7 +179,6 @@ export class Alarms {
   /** Nobody watched until now: what has passed is a backlog. */
   #beginAnew(now: number): void {
     this.begin();
-    this.#expected = Number.POSITIVE_INFINITY;
     for (const [key, dueAt] of this.#armed) if (dueAt < now) this.#armed.delete(key);
     this.#beyond = now;
     this.#backlog.start();

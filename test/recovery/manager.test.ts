@@ -10,6 +10,7 @@ import {
   type RecoveryRegistry,
   type Runtime,
 } from '../../src/index.ts';
+import { Store } from '../../src/store/store.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 
 const MINUTE = 60_000;
@@ -438,6 +439,31 @@ describe('deadlines that passed while nothing ran', () => {
     expect((await actor.getSnapshot()).value).toBe('waiting');
     await test.advanceTo(later);
     expect((await actor.getSnapshot()).value).toBe('late');
+  });
+
+  it('are none where a commit ends after the deadline that it has brought', async () => {
+    const flow = defineFlow({
+      type: 'call',
+      version: 1,
+      overdue: 'skip',
+      logic: setup({}).createMachine({
+        initial: 'idle',
+        states: { idle: { on: { ring: 'ringing' } }, ringing: { after: { 1000: 'missed' } }, missed: {} },
+      }),
+    });
+    test = await createTestRuntime({ flows: [flow] });
+    const actor = await test.spawn(flow, 'p_1');
+    await test.advance('10m');
+    const { commit } = Store.prototype;
+    Store.prototype.commit = async function (group) {
+      const outcomes = await commit.call(this, group);
+      test.clock.moveTo(test.clock.now() + 2_000);
+      Store.prototype.commit = commit;
+      return outcomes;
+    };
+    await actor.send({ type: 'ring' });
+    await test.settle();
+    expect((await actor.getSnapshot()).value).toBe('missed');
   });
 
   it('are not asked about where they fire on time', async () => {
