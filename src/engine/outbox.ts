@@ -74,6 +74,8 @@ interface Pending {
   forgotten?: true;
   /** Its recipient opted out. */
   unwanted?: true;
+  /** It may have been sent before a crash, and its flow would rather lose it than repeat it. */
+  toHold?: true;
   /**
    * Its commit failed, or is not known to have been made; resolves, once nothing is tried any more, with whether it is known
    * now to have been committed.
@@ -114,9 +116,8 @@ export class Outbox {
     this.#held = false;
     for (const row of rows) {
       const uncertain = row.status === 'sending' && row.kind === 'message';
-      if (uncertain && this.#options.policy(row.flow_type) === 'hold')
-        this.#mark(row, { status: 'held', last_error: 'It may have been sent before a crash.' }).catch(() => {}); // stopped: the next start does it
-      else this.#enqueue({ row, maybeSent: uncertain || row.attempts > 0 });
+      const toHold = uncertain && this.#options.policy(row.flow_type) === 'hold';
+      this.#enqueue({ row, maybeSent: uncertain || row.attempts > 0, ...(toHold && { toHold }) });
     }
   }
 
@@ -235,6 +236,10 @@ export class Outbox {
   async #attempt(pending: Pending): Promise<boolean> {
     const { row } = pending;
     if (pending.forgotten) return true;
+    if (pending.toHold) {
+      await this.#mark(row, { status: 'held', last_error: 'It may have been sent before a crash.' });
+      return true;
+    }
     if (pending.doubt) {
       if (!(await pending.doubt) && !(await this.#options.isUnsent(row.id))) return true;
       delete pending.doubt;

@@ -62,6 +62,32 @@ describe('sweep: what a failed step left behind is found without a restart', () 
     expect(test.delivered).toHaveLength(3);
   });
 
+  it('sends nothing that is to be held back and could not be marked so yet', async () => {
+    const sent: string[] = [];
+    const cautious = defineFlow({ type: 'order', version: 1, logic: flow.logic, uncertain: 'hold' });
+    test = await createTestRuntime({
+      flows: [cautious],
+      recovery: { sweepEvery: '2s' },
+      transport: { send: ({ text }) => new Promise(() => sent.push(text)) },
+    });
+    const actor = await test.spawn(cautious, 'p_1', { phoneNumber: '+15552000001' });
+    await actor.send({ type: 'order' });
+    await test.settle();
+    expect(sent).toEqual(['Thank you.']);
+    await test.crash();
+    let refusals = 10;
+    Store.prototype.commit = async function (group) {
+      const isHeld = group.some(({ marks }) => marks?.some(({ status }) => status === 'held'));
+      if (!isHeld || refusals-- < 0) return commit.call(this, group);
+      return group.map(() => ({ result: 'failed', error: new Error('the disk is full') }));
+    };
+    await test.restart();
+    await test.advance('30s');
+    expect(sent.filter((text) => text === 'Thank you.')).toHaveLength(1);
+    const [row] = await test.runtime.knex('outbox_messages').orderBy('id');
+    expect(row.status).toBe('held');
+  });
+
   it('sends nothing twice, whatever waits for another attempt', async () => {
     let refusals = 3;
     const sent: string[] = [];
