@@ -5,6 +5,7 @@
  */
 import type { AnyEventObject } from 'xstate';
 import { decodeState, parse } from '../../src/actor/codec.ts';
+import { describeState } from '../../src/actor/state.ts';
 import { chanceOf } from '../../src/engine/chance.ts';
 import { formatAddress } from '../../src/errors.ts';
 import { type AnyFlow, eventFor, type InboundMessage } from '../../src/flow.ts';
@@ -32,7 +33,24 @@ export interface Doings {
   /** The application's purchases: of each, by the id of its event or message, there are the row and the turn, or neither. */
   purchases: ReadonlySet<string>;
   /** How promises ended, by their key; each may be applied once. */
-  outcomes: { key: string; tag: string; outcome: { value: unknown } | { error: Error } }[];
+  outcomes: Result[];
+  /** The latest instant that there has been. */
+  latest: number;
+  /** The clock was set. */
+  clockSet: boolean;
+  /** Whether a deadline, which was seen to at an instant, passed while nobody watched; `undefined`: it may have. */
+  passedUnwatched(dueAt: number, at: number): boolean | undefined;
+}
+
+/** What an attempt at a promise brought. */
+interface Result {
+  key: string;
+  tag: string;
+  outcome: { value: unknown } | { error: Error };
+  /** When, in ms of the time that has passed. */
+  at: number;
+  /** There is no further attempt. */
+  last: boolean;
 }
 
 /** An event that the application sent. `shows`: the serial that the row has, where others followed in one transaction. */
@@ -49,6 +67,8 @@ export interface Followed {
   flow: AnyFlow;
   reference: Reference;
   row: ActorRow;
+  /** The line of its last turn. */
+  line: JournalRow | undefined;
   /** The version of the flow that its row was migrated to. */
   generation: number | undefined;
   /** What the version before called: the process may not know yet that this is over. */
@@ -171,7 +191,7 @@ export class Ledger {
     if (!actor) {
       if (line.event_type !== 'xstate.init') throw new Violation('G2', `${address} begins with '${line.event_type}'.`);
       const reference = new Reference(flow.logic, this.#doings.input(participantId), ambient);
-      actor = { address, flow, reference, row, generation: undefined, formerCalls: [] };
+      actor = { address, flow, reference, row, line: undefined, generation: undefined, formerCalls: [] };
       this.actors.set(address, actor);
     } else {
       actor.reference.begin(ambient);
@@ -185,6 +205,8 @@ export class Ledger {
         `the reference of ${address} did not survive '${line.event_type}': ${actor.reference.failure}`,
       );
     this.#compare(actor, row, line);
+    this.#compareLines(actor, row, line);
+    actor.line = line;
     actor.flow = flow;
     for (const key of actor.reference.actions) {
       const name = `${participantId}|${key}|${version}`;
@@ -200,6 +222,16 @@ export class Ledger {
     if (/^perdure\.(quarantined|retried|realigned|direct)$/.test(type)) return;
     if (type === 'xstate.stop') return reference.stop();
     const due = reference.deadlines[0];
+    const wish = due && wishOf(actor.flow, due.dueAt);
+    const unwatched = due && this.#doings.passedUnwatched(due.dueAt, line.at);
+    const isPassedOver = type === 'perdure.postpone' || note.startsWith('skipped:');
+    if (isPassedOver && (wish === 'fire' || unwatched === false))
+      throw new Violation(
+        'G4',
+        `${address} passed over '${due!.type}' of ${instant(due!.dueAt)}, which it had watched.`,
+      );
+    if (line.due_at !== null && !isPassedOver && unwatched && wish !== 'fire')
+      throw new Violation('G4', `${address} fired '${type}' of ${instant(line.due_at)}, which was to be passed over.`);
     if (type === 'perdure.postpone')
       return reference.postpone(Date.parse(/postponed to ([^:]+:\d\d:[\d.]+Z)/.exec(note)![1]!));
     if (line.due_at !== null) {
@@ -278,6 +310,11 @@ export class Ledger {
       candidates[0];
     if (!found)
       throw new Violation('G7', `${address} took a result (${type}) of none of ${pending.join(', ') || 'no call'}.`);
+    if (isError && !found.last)
+      throw new Violation(
+        'G7',
+        `${address} took a failure of ${found.key} (${found.tag}), which was to be attempted again.`,
+      );
     this.#doings.outcomes.splice(this.#doings.outcomes.indexOf(found), 1);
     await reference.settle(found.key, found.outcome);
   }
@@ -295,6 +332,26 @@ export class Ledger {
     if (row.status === 'quarantined') return;
     if (line.version === row.version) this.#compareState(reference, generation, row, differ);
     this.#compareMessages(address, reference, line, differ);
+  }
+
+  /** A line follows from the one before it, and says what the row says. */
+  #compareLines({ address, line: former, reference }: Followed, row: ActorRow, line: JournalRow): void {
+    const wrong = (what: string, is: unknown, should: unknown) => {
+      if (is !== should)
+        throw new Violation('G3', `${what} of ${address} (version ${line.version}) is ${is}, and should be ${should}.`);
+    };
+    wrong('the line before', line.previous_id, former?.id ?? null);
+    wrong('the former state in the journal', line.from_state, former?.to_state ?? null);
+    if (line.version === row.version) wrong('the state in the row', row.current_state, line.to_state);
+    if (row.status !== 'quarantined' && line.version === row.version)
+      wrong('the state in the journal', line.to_state, describeState(reference.snapshot));
+    if (line.at > this.#doings.latest)
+      throw new Violation('G4', `version ${line.version} of ${address} is of an instant that is still to come.`);
+    if (former && line.at < former.at && !this.#doings.clockSet)
+      throw new Violation(
+        'G3',
+        `version ${line.version} of ${address} is of an instant before that of the one before.`,
+      );
   }
 
   #compareState(reference: Reference, generation: number | undefined, row: ActorRow, differ: Differ): void {
@@ -337,6 +394,10 @@ export class Ledger {
     );
   }
 }
+
+/** What a flow wants of a deadline that passed while nobody watched. */
+const wishOf = ({ overdue }: AnyFlow, dueAt: number) =>
+  typeof overdue === 'function' ? overdue({ dueAt } as never, undefined as never) : overdue;
 
 /** Complains, where two are not the same. */
 type Differ = (guarantee: string, what: string, is: unknown, should: unknown) => void;

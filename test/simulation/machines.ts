@@ -246,7 +246,12 @@ export function generatedFlow(number: number, version: number): AnyFlow {
       uncertain: chance.pick(['resend', 'hold']),
       invocations: chance.happens(0.5) ? { work: { attempts: 3, timeout: '2m' } } : {},
       ...(version === 2 && {
-        migrate: { 1: (persisted: any) => ({ ...persisted, context: { ...persisted.context, generation: 2 } }) },
+        migrate: {
+          1: (persisted: any) => ({
+            ...persisted,
+            context: { ...persisted.context, generation: (persisted.context.generation ?? 1) + 1 },
+          }),
+        },
       }),
     } as never) as AnyFlow;
     flows.set(key, flow);

@@ -171,6 +171,87 @@ export const PLANTED: readonly PlantedBug[] = [
     find: 'const former = this.#written++;',
     replace: "const former = this.#written++; if (former === 0) await connection.exec('COMMIT; BEGIN');",
   },
+  {
+    name: 'a promise is attempted once too often',
+    file: 'src/actor/invocations.ts',
+    find: 'const retry = attempt < attempts',
+    replace: 'const retry = attempt <= attempts',
+  },
+  {
+    name: 'a promise is given up after its first attempt',
+    file: 'src/actor/processes.ts',
+    find: 'policies().get(src),',
+    replace: 'undefined,',
+  },
+  {
+    name: 'who is put aside goes on with its promises, and their results are lost',
+    file: 'src/engine/rewriter.ts',
+    find: 'cell.processes.stopAll();',
+    replace: '',
+    rare: true,
+  },
+  {
+    name: 'what the carrier refused for good is tried again',
+    file: 'src/engine/outbox.ts',
+    find: 'error instanceof PermanentSendError || row',
+    replace: 'row',
+  },
+  {
+    name: 'a message is tried again without a pause',
+    file: 'src/engine/outbox.ts',
+    find: 'if (row.next_attempt_at !== null) await',
+    replace: 'if (row.attempts < 0) await',
+  },
+  {
+    name: 'what may have been sent is sent again, and is to be held',
+    file: 'src/engine/outbox.ts',
+    find: 'const toHold = uncertain &&',
+    replace: 'const toHold = false && uncertain &&',
+  },
+  {
+    name: 'a turn is of an instant that is still to come',
+    file: 'src/engine/turn-maker.ts',
+    find: 'const at = this.#clock.now();\n    const { random',
+    replace: 'const at = Math.ceil(this.#clock.now() / 1_000) * 1_000;\n    const { random',
+  },
+  {
+    name: 'a deadline that was watched is passed over',
+    file: 'src/engine/turn-maker.ts',
+    find: ' || live.nextDueAt >= this.#options.alarms.since',
+    replace: '',
+  },
+  {
+    name: 'an alarm that is set late counts as one that comes late',
+    file: 'src/engine/alarms.ts',
+    find: 'this.#expected = Math.max(now, at);',
+    replace: 'this.#expected = at;',
+    rare: true,
+  },
+  {
+    name: 'a deadline that is to be skipped fires late',
+    file: 'src/engine/turn-maker.ts',
+    find: "if (overdue === 'fire' ||",
+    replace: "if (typeof overdue === 'string' ||",
+  },
+  {
+    name: 'custom actions never run',
+    file: 'src/actor/live-actor.ts',
+    find: 'for (const action of turn.actions) this.#attempt(action);',
+    replace: '',
+  },
+  {
+    name: 'the chain of the journal is broken',
+    file: 'src/engine/composer.ts',
+    find: 'id: update.journal_id,\n        previous_id: row.journal_id,',
+    replace: 'id: update.journal_id,\n        previous_id: null,',
+  },
+  {
+    name: 'a row is led over to the next version twice',
+    file: 'src/engine/migration.ts',
+    find: '    last--;\n',
+    replace:
+      '    last--;\n    ({ snapshot: stored.snapshot } = understood(flow.migrate![last]!(stored.snapshot, {} as never), timers));\n',
+  },
 ];
 
 /**

@@ -22,6 +22,8 @@ import { OUTSIDE, type Scheduler } from './scheduler.ts';
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
+/** A timer that comes so late makes the process believe that it slept; with some to spare. */
+const SLEPT = 25 * SECOND;
 
 /** How often what goes wrong, from 0 to 1. Each schedule has its own. */
 export interface Faults {
@@ -59,6 +61,13 @@ interface Call {
   over: boolean;
 }
 
+/** A message that the carrier refused, for good or for now. */
+interface Refusal {
+  life: number;
+  at: number;
+  final: boolean;
+}
+
 export interface WorldOptions {
   scheduler: Scheduler;
   database: SimulatedDatabase;
@@ -93,6 +102,20 @@ export class World implements Outside, Doings {
   /** By recipient, keys of messages that the carrier took. */
   readonly #carried = new Set<string>();
   readonly #bodies = new Map<string, string>();
+  /** By key, what the carrier said last, where it refused. */
+  readonly #refusals = new Map<string, Refusal>();
+  /** Keys of messages that a process left behind when it may have sent them, and whose flow says to hold. */
+  readonly #toHold = new Set<string>();
+  /** How often a promise was attempted in this life, by its key. */
+  readonly #attempts = new Map<string, number>();
+  /** The latest instant that the wall clock has shown, before it was set back. */
+  #latest = Number.NEGATIVE_INFINITY;
+  #clockSet = false;
+  /** When this life began, and when it took messages. */
+  #began = 0;
+  #ready = Number.POSITIVE_INFINITY;
+  /** Something went wrong after which an action need not run. */
+  #mishap = false;
   #calls: Call[] = [];
   readonly #poisoned = new Set<string>();
   readonly #application: Application;
@@ -112,6 +135,22 @@ export class World implements Outside, Doings {
 
   get purchases(): ReadonlySet<string> {
     return this.#application.purchases;
+  }
+
+  /** The latest instant that there has been. */
+  get latest(): number {
+    return Math.max(this.#latest, this.#options.scheduler.clock.now());
+  }
+
+  /** Whether a deadline passed while nobody watched; `undefined` where that cannot be told from outside. */
+  passedUnwatched(dueAt: number, at: number): boolean | undefined {
+    if (this.#clockSet) return undefined;
+    if (dueAt < this.#began) return true;
+    return dueAt >= this.#ready && at - dueAt < SLEPT ? false : undefined;
+  }
+
+  get clockSet(): boolean {
+    return this.#clockSet;
   }
 
   /** The first start. */
@@ -135,7 +174,10 @@ export class World implements Outside, Doings {
         kind: 'refused',
         code: chance.pick(writes ? ['SQLITE_BUSY', 'SQLITE_FULL', 'SQLITE_IOERR'] : ['SQLITE_BUSY', 'SQLITE_IOERR']),
       };
-    if (ends && chance.happens(faults.unknown)) return { kind: 'unknown', code: 'SQLITE_IOERR' };
+    if (ends && chance.happens(faults.unknown)) {
+      this.#mishap = true;
+      return { kind: 'unknown', code: 'SQLITE_IOERR' };
+    }
     if (chance.happens(faults.slow))
       return { kind: 'slow', ms: chance.pick([50, 3 * SECOND, 40 * SECOND, 3 * MINUTE]) };
     return undefined;
@@ -149,6 +191,9 @@ export class World implements Outside, Doings {
     scheduler.life++;
     const life = scheduler.life;
     this.#stopping = false;
+    this.#began = scheduler.clock.now();
+    this.#ready = Number.POSITIVE_INFINITY;
+    this.#attempts.clear();
     if (!this.#calm && this.#version === 1 && chance.happens(0.15)) this.#version = 2;
     tell(`the process starts (life ${life}, version ${this.#version})`);
     const runtime = createRuntime({
@@ -171,14 +216,20 @@ export class World implements Outside, Doings {
       if (known < version)
         this.#broken('G1', `the turn ${version} of ${formatAddress(address)} was told before it was committed`);
     });
+    for (const { flow_type, key } of database.read<{ flow_type: string; key: string }>(
+      "SELECT flow_type, idempotency_key AS key FROM outbox_messages WHERE status = 'sending' AND kind = 'message'",
+    ))
+      if (runtime.flows.get(flow_type)?.uncertain === 'hold') this.#toHold.add(key);
     this.#runtime = runtime;
     runtime.start().then(
       () => {
         tell('the process runs');
         this.#up = true;
+        this.#ready = scheduler.clock.now();
       },
       (error) => {
         tell(`the start failed: ${error.message}`);
+        this.#mishap = true;
         scheduler.bury(life);
         database.forsake();
         this.#runtime = undefined;
@@ -193,6 +244,7 @@ export class World implements Outside, Doings {
     const { scheduler, database, chance, tell } = this.#options;
     tell(`kill -9 (${why})`);
     this.#crashes++;
+    this.#mishap = true;
     scheduler.bury(scheduler.life);
     database.forsake();
     this.#runtime = undefined;
@@ -210,6 +262,7 @@ export class World implements Outside, Doings {
     const { scheduler, tell } = this.#options;
     const { life } = scheduler;
     tell('SIGTERM');
+    this.#mishap = true;
     this.#stopping = true;
     const over = (error?: Error) => {
       if (scheduler.life !== life) return;
@@ -402,6 +455,8 @@ export class World implements Outside, Doings {
       }
       if (status !== 'quarantined' || this.#damaged.has(id)) continue;
       this.#poisoned.delete(participant_id);
+      // What it had under way was ended when it was put aside, and is attempted anew.
+      for (const { actor, key } of this.#calls) if (actor === participant_id) this.#attempts.delete(key);
       tell(`retry ${participant_id}`);
       runtime
         .actor(flow_type, participant_id)
@@ -413,6 +468,8 @@ export class World implements Outside, Doings {
   /** Sets the wall clock. */
   setClock(by: number): void {
     this.#options.tell(`the clock is set ${by > 0 ? 'forward' : 'back'} by ${Math.abs(by)} ms`);
+    this.#latest = this.latest;
+    this.#clockSet = true;
     this.#options.scheduler.offset += by;
   }
 
@@ -443,6 +500,12 @@ export class World implements Outside, Doings {
       [...ids, to, id],
     );
     if (before.length > 0) this.#broken('G6', `${key} was handed over before ${before[0]!.idempotency_key}`);
+    if (this.#toHold.has(key)) this.#broken('G6', `${key} may have been sent before, and its flow says to hold`);
+    const refusal = this.#refusals.get(key);
+    if (refusal?.life === life && !this.#clockSet) {
+      if (refusal.final) this.#broken('G6', `${key} was tried again, which the carrier had refused for good`);
+      else if (scheduler.elapsed < refusal.at + SECOND) this.#broken('G6', `${key} was tried again without a pause`);
+    }
     const body = JSON.stringify(payload);
     if ((this.#bodies.get(key) ?? body) !== body) this.#broken('G6', `${key} is two messages`);
     this.#bodies.set(key, body);
@@ -461,8 +524,13 @@ export class World implements Outside, Doings {
     const delay = chance.pick(this.#calm ? [0, 10] : [0, 0, 10, SECOND, 20 * SECOND]);
     if (!this.#calm) {
       if (chance.happens(faults.sendFails)) {
-        const error = chance.happens(0.1) ? new PermanentSendError('no such number') : new Error('the carrier is down');
-        return promise((_, reject) => scheduler.after(delay, `${key} fails`, () => reject(error), life));
+        const final = chance.happens(0.1);
+        const error = final ? new PermanentSendError('no such number') : new Error('the carrier is down');
+        const refuse = (reject: (error: Error) => void) => {
+          this.#refusals.set(key, { life, at: scheduler.elapsed, final });
+          reject(error);
+        };
+        return promise((_, reject) => scheduler.after(delay, `${key} fails`, () => refuse(reject), life));
       }
       if (chance.happens(faults.sendHangs)) {
         if (chance.happens(0.5)) this.#carried.add(key);
@@ -490,6 +558,13 @@ export class World implements Outside, Doings {
       this.#broken('G7', `${key} of ${actor} was started, and no committed state invokes it`);
     if (this.#calls.some((call) => call.key === key && call.life === life && !call.over))
       this.#broken('G7', `${key} was started twice`);
+    const attempt = (this.#attempts.get(key) ?? 0) + 1;
+    this.#attempts.set(key, attempt);
+    const attempts = followed?.flow.invocations.get('work')?.attempts;
+    if (attempts !== undefined && attempt > attempts)
+      this.#broken('G7', `${key} was attempted ${attempt} times, and its flow says ${attempts}`);
+    const brought = (tag: string, outcome: { value: unknown } | { error: Error }) =>
+      this.outcomes.push({ key, tag, outcome, at: scheduler.elapsed, last: attempt === (attempts ?? attempt) });
     // What a former attempt brought, nobody waits for any more.
     this.outcomes.splice(0, Number.POSITIVE_INFINITY, ...this.outcomes.filter((each) => each.key !== key));
     const call: Call = { actor, key, life, over: false };
@@ -500,14 +575,15 @@ export class World implements Outside, Doings {
       call.over = true;
       tell(`${key} is abandoned (${tag})`);
       const { reason: error } = signal;
-      if (error instanceof InvocationTimeoutError) this.outcomes.push({ key, tag: error.message, outcome: { error } });
+      if (error instanceof InvocationTimeoutError) brought(error.message, { error });
+      else this.#attempts.delete(key);
     });
     const fails = !this.#calm && chance.happens(faults.callRejects);
     const outcome = fails ? { error: new Error(tag) } : { value: { tag, text: `reply ${tag}` } };
     if (!this.#calm && chance.happens(faults.callThrows)) {
       call.over = true;
       const error = new Error(tag);
-      this.outcomes.push({ key, tag, outcome: { error } });
+      brought(tag, { error });
       throw error;
     }
     if (!this.#calm && chance.happens(faults.callNever)) return new Promise(() => {});
@@ -520,7 +596,8 @@ export class World implements Outside, Doings {
         `${key} ${fails ? 'fails' : 'is done'} (${tag})`,
         () => {
           call.over = true;
-          this.outcomes.push({ key, tag, outcome });
+          // Of an attempt that was given up, nobody takes a result.
+          if (!signal.aborted) brought(tag, outcome);
           if ('error' in outcome) reject(outcome.error);
           else resolve(outcome.value);
         },
@@ -584,7 +661,13 @@ export class World implements Outside, Doings {
       for (const key of reference.pendingCalls)
         if (!this.#calls.some((call) => call.key === key && call.life === scheduler.life))
           throw new Violation('G7', `${key} of ${address} is not called again`);
+      for (const { key, tag, at } of this.outcomes)
+        if (at < scheduler.elapsed - 4 * MINUTE && reference.pendingCalls.includes(key))
+          throw new Violation('G7', `what ${key} of ${address} brought (${tag}) is never applied`);
     }
+    if (!this.#mishap && this.purchases.size === 0)
+      for (const [action, left] of this.ledger.actions)
+        if (left > 0) throw new Violation('G8', `the action ${action} never ran, and nothing was lost`);
     this.ledger.close();
   }
 
