@@ -100,7 +100,9 @@ export class Restorer {
     if (cell.generation !== generation) return cell.row ? undefined : this.load(cell);
     if (!row) throw new ActorNotFoundError(cell.address);
     const { state_data, ...rest } = row;
-    if (row.status !== 'quarantined') {
+    // It may have been put aside without an answer: what it had under way begins anew with its retry.
+    if (row.status === 'quarantined') cell.processes.stopAll();
+    else {
       let changed = false;
       try {
         const migrated = this.#migrate(row);

@@ -1,10 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { assign, emit, fromPromise, setup } from 'xstate';
+import { StoreError } from '../../src/errors.ts';
 import { defineFlow } from '../../src/index.ts';
+import { Store } from '../../src/store/store.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 
 let broken = false;
 let asked = 0;
+let answer = () => {};
 const check = () => {
   if (broken) throw new Error('the check is broken');
   return true;
@@ -17,13 +20,15 @@ const flow = defineFlow({
   logic: setup({
     types: {
       context: {} as { log: string[] },
-      events: {} as { type: 'note'; text: string } | { type: 'look up' } | { type: 'reply'; text: string },
+      events: {} as { type: 'note'; text: string } | { type: 'look up' | 'search' } | { type: 'reply'; text: string },
       emitted: {} as { type: 'message'; text: string },
     },
     actors: {
       lookUp: fromPromise(async () => {
         asked++;
-        return new Promise<string>(() => {});
+        return new Promise<string>((resolve) => {
+          answer = () => resolve('found');
+        });
       }),
     },
     guards: { check },
@@ -33,7 +38,7 @@ const flow = defineFlow({
     on: { note: { actions: assign({ log: ({ context, event }) => [...context.log, event.text] }) } },
     states: {
       waiting: {
-        on: { 'look up': 'looking' },
+        on: { 'look up': 'looking', search: 'searching' },
         after: {
           60000: {
             target: 'waiting',
@@ -46,6 +51,10 @@ const flow = defineFlow({
       looking: {
         invoke: { src: 'lookUp', onDone: 'waiting' },
         after: { 60000: { target: 'waiting', guard: 'check' } },
+      },
+      searching: {
+        invoke: { src: 'lookUp', onDone: 'waiting' },
+        after: { 60000: { guard: 'check', actions: emit({ type: 'message', text: 'still searching' }) } },
       },
     },
   }),
@@ -209,6 +218,30 @@ describe('the quarantine', () => {
     ]);
     expect(journal.map(({ version }) => version)).toEqual([1, 2, 3, 4, 5]);
     expect(journal[2]!.note).toContain('the check is broken');
+  });
+
+  it('asks again what was asked for, also where nobody heard that the actor was put aside', async () => {
+    const actor = await spawn('ada');
+    await actor.send({ type: 'search' });
+    const { commit } = Store.prototype;
+    Store.prototype.commit = async function (group) {
+      const outcomes = await commit.call(this, group);
+      if (!group.some(({ journal }) => journal?.event_type === 'perdure.quarantined')) return outcomes;
+      Store.prototype.commit = commit;
+      return group.map(() => ({ result: 'failed', error: new StoreError('io', 'the line broke') }));
+    };
+    broken = true;
+    await test.advance('65s');
+    answer();
+    await test.settle();
+    expect(await actor.describe()).toMatchObject({ status: 'quarantined', state: 'searching' });
+    broken = false;
+    await test.runtime.quarantine.retry(address('ada'));
+    await test.settle();
+    expect(asked).toBe(2);
+    answer();
+    await test.settle();
+    expect(await actor.describe()).toMatchObject({ status: 'active', state: 'waiting' });
   });
 
   it('lets an actor go on although the process dies right after', async () => {
