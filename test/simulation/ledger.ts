@@ -40,6 +40,8 @@ export interface Doings {
   clockSet: boolean;
   /** Whether a deadline, which was seen to at an instant, passed while nobody watched; `undefined`: it may have. */
   passedUnwatched(dueAt: number, at: number): boolean | undefined;
+  /** Whether a deadline is to fire on time. */
+  isPunctual(dueAt: number): boolean;
 }
 
 /** What an attempt at a promise brought. */
@@ -59,6 +61,9 @@ export interface Sent {
   event: AnyEventObject;
   shows?: string;
 }
+
+/** A step takes up to 10 s, and there are some of them until a deadline fires; in ms. */
+const LATE = 60_000;
 
 type Mark = Pick<InboxRow, 'channel' | 'message_id'>;
 
@@ -242,6 +247,11 @@ export class Ledger {
         );
       if (line.at < line.due_at)
         throw new Violation('G4', `${address} fired '${type}' ${line.due_at - line.at} ms early.`);
+      if (line.at > line.due_at + LATE && this.#doings.isPunctual(line.due_at))
+        throw new Violation(
+          'G4',
+          `${address} fired '${type}' ${line.at - line.due_at} ms late, and nothing was wrong.`,
+        );
       return note.startsWith('failed:') || note.startsWith('skipped:') ? reference.drop() : reference.fire();
     }
     if (note.includes('failed:')) return;

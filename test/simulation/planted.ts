@@ -228,6 +228,12 @@ export const PLANTED: readonly PlantedBug[] = [
     rare: true,
   },
   {
+    name: 'the database is looked into for deadlines after they have passed',
+    file: 'src/engine/alarms.ts',
+    find: 'const LEAD = HORIZON / 2;',
+    replace: 'const LEAD = -3 * HORIZON;',
+  },
+  {
     name: 'a deadline that is to be skipped fires late',
     file: 'src/engine/turn-maker.ts',
     find: "if (overdue === 'fire' ||",

@@ -22,6 +22,8 @@ import { OUTSIDE, type Scheduler } from './scheduler.ts';
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
+/** So long after the last fault, all that was put off is done. */
+const RECOVERED = 5 * MINUTE;
 /** A timer that comes so late makes the process believe that it slept; with some to spare. */
 const SLEPT = 25 * SECOND;
 
@@ -114,6 +116,8 @@ export class World implements Outside, Doings {
   /** When this life began, and when it took messages. */
   #began = 0;
   #ready = Number.POSITIVE_INFINITY;
+  /** Since when nothing goes wrong any more. */
+  #calmSince = Number.POSITIVE_INFINITY;
   /** Something went wrong after which an action need not run. */
   #mishap = false;
   #calls: Call[] = [];
@@ -147,6 +151,11 @@ export class World implements Outside, Doings {
     if (this.#clockSet) return undefined;
     if (dueAt < this.#began) return true;
     return dueAt >= this.#ready && at - dueAt < SLEPT ? false : undefined;
+  }
+
+  /** Whether a deadline is to fire on time. */
+  isPunctual(dueAt: number): boolean {
+    return !this.#clockSet && dueAt > this.#calmSince + RECOVERED;
   }
 
   get clockSet(): boolean {
@@ -629,6 +638,7 @@ export class World implements Outside, Doings {
   calmDown(): void {
     this.#options.tell('from now on nothing goes wrong');
     this.#calm = true;
+    this.#calmSince = this.#options.scheduler.clock.now();
     this.#application.calm = true;
     this.#poisoned.clear();
     this.#boot();
