@@ -184,13 +184,6 @@ export const PLANTED: readonly PlantedBug[] = [
     replace: 'undefined,',
   },
   {
-    name: 'who is put aside goes on with its promises, and their results are lost',
-    file: 'src/engine/rewriter.ts',
-    find: 'cell.processes.stopAll();',
-    replace: '',
-    rare: true,
-  },
-  {
     name: 'what the carrier refused for good is tried again',
     file: 'src/engine/outbox.ts',
     find: 'error instanceof PermanentSendError || row',

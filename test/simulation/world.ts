@@ -219,7 +219,13 @@ export class World implements Outside, Doings {
       },
     });
     runtime.on('fault', ({ during, error }) => tell(`fault: ${during}: ${(error as Error)?.message ?? error}`));
-    runtime.on('quarantined', ({ address, error }) => tell(`quarantined ${formatAddress(address)}: ${error.message}`));
+    runtime.on('quarantined', ({ address, error }) => {
+      tell(`quarantined ${formatAddress(address)}: ${error.message}`);
+      const goesOn = this.#calls.find(
+        (call) => call.actor === address.participantId && call.life === life && !call.over,
+      );
+      if (goesOn) this.#broken('G7', `${goesOn.key} goes on, whose actor was put aside`);
+    });
     runtime.on('turn', ({ address, version }) => {
       const known = this.ledger.actors.get(formatAddress(address))?.row.version ?? 0;
       if (known < version)
