@@ -147,9 +147,7 @@ export class Runtime {
     this.recovery.registerTimerRecovery(({ participantId, flowType, stateType, event, dueAt }) =>
       this.#ground().repairs.schedule({ participantId, flowType }, { event, dueAt }, stateType),
     );
-    this.recovery.registerHandlerRecovery((info) =>
-      this.#ground().inbound.handlers.bind(info, this.#ground().clock.now()),
-    );
+    this.recovery.registerHandlerRecovery((info) => this.#ground().inbound.bind(info));
   }
 
   /**

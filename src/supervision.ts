@@ -44,10 +44,13 @@ export function policyOf(supervision: Supervision = {}, flowType: string): Polic
       `Flow '${flowType}': maxRestarts must be a whole number from 0; it is ${maxRestarts}.`,
     );
   }
+  // Failures that are forgotten at once would never be too many.
+  const window = milliseconds(within);
+  if (window === 0) throw new InvalidArgumentError(`Flow '${flowType}': within must be longer than 0.`);
   return {
     strategy,
     maxRestarts,
-    within: milliseconds(within),
+    within: window,
     ...backoffOf(supervision.backoff),
   };
 }

@@ -585,13 +585,11 @@ function identitiesOf(snapshot: any, found?: WeakMap<object, Identity>): WeakMap
 // not know. Here that is an error which says what does not fit.
 function assertWhole(ref: AnyActorRef, stored: any, address: Address, path: ActorPath): void {
   const snapshot = ref.getSnapshot();
-  if (snapshot.status === 'error' && stored.status !== 'error') {
-    throw incompatible(
-      address,
-      `${path.length > 0 ? `child '${path.join('/')}': ` : ''}${snapshot.error?.message}`,
-      snapshot.error,
-    );
-  }
+  const child = path.length > 0 ? `child '${path.join('/')}': ` : '';
+  if (snapshot.status === 'error' && stored.status !== 'error')
+    throw incompatible(address, `${child}${snapshot.error?.message}`, snapshot.error);
+  if (snapshot.value !== undefined && !isStateOf(stored.value, snapshot.value))
+    throw incompatible(address, `${child}it is in ${asText(stored.value)}, which is no state`);
   for (const [id, child] of Object.entries<any>(stored.children ?? {})) {
     const restored = snapshot.children?.[id];
     if (!restored)
@@ -602,6 +600,13 @@ function assertWhole(ref: AnyActorRef, stored: any, address: Address, path: Acto
     assertWhole(restored, child.snapshot, address, [...path, id]);
   }
 }
+
+/** Whether it names a state at all: XState begins anew with the initial states of what is not named. */
+const isStateOf = (value: unknown, restored: string | object): boolean =>
+  typeof value === 'string' ||
+  (Object(value) === value &&
+    !Array.isArray(value) &&
+    Object.keys(value as object).length >= Math.min(1, Object.keys(restored).length));
 
 const incompatible = (address: Address, why: string, cause?: unknown) =>
   new SnapshotIncompatibleError(

@@ -94,9 +94,17 @@ function assertMachine(machine: AnyStateMachine, where: string, seen: Set<AnySta
     }
     for (const transition of node.after) {
       const name = typeof transition.delay === 'string' ? transition.delay : undefined;
-      if (name !== undefined && Number.isNaN(Number(name)) && !(name in machine.implementations.delays)) {
+      if (name === undefined || !Number.isNaN(Number(name))) continue;
+      const delays: Record<string, unknown> = machine.implementations.delays;
+      if (!(name in delays)) {
         throw new InvalidArgumentError(
           `${where}, state '#${node.id}' has a deadline '${name}', which the machine does not provide. Name it in setup({ delays: { … } }).`,
+        );
+      }
+      // XState would take the transition at once.
+      if (typeof delays[name] !== 'number' && typeof delays[name] !== 'function') {
+        throw new InvalidArgumentError(
+          `${where}, state '#${node.id}' has a deadline '${name}', whose delay is ${JSON.stringify(delays[name])}. A delay is a number of milliseconds, or a function that gives one.`,
         );
       }
     }

@@ -1,9 +1,10 @@
 /** Makes live actors of rows, in the version of the flow in which they go on. */
-import { LiveActor, nothing } from '../actor/live-actor.ts';
+import { type Host, LiveActor, nothing } from '../actor/live-actor.ts';
 import { onlooker } from '../actor/onlooker.ts';
 import type { Clock } from '../clock.ts';
 import { ActorNotFoundError, type Address, formatAddress, SnapshotIncompatibleError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
+import { sentence } from '../sentence.ts';
 import { type ActorRow, addressOf } from '../store/rows.ts';
 import type { FlowVersions } from '../versions.ts';
 import type { Alarms } from './alarms.ts';
@@ -58,9 +59,9 @@ export class Restorer {
 
   /** Puts what the row holds into a copy of the actor in memory. */
   copy(copy: Cell, cell: Cell, row: ActorRow): void {
-    const { flow, text } = this.#migrate(row);
-    copy.flow = flow;
-    copy.live = LiveActor.restore(flow.logic, text, this.#options.cells.host(cell));
+    const migrated = this.#migrate(row);
+    copy.flow = migrated.flow;
+    copy.live = restored(row, migrated, this.#options.cells.host(cell));
     const { state_data, ...rest } = row;
     copy.row = rest;
   }
@@ -70,8 +71,7 @@ export class Restorer {
    * @throws {SnapshotIncompatibleError | UnknownFlowError}
    */
   examine(row: ActorRow): LiveActor {
-    const { flow, text } = this.#migrate(row);
-    return LiveActor.restore(flow.logic, text, onlooker(addressOf(row)));
+    return restored(row, this.#migrate(row), onlooker(addressOf(row)));
   }
 
   /**
@@ -108,7 +108,7 @@ export class Restorer {
         const migrated = this.#migrate(row);
         cell.flow = migrated.flow;
         changed = migrated.changed;
-        cell.live = LiveActor.restore(cell.flow.logic, migrated.text, cells.host(cell));
+        cell.live = restored(row, migrated, cells.host(cell));
       } catch (error) {
         // One that has ended takes no events anyway.
         if (!(error instanceof SnapshotIncompatibleError) || row.status !== 'active') throw error;
@@ -141,6 +141,19 @@ export class Restorer {
   #migrate(row: ActorRow): Migrated {
     return migrateRow(this.#options.versions.get(row.flow_type), row, this.#options.clock.now());
   }
+}
+
+/** @throws {SnapshotIncompatibleError} it cannot be restored, or has ended and its row has not; only a migration may end it */
+function restored({ status, ...row }: ActorRow, { flow, text, changed }: Migrated, host: Host): LiveActor {
+  const live = LiveActor.restore(flow.logic, text, host);
+  const ends = live.snapshot.status;
+  if (ends === 'active' || changed || (status !== 'active' && status !== 'quarantined')) return live;
+  const address = addressOf(row);
+  const reason = `its row says that it goes on, and its snapshot that it is '${ends}'`;
+  throw new SnapshotIncompatibleError(
+    `The stored snapshot of ${formatAddress(address)} cannot be restored: ${sentence(reason)}`,
+    { address, misfits: [{ kind: 'restore', reason }] },
+  );
 }
 
 /** A migration changed what the row is found by. */

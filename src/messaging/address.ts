@@ -40,3 +40,13 @@ export function normalizeAddress(address: unknown, defaultCountry?: CountryCode)
     ? text.trim()
     : normalizePhoneNumber(text, defaultCountry);
 }
+
+/** Why nobody can write from this address; undefined: somebody can. */
+export function addressFault(address: string): string | undefined {
+  try {
+    normalizeAddress(address);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}

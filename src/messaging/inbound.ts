@@ -4,6 +4,7 @@
  * written in the same transaction as the message's effect, and `receive` resolves only after that.
  */
 import { randomUUID } from 'node:crypto';
+import { inspect } from 'node:util';
 import type { CountryCode } from 'libphonenumber-js';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
@@ -12,12 +13,19 @@ import type { Engine } from '../engine/engine.ts';
 import { takesNoEvents } from '../engine/refusal.ts';
 import type { TransactionTurns } from '../engine/transaction.ts';
 import type { Turns } from '../engine/turns.ts';
-import { type Address, InvalidArgumentError, InvalidMessageError } from '../errors.ts';
+import {
+  ActorNotFoundError,
+  type Address,
+  formatAddress,
+  InvalidArgumentError,
+  InvalidMessageError,
+  UnknownFlowError,
+} from '../errors.ts';
 import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts';
 import { addressOf, type Commit } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { normalizeAddress } from './address.ts';
-import { Handlers, upTo } from './handlers.ts';
+import { type Binding, Handlers, upTo } from './handlers.ts';
 import { type Keyword, keywordOf, type Texts } from './keywords.ts';
 
 /**
@@ -115,6 +123,28 @@ export class Inbound {
     );
     const address: Address | null = handler ?? (await this.#options.autoEnroll?.(message, sender)) ?? null;
     return address ? this.#deliver(address, message, sender) : this.#unrouted(message, sender);
+  }
+
+  /**
+   * Binds an address to an actor, for `ttl` ms from now; false: another participant of the flow has it.
+   * @throws {UnknownFlowError | ActorNotFoundError | InvalidPhoneNumberError}
+   * @throws {InvalidArgumentError} `ttl` is no time
+   */
+  async bind({ phoneNumber, ...binding }: Binding): Promise<boolean> {
+    const { clock, flows, defaultCountry } = this.#options;
+    const address = addressOf({ flow_type: binding.flowType, participant_id: binding.participantId });
+    if (!flows.has(address.flowType))
+      throw new UnknownFlowError(`There is no flow '${address.flowType}'.`, { address });
+    if (!(binding.ttl > 0 && Number.isSafeInteger(Math.ceil(clock.now() + binding.ttl)))) {
+      throw new InvalidArgumentError(
+        `The handler of ${formatAddress(address)} needs a ttl in ms, longer than 0; it has ${inspect(binding.ttl)}.`,
+        { address },
+      );
+    }
+    const number = normalizeAddress(phoneNumber, defaultCountry);
+    const [row] = await this.#store.load([address]);
+    if (!row) throw new ActorNotFoundError(address);
+    return this.handlers.bind({ ...binding, phoneNumber: number }, clock.now());
   }
 
   /** Applies a message to an actor, whoever the sender is bound to. */

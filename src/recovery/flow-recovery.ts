@@ -8,8 +8,9 @@ import { formatInstant } from '../clock.ts';
 import { HANDLER_GRAIN } from '../engine/composer.ts';
 import { ActorNotFoundError } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
+import { addressFault } from '../messaging/address.ts';
 import { sentence } from '../sentence.ts';
-import { type ActorRow, addressOf } from '../store/rows.ts';
+import { type ActorRow, type ActorStatus, addressOf } from '../store/rows.ts';
 import { errorOf } from '../thrown.ts';
 import type { ParticipantRecoverable, Recoverable } from './recoverable.ts';
 import type { RecoveryRegistry } from './registry.ts';
@@ -33,6 +34,8 @@ export interface FlowRecoveryOptions {
   /** The table of the flow's participants: id, phone_number, status. Default: none, whoever has a row is one. */
   participants?: string;
 }
+
+const ENDED: readonly ActorStatus[] = ['done', 'error', 'stopped'];
 
 export class FlowRecovery implements ParticipantRecoverable {
   readonly name: string;
@@ -140,11 +143,11 @@ export class FlowRecovery implements ParticipantRecoverable {
         });
         continue;
       }
-      if (row.status !== 'active') {
+      if (ENDED.includes(row.status)) {
         report.skipped.ended++;
         continue;
       }
-      const wrong = row.enrolled === null ? this.#orphaned() : this.#examine(row, registry);
+      const wrong = this.#wrong(row) ?? this.#examine(row, registry);
       if (typeof wrong === 'string') {
         await this.#putAside(registry, row, wrong);
         continue;
@@ -153,6 +156,12 @@ export class FlowRecovery implements ParticipantRecoverable {
       await this.#realign(row, wrong, registry);
       await this.#bind(row, registry);
     }
+  }
+
+  /** What its columns alone say is wrong. */
+  #wrong({ status, enrolled }: FoundRow): string | undefined {
+    if (status !== 'active') return `Its row has '${status}' as its status, which is none.`;
+    return enrolled === null ? this.#orphaned() : undefined;
   }
 
   /** The actor; or what is wrong with it. */
@@ -210,7 +219,10 @@ export class FlowRecovery implements ParticipantRecoverable {
     const now = registry.clock.now();
     const until = row.bound_until ?? 0;
     const lastsUntil = Date.parse(row.updated_at) + ttl;
-    if (owner === undefined) {
+    const wrong = owner === undefined ? addressFault(phoneNumber) : undefined;
+    if (wrong !== undefined) {
+      registry.failed({ ...addressOf(row), reason: wrong, action: 'left as it is; mend its address in flow_states' });
+    } else if (owner === undefined) {
       const binds = (await registry.recoverResponseHandler({ ...info, ttl })) || registry.dryRun;
       if (binds) this.#bound.set(phoneNumber, participantId);
       registry.notice({

@@ -348,6 +348,8 @@ describe('what cannot be durable is refused, with what to write instead', () => 
     expect(refusal(createMachine({ invoke: { src: 'nobody' } })).message).toContain("invokes 'nobody'");
     const late = createMachine({ initial: 'a', states: { a: { after: { someday: 'b' } }, b: {} } });
     expect(refusal(late).message).toContain("deadline 'someday'");
+    const worded = late.provide({ delays: { someday: '15m' as never } });
+    expect(refusal(worded).message).toContain(`deadline 'someday', whose delay is "15m"`);
   });
 
   it('a type or a version that cannot be one', () => {

@@ -177,5 +177,6 @@ describe('supervision: how an actor goes on whose deadline or result makes it th
     expect(() => flowWith({ strategy: 'pray' as never })).toThrow(/'pray' is not known/);
     expect(() => flowWith({ maxRestarts: -1 })).toThrow(/maxRestarts/);
     expect(() => flowWith({ within: 'a while' as never })).toThrow(/duration/);
+    expect(() => flowWith({ within: 0 })).toThrow(/within must be longer than 0/);
   });
 });

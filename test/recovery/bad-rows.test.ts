@@ -26,6 +26,12 @@ async function begin(mode: RecoveryMode = 'verify'): Promise<Participants> {
   return new Participants({ runtime: test.runtime, conversation, systemPrompt: 'Be kind.' });
 }
 
+async function restarted(): Promise<RecoveryReport> {
+  await test.crash();
+  await test.restart();
+  return test.runtime.recovery.report!;
+}
+
 const phone = (i: number) => `+1555${String(2_000_000 + i)}`;
 const rows = (knex: Knex, id: string) => knex('flow_states').where({ participant_id: id });
 
@@ -67,6 +73,28 @@ const kinds: Record<string, Kind> = {
       stored.snapshot.value = { participating: { day: 'HABIT_REMINDER', week: 'counting' } };
     }),
     reason: /HABIT_REMINDER|state/,
+    where: 'failed',
+    status: 'quarantined',
+  },
+  'a state that is none': {
+    spoil: change((stored) => {
+      stored.snapshot.value = {};
+    }),
+    reason: /it is in \{\}, which is no state/,
+    where: 'failed',
+    status: 'quarantined',
+  },
+  'a snapshot that has ended, in a row that has not': {
+    spoil: change((stored) => {
+      stored.snapshot.status = 'done';
+    }),
+    reason: /row says that it goes on, and its snapshot that it is 'done'/,
+    where: 'failed',
+    status: 'quarantined',
+  },
+  'an unknown status': {
+    spoil: (knex, id) => rows(knex, id).update({ status: 'asleep' }),
+    reason: /'asleep' as its status/,
     where: 'failed',
     status: 'quarantined',
   },
@@ -198,16 +226,13 @@ describe('bad rows: each is named, and nobody else is harmed', () => {
       ids.push((await participants.enrolInIntervention({ phone_number: phone(i), timezone: 'UTC' })).id);
     const [bad, ...good] = ids as [string, string, string];
     await kind.spoil(test.knex, bad, good[0]!);
-    await test.crash();
-    await test.restart();
-
-    const { report } = test.runtime.recovery;
-    const found = findings(report!, kind.where).get(bad);
+    const report = await restarted();
+    const found = findings(report, kind.where).get(bad);
     expect(found).toMatch(kind.reason);
     expect(found).not.toContain('would be');
-    expect(formatReport(report!)).toContain(bad);
-    expect(report!.ok).toBe(kind.where === 'notices');
-    for (const id of good) expect(findings(report!, 'failed').has(id)).toBe(false);
+    expect(formatReport(report)).toContain(bad);
+    expect(report.ok).toBe(kind.where === 'notices');
+    for (const id of good) expect(findings(report, 'failed').has(id)).toBe(false);
     expect((await rows(test.knex, bad).first())?.status).toBe(kind.status);
 
     await test.advanceTo(Date.UTC(2026, 0, 1, 10, 1));
@@ -215,6 +240,18 @@ describe('bad rows: each is named, and nobody else is harmed', () => {
       const { state } = await test.actor(flow, id).describe();
       expect(state).toContain('COMMITMENT_PROMPT');
     }
+  });
+
+  it('a phone number that is none is bound to nobody, and named', async () => {
+    const participants = await begin();
+    const { id } = await participants.enrolInIntervention({ phone_number: phone(1) });
+    await test.knex('response_handlers').delete();
+    await rows(test.knex, id).update({ address: 'unknown' });
+    for (const dryRun of [true, false]) {
+      const report = await (dryRun ? test.runtime.recover({ dryRun }) : restarted());
+      expect(findings(report, 'failed').get(id)).toMatch(/'unknown'.* → left as it is; mend its address/);
+    }
+    expect(await test.knex('response_handlers')).toEqual([]);
   });
 
   it('a participant without row can be deleted and enrolled anew, as the report says', async () => {

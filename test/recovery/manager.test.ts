@@ -338,6 +338,42 @@ describe('recovery', () => {
     expect(address).toEqual({ flowType: flow.type, participantId: 'p_2' });
   });
 
+  it('refuses to bind what nobody could use', async () => {
+    const flow = flowWith();
+    let recover: (registry: RecoveryRegistry) => Promise<void> = async () => {};
+    test = await createTestRuntime({
+      flows: [flow],
+      prepare: (runtime: Runtime) => runtime.recovery.registerRecoverable(component('numbers', (it) => recover(it))),
+    });
+    await test.spawn(flow, 'p_1');
+    const info = {
+      phoneNumber: '+1 (555) 200-0001',
+      participantId: 'p_1',
+      flowType: flow.type,
+      handlerType: flow.handlerType,
+      ttl: MINUTE,
+    };
+    const bad: [string, object][] = [
+      ['UNKNOWN_FLOW', { flowType: 'gone' }],
+      ['ACTOR_NOT_FOUND', { participantId: 'p_9' }],
+      ['INVALID_PHONE_NUMBER', { phoneNumber: '0176' }],
+      ...[Number.NaN, 0, -1, Number.POSITIVE_INFINITY, '1m', undefined].map((ttl): [string, object] => [
+        'INVALID_ARGUMENT',
+        { ttl },
+      ]),
+    ];
+    const answers: unknown[] = [];
+    recover = async (registry) => {
+      for (const [, each] of [...bad, ['', {}] as const])
+        answers.push(await registry.recoverResponseHandler({ ...info, ...each }).catch((error) => error.code));
+    };
+    await test.crash();
+    await test.restart();
+    expect(answers).toEqual([...bad.map(([code]) => code), true]);
+    const { address } = await test.receive({ channel: 'sms', id: '1', from: '+15552000001', text: 'hello' });
+    expect(address?.participantId).toBe('p_1');
+  });
+
   it('goes on whatever a component throws', async () => {
     const thrown = [undefined, null, 'text', Symbol('odd'), Object.create(null), { message: { deep: true } }];
     test = await createTestRuntime({
