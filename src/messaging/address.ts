@@ -41,11 +41,11 @@ export function normalizeAddress(address: unknown, defaultCountry?: CountryCode)
     : normalizePhoneNumber(text, defaultCountry);
 }
 
-/** Why nobody can write from this address; undefined: somebody can. */
+/** Why a message from this address would not be found to be from there; undefined: it would. */
 export function addressFault(address: string): string | undefined {
   try {
-    normalizeAddress(address);
-    return undefined;
+    const normal = normalizeAddress(address);
+    return normal === address ? undefined : `A message from '${address}' counts as one from '${normal}'.`;
   } catch (error) {
     return (error as Error).message;
   }

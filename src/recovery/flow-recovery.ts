@@ -219,7 +219,8 @@ export class FlowRecovery implements ParticipantRecoverable {
     const now = registry.clock.now();
     const until = row.bound_until ?? 0;
     const lastsUntil = Date.parse(row.updated_at) + ttl;
-    const wrong = owner === undefined ? addressFault(phoneNumber) : undefined;
+    const lapsed = until <= now && lastsUntil - until > HANDLER_GRAIN;
+    const wrong = owner === undefined || lapsed ? addressFault(phoneNumber) : undefined;
     if (wrong !== undefined) {
       registry.failed({ ...addressOf(row), reason: wrong, action: 'left as it is; mend its address in flow_states' });
     } else if (owner === undefined) {
@@ -243,7 +244,7 @@ export class FlowRecovery implements ParticipantRecoverable {
         reason: `The binding of its phone number ${phoneNumber} expired: it said nothing for longer than the flow's handlerTtl.`,
         action: 'left as it is; its next turn binds it again',
       });
-    } else if (until <= now && lastsUntil - until > HANDLER_GRAIN) {
+    } else if (lapsed) {
       await registry.recoverResponseHandler({ ...info, ttl: lastsUntil - now });
       registry.notice({
         ...addressOf(row),

@@ -246,10 +246,13 @@ describe('bad rows: each is named, and nobody else is harmed', () => {
     const participants = await begin();
     const { id } = await participants.enrolInIntervention({ phone_number: phone(1) });
     await test.knex('response_handlers').delete();
-    await rows(test.knex, id).update({ address: 'unknown' });
-    for (const dryRun of [true, false]) {
-      const report = await (dryRun ? test.runtime.recover({ dryRun }) : restarted());
-      expect(findings(report, 'failed').get(id)).toMatch(/'unknown'.* → left as it is; mend its address/);
+    for (const [address, reason] of [
+      ['unknown', /'unknown' is not a phone number.* → left as it is; mend its address/],
+      [phone(1).slice(1), /counts as one from '\+1555.* → left as it is; mend its address/],
+    ] as const) {
+      await rows(test.knex, id).update({ address });
+      for (const report of [await test.runtime.recover({ dryRun: true }), await restarted()])
+        expect(findings(report, 'failed').get(id)).toMatch(reason);
     }
     expect(await test.knex('response_handlers')).toEqual([]);
   });

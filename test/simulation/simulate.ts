@@ -2,6 +2,8 @@
  * `npm run simulate -- --seeds 2000`: lives through so many schedules, each from its own seed, on all cores.
  * `npm run simulate -- --seed 1234`: lives through one, and tells what happened, step by step.
  * `npm run simulate -- --planted`: plants known bugs, one by one, and tells which schedule finds each.
+ *
+ * These bundle it first: in one module it runs a tenth faster than through tsx. Paths are relative to a folder two below the root.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
