@@ -208,12 +208,11 @@ export class Runtime {
       migrate: async (purpose) => {
         await this.#database!.migrate();
         const { store, clock } = await this.#assemble(this.#database!, isReading(purpose));
-        try {
-          const records = await loadShapes(store, this.#versions);
-          if (purpose === 'run') await recordShapes(store, this.#versions, records, this.events, clock.now());
-        } catch (error) {
-          this.events.emit('fault', { during: "comparing the flows' machines with those of before", error });
-        }
+        // Without them, a migration would be refused for what the machine before did not have either.
+        const records = await loadShapes(store, this.#versions, (error) =>
+          this.events.emit('fault', { during: "comparing the flows' machines with those of before", error }),
+        );
+        if (purpose === 'run') await recordShapes(store, this.#versions, records, this.events, clock.now());
       },
       recover: async (purpose, signal) => {
         const { engine } = this.#running!;

@@ -23,20 +23,29 @@ const PREFIX = 'shape:';
 /** What is on record of each version, by its key. */
 export type ShapeRecords = Map<string, Recorded[]>;
 
-/** Reads which shapes each version was seen with. */
-export async function loadShapes(store: Store, versions: ReadonlyMap<string, FlowVersions>): Promise<ShapeRecords> {
+/**
+ * Reads which shapes each version was seen with.
+ * @param fault hears of a record that cannot be read; nothing is known of that version then
+ */
+export async function loadShapes(
+  store: Store,
+  versions: ReadonlyMap<string, FlowVersions>,
+  fault: (error: unknown) => void = () => {},
+): Promise<ShapeRecords> {
   const records: ShapeRecords = new Map();
   const rows: { key: string; value: string }[] = await store
     .knex('runtime_settings')
     .whereRaw('key >= ? AND key < ?', [PREFIX, `${PREFIX}\u{10ffff}`]);
   for (const { key, value } of rows) {
     const [, flowType, version] = /^shape:(.+)@(\d+)$/.exec(key) ?? [];
-    const recorded: Recorded[] = JSON.parse(value);
-    records.set(key, recorded);
-    versions.get(flowType!)?.recorded.set(
-      Number(version),
-      recorded.map(({ shape }) => shape),
-    );
+    try {
+      const recorded: Recorded[] = JSON.parse(value);
+      const shapes = recorded.map(({ shape }) => shape);
+      records.set(key, recorded);
+      versions.get(flowType!)?.recorded.set(Number(version), shapes);
+    } catch (error) {
+      fault(error);
+    }
   }
   return records;
 }

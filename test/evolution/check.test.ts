@@ -197,6 +197,29 @@ describe('a machine that was changed under its version', () => {
     expect(await startsWith(withoutReminded())).toEqual([]);
   });
 
+  it('is not overlooked: a start that cannot keep it fails, and the next one tells it', async () => {
+    await study.read((knex) =>
+      knex.raw(`CREATE TRIGGER full BEFORE UPDATE ON runtime_settings WHEN NEW.key LIKE 'shape:%'
+        BEGIN SELECT RAISE(ABORT, 'the disk is full'); END`),
+    );
+    await expect(startsWith(withoutReminded())).rejects.toThrow('the disk is full');
+    await study.read((knex) => knex.raw('DROP TRIGGER full'));
+    expect(await startsWith(withoutReminded())).toMatchObject([{ version: 1 }]);
+  });
+
+  it('is not known where the record of it is damaged, which is a fault and keeps no start from coming up', async () => {
+    await study.read((knex) => knex('runtime_settings').where('key', 'like', 'shape:%').update({ value: '[{' }));
+    const faults: string[] = [];
+    const test = await createTestRuntime({
+      flows: [withoutReminded()],
+      database: study.database,
+      start: START,
+      prepare: (runtime) => void runtime.on('fault', ({ during }) => faults.push(during)),
+    });
+    await test.stop();
+    expect(faults).toEqual(["comparing the flows' machines with those of before"]);
+  });
+
   it('is still held against what people are in who came before it', async () => {
     await startsWith(withoutReminded());
     expect((await checkDatabase({ database: study.database, flows: [withoutReminded()] })).ok).toBe(false);
