@@ -147,7 +147,10 @@ export class Runtime {
     this.recovery.registerTimerRecovery(({ participantId, flowType, stateType, event, dueAt }) =>
       this.#ground().repairs.schedule({ participantId, flowType }, { event, dueAt }, stateType),
     );
-    this.recovery.registerHandlerRecovery((info) => this.#ground().inbound.bind(info));
+    this.recovery.registerHandlerRecovery(async (info) => {
+      this.#address(info.flowType, info.participantId);
+      return this.#ground().inbound.bind(info);
+    });
   }
 
   /**

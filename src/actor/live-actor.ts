@@ -425,7 +425,7 @@ export class LiveActor {
   }
 
   #revive({ id, event, dueAt, source = [], target = [], stray }: StoredTimer): Timer {
-    if (!Number.isFinite(dueAt) || typeof event?.type !== 'string')
+    if (!isStoredTimer({ event, dueAt }))
       throw new Error(
         `a deadline has ${typeof dueAt === 'number' ? dueAt : asText(dueAt)} as its instant and ${asText(event)} as its event`,
       );
@@ -585,11 +585,11 @@ function identitiesOf(snapshot: any, found?: WeakMap<object, Identity>): WeakMap
 // not know. Here that is an error which says what does not fit.
 function assertWhole(ref: AnyActorRef, stored: any, address: Address, path: ActorPath): void {
   const snapshot = ref.getSnapshot();
-  const child = path.length > 0 ? `child '${path.join('/')}': ` : '';
+  const where = path.length > 0 ? `child '${path.join('/')}': ` : '';
   if (snapshot.status === 'error' && stored.status !== 'error')
-    throw incompatible(address, `${child}${snapshot.error?.message}`, snapshot.error);
+    throw incompatible(address, `${where}${snapshot.error?.message}`, snapshot.error);
   if (snapshot.value !== undefined && !isStateOf(stored.value, snapshot.value))
-    throw incompatible(address, `${child}it is in ${asText(stored.value)}, which is no state`);
+    throw incompatible(address, `${where}it is in ${asText(stored.value)}, which is no state`);
   for (const [id, child] of Object.entries<any>(stored.children ?? {})) {
     const restored = snapshot.children?.[id];
     if (!restored)
@@ -608,7 +608,8 @@ const isStateOf = (value: unknown, restored: string | object): boolean =>
     !Array.isArray(value) &&
     Object.keys(value as object).length >= Math.min(1, Object.keys(restored).length));
 
-const incompatible = (address: Address, why: string, cause?: unknown) =>
+/** A row that cannot be restored, and why. */
+export const incompatible = (address: Address, why: string, cause?: unknown) =>
   new SnapshotIncompatibleError(
     `The stored snapshot of ${formatAddress(address)} cannot be restored: ${sentence(why)}`,
     { address, cause, misfits: [{ kind: 'restore', reason: why }] },

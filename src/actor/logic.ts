@@ -11,6 +11,7 @@
  */
 import type { AnyActorLogic, AnyStateMachine, StateNode } from 'xstate';
 import { InvalidArgumentError, UnsupportedLogicError } from '../errors.ts';
+import { asText } from './codec.ts';
 
 export type LogicKind = 'machine' | 'reducer' | 'promise' | 'callback' | 'observable';
 
@@ -104,7 +105,7 @@ function assertMachine(machine: AnyStateMachine, where: string, seen: Set<AnySta
       // XState would take the transition at once.
       if (typeof delays[name] !== 'number' && typeof delays[name] !== 'function') {
         throw new InvalidArgumentError(
-          `${where}, state '#${node.id}' has a deadline '${name}', whose delay is ${JSON.stringify(delays[name])}. A delay is a number of milliseconds, or a function that gives one.`,
+          `${where}, state '#${node.id}' has a deadline '${name}', whose delay is ${asText(delays[name])}. A delay is a number of milliseconds, or a function that gives one.`,
         );
       }
     }

@@ -16,6 +16,7 @@ import {
 } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
 import { type ActorRow, addressOf } from '../store/rows.ts';
+import { errorOf } from '../thrown.ts';
 import type { FlowVersions } from '../versions.ts';
 
 export type MigratedRow = Pick<ActorRow, 'state_data' | 'flow_version' | 'flow_type' | 'participant_id' | 'updated_at'>;
@@ -76,7 +77,7 @@ export function migrateRow(versions: FlowVersions | undefined, row: MigratedRow,
     return { flow, text: encodeState(stored), changed: true };
   } catch (cause) {
     if (cause instanceof SnapshotIncompatibleError) throw cause;
-    let why = `threw: ${(cause as Error)?.message ?? cause}`;
+    let why = `threw: ${errorOf(cause).message}`;
     if (cause instanceof Misunderstood) why = cause.message;
     if (cause instanceof NotSerializableError) why = `returned what cannot be stored: ${cause.message}`;
     why = why.replace(/\.$/, '');

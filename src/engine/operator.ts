@@ -1,6 +1,6 @@
 /** What operators do with single actors: take them up again, end them, delete them, give them a deadline. */
 import { inspect } from 'node:util';
-import type { StoredTimer } from '../actor/live-actor.ts';
+import { isStoredTimer, type StoredTimer } from '../actor/live-actor.ts';
 import { type Clock, LAST_INSTANT } from '../clock.ts';
 import { type Address, formatAddress, InvalidArgumentError, NotRunningError, StoreError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
@@ -140,11 +140,7 @@ export class Operator {
   ): Promise<boolean> {
     const { cells, loop, restorer } = this.#options;
     // What is stored must be what can be restored.
-    if (
-      typeof timer.event?.type !== 'string' ||
-      typeof timer.dueAt !== 'number' ||
-      !(Math.abs(timer.dueAt) <= LAST_INSTANT)
-    )
+    if (!isStoredTimer(timer) || Math.abs(timer.dueAt) > LAST_INSTANT)
       throw new InvalidArgumentError(
         `The deadline for ${formatAddress(address)} needs an event with a type, and an instant in ms since the epoch; it has ${inspect(timer.event)} and ${inspect(timer.dueAt)}.`,
         { address },

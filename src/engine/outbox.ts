@@ -14,6 +14,7 @@ import { type Clock, wakeAt } from '../clock.ts';
 import { type Address, TimeoutError } from '../errors.ts';
 import type { EventChannel, Watched } from '../events.ts';
 import type { Commit, OutboxMark, OutboxRow, Outcome } from '../store/rows.ts';
+import { errorOf } from '../thrown.ts';
 import { takesNoEvents } from './refusal.ts';
 import { Waits } from './waits.ts';
 
@@ -308,7 +309,7 @@ export class Outbox {
     await this.#mark(row, {
       status: final ? 'failed' : 'pending',
       next_attempt_at: final ? null : this.#options.clock.now() + wait,
-      last_error: String(error?.message ?? error),
+      last_error: errorOf(error).message,
     });
     this.#options.events.emit('sendFailed', {
       recipient: row.recipient,

@@ -1,10 +1,9 @@
 /** Makes live actors of rows, in the version of the flow in which they go on. */
-import { type Host, LiveActor, nothing } from '../actor/live-actor.ts';
+import { type Host, incompatible, LiveActor, nothing } from '../actor/live-actor.ts';
 import { onlooker } from '../actor/onlooker.ts';
 import type { Clock } from '../clock.ts';
 import { ActorNotFoundError, type Address, formatAddress, SnapshotIncompatibleError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
-import { sentence } from '../sentence.ts';
 import { type ActorRow, addressOf } from '../store/rows.ts';
 import type { FlowVersions } from '../versions.ts';
 import type { Alarms } from './alarms.ts';
@@ -148,12 +147,7 @@ function restored({ status, ...row }: ActorRow, { flow, text, changed }: Migrate
   const live = LiveActor.restore(flow.logic, text, host);
   const ends = live.snapshot.status;
   if (ends === 'active' || changed || (status !== 'active' && status !== 'quarantined')) return live;
-  const address = addressOf(row);
-  const reason = `its row says that it goes on, and its snapshot that it is '${ends}'`;
-  throw new SnapshotIncompatibleError(
-    `The stored snapshot of ${formatAddress(address)} cannot be restored: ${sentence(reason)}`,
-    { address, misfits: [{ kind: 'restore', reason }] },
-  );
+  throw incompatible(addressOf(row), `its row says that it goes on, and its snapshot that it is '${ends}'`);
 }
 
 /** A migration changed what the row is found by. */

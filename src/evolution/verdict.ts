@@ -6,6 +6,7 @@ import { onlooker } from '../actor/onlooker.ts';
 import { type MigratedRow, migrateRow } from '../engine/migration.ts';
 import { type Misfit, SnapshotIncompatibleError } from '../errors.ts';
 import { addressOf } from '../store/rows.ts';
+import { errorOf } from '../thrown.ts';
 import type { FlowVersions } from '../versions.ts';
 
 /**
@@ -42,7 +43,7 @@ export function verdictOf(versions: FlowVersions, row: MigratedRow, at: number):
 
 function misfitsIn(error: unknown): readonly Misfit[] {
   if (error instanceof SnapshotIncompatibleError && error.misfits.length > 0) return error.misfits;
-  return [{ kind: 'restore', reason: (error as Error)?.message ?? String(error) }];
+  return [{ kind: 'restore', reason: errorOf(error).message }];
 }
 
 function read(text: string) {

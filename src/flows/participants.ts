@@ -142,17 +142,18 @@ export class Participants {
     const participant = await this.get(table, id);
     if (!participant) return false;
     const other = table === 'intervention_participants' ? 'conversation_participants' : 'intervention_participants';
+    const flow = this.#flowOf(table);
     const phone = participant.phone_number;
     const phones = [phone, phone.slice(1)]; // as it is written now, and as the system before wrote it
     await this.#options.runtime.transaction(async (trx) => {
-      await trx.remove(this.#flowOf(table), id).catch((error) => {
+      await trx.remove(flow, id).catch((error) => {
         if (!(error instanceof ActorNotFoundError)) throw error; // its row was lost, and the rest is deleted
       });
       if (table === 'intervention_participants')
         await trx('intervention_responses').where({ participant_id: id }).delete();
       await trx(table).where({ id }).delete();
-      await forgetKept(trx, this.#flowOf(table), id);
-      for (const other of await keptActors(trx, this.#flowOf(table), id)) await trx.remove(this.#flowOf(table), other);
+      await forgetKept(trx, flow, id);
+      for (const kept of await keptActors(trx, flow, id)) await trx.remove(flow, kept);
       // The logs by phone number stay for as long as the number takes part in the other flow.
       if (await trx(other).where({ phone_number: phone }).first('id')) return;
       await trx('inbox').whereIn('sender', phones).update({ sender: null, text: null });

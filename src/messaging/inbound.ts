@@ -19,7 +19,6 @@ import {
   formatAddress,
   InvalidArgumentError,
   InvalidMessageError,
-  UnknownFlowError,
 } from '../errors.ts';
 import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts';
 import { addressOf, type Commit } from '../store/rows.ts';
@@ -127,14 +126,13 @@ export class Inbound {
 
   /**
    * Binds an address to an actor, for `ttl` ms from now; false: another participant of the flow has it.
-   * @throws {UnknownFlowError | ActorNotFoundError | InvalidPhoneNumberError}
+   * @throws {ActorNotFoundError | InvalidPhoneNumberError}
    * @throws {InvalidArgumentError} `ttl` is no time
    */
   async bind({ phoneNumber, ...binding }: Binding): Promise<boolean> {
-    const { clock, flows, defaultCountry } = this.#options;
-    const address = addressOf({ flow_type: binding.flowType, participant_id: binding.participantId });
-    if (!flows.has(address.flowType))
-      throw new UnknownFlowError(`There is no flow '${address.flowType}'.`, { address });
+    const { clock, defaultCountry } = this.#options;
+    const { flowType, participantId } = binding;
+    const address = { flowType, participantId };
     if (!(binding.ttl > 0 && Number.isSafeInteger(Math.ceil(clock.now() + binding.ttl)))) {
       throw new InvalidArgumentError(
         `The handler of ${formatAddress(address)} needs a ttl in ms, longer than 0; it has ${inspect(binding.ttl)}.`,

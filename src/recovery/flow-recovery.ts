@@ -269,7 +269,7 @@ export class FlowRecovery implements ParticipantRecoverable {
     if (participants === undefined) return;
     const { knex } = registry.store;
     for (let after = ''; ; ) {
-      const ids: string[] = await knex(`${participants} as p`)
+      const missing: { id: string; other: string | null }[] = await knex(`${participants} as p`)
         .whereIn('p.status', ['active', 'paused'])
         .where('p.id', '>', after)
         .whereNotExists(
@@ -280,20 +280,17 @@ export class FlowRecovery implements ParticipantRecoverable {
         )
         .orderBy('p.id')
         .limit(PAGE)
-        .pluck('p.id');
-      const others = await knex('flow_states').whereIn('participant_id', ids).select('participant_id', 'flow_type');
-      const otherFlow = new Map(others.map((row) => [row.participant_id, row.flow_type]));
-      for (const participantId of ids) {
-        const other = otherFlow.get(participantId);
+        .select('p.id', { other: knex('flow_states').whereRaw('participant_id = p.id').select('flow_type').limit(1) });
+      for (const { id: participantId, other } of missing) {
         registry.failed({
           flowType: this.flowType,
           participantId,
-          reason: `It has a row in ${participants} and, of the flow '${this.flowType}', none in flow_states${other === undefined ? '' : `, but one of the flow '${other}'`}.`,
-          action: `left as it is; ${other === undefined ? 'delete it and enrol the person anew' : 'mend the flow_type of that row'}`,
+          reason: `It has a row in ${participants} and, of the flow '${this.flowType}', none in flow_states${other === null ? '' : `, but one of the flow '${other}'`}.`,
+          action: `left as it is; ${other === null ? 'delete it and enrol the person anew' : 'mend the flow_type of that row'}`,
         });
       }
-      if (ids.length < PAGE) return;
-      after = ids.at(-1)!;
+      if (missing.length < PAGE) return;
+      after = missing.at(-1)!.id;
     }
   }
 }

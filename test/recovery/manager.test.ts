@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { assign, emit, setup } from 'xstate';
 import {
+  type AnyFlow,
   createRuntime,
   defineFlow,
   FlowRecovery,
@@ -47,6 +48,16 @@ let test: TestRuntime;
 afterEach(() => test.stop());
 
 const component = (name: string, recoverState: Recoverable['recoverState']): Recoverable => ({ name, recoverState });
+
+/** Begins with a component that has nothing to recover yet, and gives it. */
+async function withComponent(flow: AnyFlow): Promise<Recoverable> {
+  const own = component('reminders', async () => {});
+  test = await createTestRuntime({
+    flows: [flow],
+    prepare: (runtime: Runtime) => runtime.recovery.registerRecoverable(own),
+  });
+  return own;
+}
 
 describe('recovery', () => {
   it('runs every component before anything else may happen, and goes on where one fails', async () => {
@@ -250,17 +261,13 @@ describe('recovery', () => {
 
   it('puts a deadline back, once, into an actor that has not left the state', async () => {
     const flow = flowWith();
-    let recover: (registry: RecoveryRegistry) => Promise<void> = async () => {};
-    test = await createTestRuntime({
-      flows: [flow],
-      prepare: (runtime: Runtime) => runtime.recovery.registerRecoverable(component('reminders', (it) => recover(it))),
-    });
+    const own = await withComponent(flow);
     await test.spawn(flow, 'p_1');
     await test.spawn(flow, 'p_2');
     await test.actor(flow, 'p_2').send({ type: 'come' });
     const dueAt = test.clock.now() + 10 * MINUTE;
     const answers: boolean[] = [];
-    recover = async (registry) => {
+    own.recoverState = async (registry) => {
       for (const participantId of ['p_1', 'p_1', 'p_2'])
         answers.push(
           await registry.recoverTimer({
@@ -286,11 +293,7 @@ describe('recovery', () => {
 
   it('refuses a deadline that could not be restored, and puts one between two milliseconds back once', async () => {
     const flow = flowWith();
-    let recover: (registry: RecoveryRegistry) => Promise<void> = async () => {};
-    test = await createTestRuntime({
-      flows: [flow],
-      prepare: (runtime: Runtime) => runtime.recovery.registerRecoverable(component('reminders', (it) => recover(it))),
-    });
+    const own = await withComponent(flow);
     await test.spawn(flow, 'p_1');
     const info = { participantId: 'p_1', flowType: flow.type, stateType: 'waiting', event: { type: 'remind' } };
     const dueAt = test.clock.now() + 10 * MINUTE;
@@ -298,7 +301,7 @@ describe('recovery', () => {
     for (const instant of [undefined, Number.NaN, Number.POSITIVE_INFINITY, 9e15, 'tomorrow'])
       bad.push({ dueAt: instant });
     const answers: unknown[] = [];
-    recover = async (registry) => {
+    own.recoverState = async (registry) => {
       for (const each of [...bad, { dueAt: dueAt + 0.5 }, { dueAt: dueAt + 0.5 }])
         answers.push(await registry.recoverTimer({ ...info, dueAt, ...each }).catch((error) => error.code));
     };
@@ -311,15 +314,11 @@ describe('recovery', () => {
 
   it('binds a phone number, unless another participant of the flow has it', async () => {
     const flow = flowWith();
-    let recover: (registry: RecoveryRegistry) => Promise<void> = async () => {};
-    test = await createTestRuntime({
-      flows: [flow],
-      prepare: (runtime: Runtime) => runtime.recovery.registerRecoverable(component('numbers', (it) => recover(it))),
-    });
+    const own = await withComponent(flow);
     await test.spawn(flow, 'p_1', { phoneNumber: '+15552000001' });
     await test.spawn(flow, 'p_2');
     const answers: boolean[] = [];
-    recover = async (registry) => {
+    own.recoverState = async (registry) => {
       for (const phoneNumber of ['+15552000001', '+15552000002'])
         answers.push(
           await registry.recoverResponseHandler({
@@ -340,11 +339,7 @@ describe('recovery', () => {
 
   it('refuses to bind what nobody could use', async () => {
     const flow = flowWith();
-    let recover: (registry: RecoveryRegistry) => Promise<void> = async () => {};
-    test = await createTestRuntime({
-      flows: [flow],
-      prepare: (runtime: Runtime) => runtime.recovery.registerRecoverable(component('numbers', (it) => recover(it))),
-    });
+    const own = await withComponent(flow);
     await test.spawn(flow, 'p_1');
     const info = {
       phoneNumber: '+1 (555) 200-0001',
@@ -363,7 +358,7 @@ describe('recovery', () => {
       ]),
     ];
     const answers: unknown[] = [];
-    recover = async (registry) => {
+    own.recoverState = async (registry) => {
       for (const [, each] of [...bad, ['', {}] as const])
         answers.push(await registry.recoverResponseHandler({ ...info, ...each }).catch((error) => error.code));
     };
