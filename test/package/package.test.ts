@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -40,6 +41,17 @@ describe('the package, as it would be published', { timeout: 240_000 }, () => {
     expect(asked).toEqual([]);
     expect(Object.keys(result.entrypoints).filter((entry) => entry !== './package.json')).toHaveLength(entries.length);
   });
+
+  it.runIf(existsSync(join(REPOSITORY, '.git')))(
+    'holds what is built, and beside it what Git holds: no build of an example',
+    () => {
+      const files = createPackageFromTarballData(readFileSync(tarball)).listFiles();
+      const inGit = new Set(execFileSync('git', ['ls-files'], { cwd: REPOSITORY, encoding: 'utf8' }).split('\n'));
+      const paths = files.map((file) => file.replace('/node_modules/perdure/', ''));
+      expect(paths).toContain('examples/nextjs/app/orders/route.ts');
+      expect(paths.filter((path) => !/^(dist|docs\/api)\//.test(path) && !inGit.has(path))).toEqual([]);
+    },
+  );
 
   it("shares the project's XState, and brings none of its own", () => {
     const copies = ['node_modules/xstate', 'node_modules/perdure/node_modules/xstate'];
