@@ -12,6 +12,7 @@ import { type Attempts, attemptsOf, type InvocationPolicy } from './actor/invoca
 import type { StoredTimer } from './actor/live-actor.ts';
 import { assertDurable } from './actor/logic.ts';
 import { assertKnownXState } from './actor/xstate.ts';
+import { LAST_INSTANT } from './clock.ts';
 import { type Duration, milliseconds } from './duration.ts';
 import { type Address, InvalidArgumentError } from './errors.ts';
 import type { KeyOf, Migration, MigrationStep, Migrations } from './migrations.ts';
@@ -76,7 +77,9 @@ export interface FlowDefinition<
   optOut?: { withdraw: EventFromLogic<TLogic>; rejoin: EventFromLogic<TLogic> };
   /** `response_handlers.handler_type`. Default: the flow's type. */
   handlerType?: string;
-  /** How long an address stays bound to an actor after its last turn. Default: `'48h'`. */
+  /**
+   * How long an address leads to an actor after its last turn. Default: Infinity, as long as it runs, and 48 h from its end.
+   */
   handlerTtl?: Duration;
   /** What to do with a message that may have been sent just before a crash. Default: `'resend'`. */
   uncertain?: 'resend' | 'hold';
@@ -132,7 +135,7 @@ export interface Flow<TLogic extends AnyActorLogic = AnyActorLogic>
       FlowDefinition<TLogic>,
       'outgoing' | 'handlerType' | 'uncertain' | 'overdue' | 'handlerTtl' | 'invocations' | 'supervision'
     > {
-  /** In ms. */
+  /** In ms; Infinity: as long as the actor runs. */
   handlerTtl: number;
   invocations: ReadonlyMap<string, Attempts>;
   supervision: Policy;
@@ -140,6 +143,15 @@ export interface Flow<TLogic extends AnyActorLogic = AnyActorLogic>
 
 /** Any flow, whatever its logic. */
 export type AnyFlow = Flow<any>;
+
+/** From the end of an actor whose address led to it as long as it ran, in ms: a late thank-you is no message from a stranger. */
+const AFTER_THE_END = 48 * 3_600_000;
+
+/** Until when an address leads to an actor that made its last turn at `at`, in ms since the epoch. */
+export function boundUntil({ handlerTtl }: AnyFlow, at: number, ended: boolean): number {
+  if (handlerTtl !== Number.POSITIVE_INFINITY) return at + handlerTtl;
+  return ended ? at + AFTER_THE_END : LAST_INSTANT;
+}
 
 /** The input that a flow's actors are spawned with. */
 export type InputOf<F extends AnyFlow> = InputFrom<F['logic']>;
@@ -171,7 +183,7 @@ export function defineFlow<TLogic extends AnyActorLogic>(definition: FlowDefinit
     version,
     logic,
     outgoing = ['message'],
-    handlerTtl = '48h',
+    handlerTtl = Number.POSITIVE_INFINITY,
     uncertain = 'resend',
     overdue = 'fire',
   } = definition;
@@ -207,7 +219,7 @@ export function defineFlow<TLogic extends AnyActorLogic>(definition: FlowDefinit
     uncertain,
     overdue,
     handlerType: definition.handlerType ?? type,
-    handlerTtl: milliseconds(handlerTtl),
+    handlerTtl: handlerTtl === Number.POSITIVE_INFINITY ? handlerTtl : milliseconds(handlerTtl),
     invocations: attemptsOf(definition.invocations, logic, type),
     supervision: policyOf(definition.supervision, type),
   };

@@ -4,7 +4,8 @@
  */
 import type { Turn } from '../actor/live-actor.ts';
 import type { EventChannel, RuntimeEvents } from '../events.ts';
-import type { Commit, Outcome } from '../store/rows.ts';
+import type { AnyFlow } from '../flow.ts';
+import { type Commit, isEnded, type Outcome } from '../store/rows.ts';
 import { isGeneral } from '../store/store.ts';
 import type { Alarms } from './alarms.ts';
 import type { Cell, Work } from './cell.ts';
@@ -36,7 +37,7 @@ export interface CommitsOptions {
 export class Commits {
   readonly #options: CommitsOptions;
   /** Told after each commit of an actor that has an address. */
-  onActivity: (address: string, flowType: string, expiresAt: number) => void = () => {};
+  onActivity: (address: string, flow: AnyFlow, at: number, ended: boolean) => void = () => {};
 
   constructor(options: CommitsOptions) {
     this.#options = options;
@@ -152,10 +153,10 @@ export class Commits {
     row.journal_id = update.journal_id;
     const live = cell.live!;
     cell.committed = snapshot;
-    if (commit.handlers) cell.handlerExpiresAt = commit.handlers[0]!.expires_at;
+    if (commit.handlers) cell.boundAt = commit.handlers[0]!.bound_at;
     alarms.set(address, activeDueAt(cell), cell.key);
     events.within(origin, () => live.afterCommit(turn, () => maker.ambient(address, row.version)));
-    if (row.address) this.onActivity(row.address, address.flowType, at + cell.flow.handlerTtl);
+    if (row.address) this.onActivity(row.address, cell.flow, at, isEnded(row.status));
     events.emit('turn', told);
     inspection.committed(cell, turn);
     observers.tell(cell, turn.emitted);

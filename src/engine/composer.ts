@@ -7,13 +7,14 @@ import { stringify } from '../actor/codec.ts';
 import type { Stimulus, Turn } from '../actor/live-actor.ts';
 import { describeState } from '../actor/state.ts';
 import { type Address, formatAddress } from '../errors.ts';
-import type { FlowRecord } from '../flow.ts';
+import { boundUntil, type FlowRecord } from '../flow.ts';
 import {
   type ActorRow,
   type ActorStatus,
   type ActorUpdate,
   type Commit,
   type DeadLetterRow,
+  isEnded,
   type JournalRow,
   NO_TURN,
   type OutboxRow,
@@ -24,7 +25,7 @@ import type { Outbox } from './outbox.ts';
 
 /** How long a process may be taken to be alive, in ms, before another node may start it again. */
 export const LEASE = 60_000;
-/** A handler's expiry is written when it moves by more than this, in ms. */
+/** How often a handler is written anew at the most, in ms. */
 export const HANDLER_GRAIN = 60_000;
 
 export class Composer {
@@ -138,7 +139,7 @@ export class Composer {
       const projection = flow.project?.({ participantId: row.participant_id, before, after: snapshot, at });
       if (projection) commit.records = [...(commit.records ?? []), projection];
     }
-    this.#renewHandler(cell, status, at, commit);
+    if (!ended) this.#renewHandler(cell, status, before === undefined, at, commit);
     if (this.#journal) {
       update.journal_id = this.#store.nextId('flow_journal');
       commit.journal = {
@@ -227,10 +228,12 @@ export class Composer {
     if (records.length > 0) commit.records = records;
   }
 
-  #renewHandler(cell: Cell, status: string, at: number, commit: Commit): void {
+  /** A binding that lasts as long as its actor runs is limited as it ends. */
+  #renewHandler(cell: Cell, status: ActorStatus, begins: boolean, at: number, commit: Commit): void {
     const { row, flow } = cell;
-    const expiresAt = at + flow.handlerTtl;
-    if (!row!.address || status !== 'active' || expiresAt - cell.handlerExpiresAt <= HANDLER_GRAIN) return;
+    const ends = status !== 'active';
+    const limited = flow.handlerTtl !== Number.POSITIVE_INFINITY;
+    if (!row!.address || (ends ? begins || limited : at - cell.boundAt <= HANDLER_GRAIN)) return;
     commit.handlers = [
       {
         phone_number: row!.address,
@@ -238,7 +241,7 @@ export class Composer {
         participant_id: row!.participant_id,
         handler_type: flow.handlerType,
         bound_at: at,
-        expires_at: expiresAt,
+        expires_at: boundUntil(flow, at, ends),
       },
     ];
   }
@@ -248,8 +251,6 @@ export class Composer {
 export interface Undone extends Pick<DeadLetterRow, 'kind' | 'target'> {
   event: AnyEventObject;
 }
-
-const isEnded = (status: ActorStatus) => status === 'done' || status === 'error' || status === 'stopped';
 
 /** The event that a stimulus brings. */
 export const eventOf = (stimulus: Stimulus): AnyEventObject =>

@@ -303,7 +303,7 @@ export class TransactionTurns implements Turns {
     Object.assign(copy.row!, columns);
     if (!actor.changed) this.after(() => cell.adopt(copy, actor.found));
     actor.changed = true;
-    if (commit.handlers) copy.handlerExpiresAt = commit.handlers[0]!.expires_at;
+    if (commit.handlers) copy.boundAt = commit.handlers[0]!.bound_at;
     const { snapshot } = copy.live!;
     this.after(() => this.#parts.commits.carryOut(cell, commit, turn, snapshot, origin));
   }

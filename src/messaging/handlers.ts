@@ -4,7 +4,8 @@
  * spoke last is answered.
  */
 import { LRUCache } from 'lru-cache';
-import { addressOf } from '../store/rows.ts';
+import { type AnyFlow, boundUntil } from '../flow.ts';
+import { addressOf, isEnded } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 
 export interface Handler {
@@ -27,17 +28,14 @@ export const upTo = (entries: number) => ({ maxSize: entries, sizeCalculation: (
 
 export class Handlers {
   readonly #store: Store;
-  readonly #ttl: (flowType: string) => number;
+  readonly #flows: ReadonlyMap<string, AnyFlow>;
   readonly #cache: LRUCache<string, Handler[]>;
 
-  /**
-   * @param cacheSize how many addresses are kept in memory
-   * @param ttl how long a handler of a flow lives after its actor's last turn, in ms
-   */
-  constructor(store: Store, cacheSize: number, ttl: (flowType: string) => number) {
+  /** @param cacheSize how many addresses are kept in memory */
+  constructor(store: Store, cacheSize: number, flows: ReadonlyMap<string, AnyFlow>) {
     this.#store = store;
     this.#cache = new LRUCache(upTo(cacheSize));
-    this.#ttl = ttl;
+    this.#flows = flows;
   }
 
   /** All handlers of an address, expired ones too; the one that was active last comes first. */
@@ -47,11 +45,12 @@ export class Handlers {
 
   async #read(address: string): Promise<Handler[]> {
     const rows = await this.#store.handlers(address);
-    const handlers = rows.map((row) => ({
-      ...addressOf(row),
+    const handlers = rows.map((row) => {
+      const flow = this.#flows.get(row.flow_type);
       // Renewed by every turn; the column is written now and then only.
-      expiresAt: Math.max(row.expires_at, Date.parse(row.updated_at) + this.#ttl(row.flow_type)),
-    }));
+      const renewed = flow ? boundUntil(flow, Date.parse(row.updated_at), isEnded(row.status)) : 0;
+      return { ...addressOf(row), expiresAt: Math.max(row.expires_at, renewed) };
+    });
     if (handlers.length > 0) this.#cache.set(address, handlers);
     return handlers;
   }
@@ -77,12 +76,13 @@ export class Handlers {
     return true;
   }
 
-  /** An actor of this address has made a turn. */
-  touch(address: string, flowType: string, expiresAt: number): void {
+  /** An actor of this address has made a turn, its last one or not. */
+  touch(address: string, flow: AnyFlow, at: number, ended: boolean): void {
+    if (ended) this.forget(address);
     const handlers = this.#cache.peek(address);
-    const handler = handlers?.find((candidate) => candidate.flowType === flowType);
+    const handler = handlers?.find((candidate) => candidate.flowType === flow.type);
     if (!handlers || !handler) return;
-    handler.expiresAt = Math.max(handler.expiresAt, expiresAt);
+    handler.expiresAt = Math.max(handler.expiresAt, boundUntil(flow, at, false));
     if (handlers[0] !== handler) handlers.sort((a, b) => Number(b === handler) - Number(a === handler));
   }
 

@@ -89,11 +89,9 @@ export class Inbound {
     const { cacheSize } = options;
     this.#senders = within ? within.inbound.#senders : new LRUCache(upTo(5 * cacheSize));
     this.#lastDefaultReply = new LRUCache(upTo(cacheSize));
-    const ttl = (flowType: string) => options.flows.get(flowType)?.handlerTtl ?? 0;
-    this.handlers = new Handlers(this.#store, 5 * cacheSize, ttl);
+    this.handlers = new Handlers(this.#store, 5 * cacheSize, options.flows);
     if (within) return;
-    options.engine.commits.onActivity = (address, flowType, expiresAt) =>
-      this.handlers.touch(address, flowType, expiresAt);
+    options.engine.commits.onActivity = (address, flow, at, ended) => this.handlers.touch(address, flow, at, ended);
   }
 
   async start(): Promise<void> {

@@ -4,13 +4,13 @@
  */
 import { asText } from '../actor/codec.ts';
 import type { LiveActor } from '../actor/live-actor.ts';
-import { formatInstant } from '../clock.ts';
+import { formatInstant, LAST_INSTANT } from '../clock.ts';
 import { HANDLER_GRAIN } from '../engine/composer.ts';
 import { ActorNotFoundError } from '../errors.ts';
-import type { AnyFlow } from '../flow.ts';
+import { type AnyFlow, boundUntil } from '../flow.ts';
 import { addressFault } from '../messaging/address.ts';
 import { sentence } from '../sentence.ts';
-import { type ActorRow, type ActorStatus, addressOf } from '../store/rows.ts';
+import { type ActorRow, addressOf, isEnded } from '../store/rows.ts';
 import { errorOf } from '../thrown.ts';
 import type { ParticipantRecoverable, Recoverable } from './recoverable.ts';
 import type { RecoveryRegistry } from './registry.ts';
@@ -34,8 +34,6 @@ export interface FlowRecoveryOptions {
   /** The table of the flow's participants: id, phone_number, status. Default: none, whoever has a row is one. */
   participants?: string;
 }
-
-const ENDED: readonly ActorStatus[] = ['done', 'error', 'stopped'];
 
 export class FlowRecovery implements ParticipantRecoverable {
   readonly name: string;
@@ -143,7 +141,7 @@ export class FlowRecovery implements ParticipantRecoverable {
         });
         continue;
       }
-      if (ENDED.includes(row.status)) {
+      if (isEnded(row.status)) {
         report.skipped.ended++;
         continue;
       }
@@ -214,17 +212,19 @@ export class FlowRecovery implements ParticipantRecoverable {
     const { address: phoneNumber, participant_id: participantId } = row;
     if (phoneNumber === null) return;
     const owner = row.bound_to ?? this.#bound.get(phoneNumber);
-    const { handlerTtl: ttl, handlerType } = this.#flow;
-    const info = { phoneNumber, participantId, flowType: this.flowType, handlerType };
     const now = registry.clock.now();
+    const { handlerType } = this.#flow;
+    const info = { phoneNumber, participantId, flowType: this.flowType, handlerType };
     const until = row.bound_until ?? 0;
-    const lastsUntil = Date.parse(row.updated_at) + ttl;
+    const lastsUntil = boundUntil(this.#flow, Date.parse(row.updated_at), false);
     const lapsed = until <= now && lastsUntil - until > HANDLER_GRAIN;
     const wrong = owner === undefined || lapsed ? addressFault(phoneNumber) : undefined;
     if (wrong !== undefined) {
       registry.failed({ ...addressOf(row), reason: wrong, action: 'left as it is; mend its address in flow_states' });
     } else if (owner === undefined) {
-      const binds = (await registry.recoverResponseHandler({ ...info, ttl })) || registry.dryRun;
+      const binds =
+        (await registry.recoverResponseHandler({ ...info, ttl: boundUntil(this.#flow, now, false) - now })) ||
+        registry.dryRun;
       if (binds) this.#bound.set(phoneNumber, participantId);
       registry.notice({
         ...addressOf(row),
@@ -248,7 +248,7 @@ export class FlowRecovery implements ParticipantRecoverable {
       await registry.recoverResponseHandler({ ...info, ttl: lastsUntil - now });
       registry.notice({
         ...addressOf(row),
-        reason: `The binding of its phone number ${phoneNumber} says that it expired at ${formatInstant(until)}; by its last turn it lasts until ${formatInstant(lastsUntil)}.`,
+        reason: `The binding of its phone number ${phoneNumber} says that it expired at ${formatInstant(until)}; it lasts ${lastsUntil === LAST_INSTANT ? 'as long as the actor runs' : `until ${formatInstant(lastsUntil)}, by its last turn`}.`,
         action: doing(registry, 'renewed'),
       });
     }

@@ -36,6 +36,24 @@ const survey = defineFlow({
   optOut: { withdraw: { type: 'withdraw' }, rejoin: { type: 'rejoin' } },
 });
 
+const loan = defineFlow({
+  type: 'loan',
+  version: 1,
+  logic: setup({ types: { events: {} as { type: 'reply'; text: string } } }).createMachine({
+    initial: 'lent',
+    states: {
+      lent: { on: { reply: [{ guard: ({ event }) => event.text === 'back', target: 'over' }, { actions: () => {} }] } },
+      over: { type: 'final' },
+    },
+  }),
+});
+
+const brief = defineFlow({
+  type: 'brief',
+  version: 1,
+  logic: setup({}).createMachine({ initial: 'over', states: { over: { type: 'final' } } }),
+});
+
 const ADA = '+15551234567';
 
 describe('inbound: a message is applied at most once, and acknowledged when it is committed', () => {
@@ -209,15 +227,62 @@ describe('inbound: a message is applied at most once, and acknowledged when it i
     expect((await test.actor(survey, 'ada').describe()).version).toBe(2);
   });
 
-  it('forgets a handler after its time, and renews it by every turn', async () => {
-    await test.spawn(counter, 'p_1', { phoneNumber: ADA });
+  it('leads to an actor as long as it runs, and for two days from its end', async () => {
+    await test.stop();
+    test = await createTestRuntime({ flows: [loan, brief] });
+    await test.spawn(loan, 'ada', { phoneNumber: ADA });
+    await test.advance('400d');
+    await crash();
+    expect(await say('still here')).toMatchObject({ status: 'applied', snapshot: { value: 'lent' } });
+    expect(await say('back')).toMatchObject({ status: 'applied', snapshot: { value: 'over' } });
+    await test.advance('1d');
+    expect(await say('thank you')).toMatchObject({ status: 'ignored' });
+    await test.advance('47h');
+    await crash();
+    expect(await say('thank you')).toMatchObject({ status: 'ignored' });
+    await test.advance('49h');
+    expect(await say('hello')).toMatchObject({ status: 'unrouted' });
+    await crash();
+    expect(await say('hello')).toMatchObject({ status: 'unrouted' });
+  });
+
+  it('is told by the row of the binding, too, and by that of one that a joined transaction ended', async () => {
+    await test.stop();
+    test = await createTestRuntime({ flows: [loan, brief] });
+    const expiry = async () => (await test.knex('response_handlers').first('expires_at')).expires_at - test.clock.now();
+    const ada = await test.spawn(loan, 'ada', { phoneNumber: ADA });
+    expect(await expiry()).toBe(8.64e15 - test.clock.now());
+    await test.runtime.transaction(
+      async ({ actor }) => void (await actor(loan, 'ada').send({ type: 'reply', text: 'back' })),
+    );
+    expect(await expiry()).toBe(48 * 3_600_000);
+    await test.advance('49h');
+    expect(await say('hello')).toMatchObject({ status: 'unrouted' });
+    expect((await ada.getSnapshot()).status).toBe('done');
+  });
+
+  it('is not taken away by an actor that ends as it begins, nor kept by one that took it for a while', async () => {
+    await test.stop();
+    test = await createTestRuntime({ flows: [loan, brief] });
+    await test.spawn(loan, 'ada', { phoneNumber: ADA });
+    await test.spawn(loan, 'bob', { phoneNumber: ADA });
+    await test.actor(loan, 'bob').send({ type: 'reply', text: 'back' });
+    await test.advance('49h');
+    await test.actor(loan, 'ada').send({ type: 'reply', text: 'I am here' });
+    await test.spawn(brief, 'cid', { phoneNumber: ADA });
+    expect(await say('who?')).toMatchObject({ status: 'applied', address: { participantId: 'ada' } });
+  });
+
+  it('forgets a handler after the time that its flow says, and renews it by every turn', async () => {
+    await test.spawn(survey, 'p_1', { phoneNumber: ADA });
+    await test.actor(survey, 'p_1').send({ type: 'withdraw' });
     const { expires_at } = await test.knex('response_handlers').first();
-    expect(expires_at).toBeGreaterThan(test.clock.now());
+    expect(expires_at).toBe(test.clock.now() + 7 * 86_400_000);
     await test.advance(expires_at - test.clock.now() - 1000);
-    expect(await say('hello')).toMatchObject({ status: 'applied' });
+    expect(await say('hello')).toMatchObject({ status: 'ignored' });
     await crash();
     await test.advance('2s');
-    expect(await say('hello')).toMatchObject({ status: 'applied' });
+    expect(await say('hello')).toMatchObject({ status: 'ignored' });
     await test.advance('400d');
     expect(await say('hello')).toMatchObject({ status: 'unrouted' });
   });

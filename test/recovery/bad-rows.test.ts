@@ -189,7 +189,7 @@ const kinds: Record<string, Kind> = {
   },
   'a handler that expired by its row alone': {
     spoil: (knex, id) => knex('response_handlers').where({ participant_id: id }).update({ expires_at: 1_000 }),
-    reason: /expired at 1970-01-01T00:00:01.000Z; by its last turn it lasts until 20\d\d-.* → (would be )?renewed/,
+    reason: /expired at 1970-01-01T00:00:01.000Z; it lasts until 20\d\d-.*, by its last turn. → (would be )?renewed/,
     where: 'notices',
     status: 'active',
     works: true,

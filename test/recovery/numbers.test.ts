@@ -106,4 +106,23 @@ describe('a number that several claim', () => {
     await restart();
     expect(await write('2')).toBe('bob');
   });
+
+  it('that is its as long as it runs, is bound again where the row says that this is over', async () => {
+    const endless = { ...visits, handlerTtl: Number.POSITIVE_INFINITY };
+    test = await createTestRuntime({ flows: [endless], recovery: { mode: 'verify' } });
+    await test.spawn(endless, 'ada', { phoneNumber });
+    await test.knex('response_handlers').update({ expires_at: 1000 });
+    await restart();
+    expect(test.runtime.recovery.report!.components[0]!.notices).toMatchObject([
+      {
+        reason: expect.stringContaining('1970-01-01T00:00:01.000Z; it lasts as long as the actor runs.'),
+        action: 'renewed',
+      },
+    ]);
+    expect(await test.knex('response_handlers').first('expires_at')).toEqual({ expires_at: 8.64e15 });
+    await test.knex('response_handlers').delete();
+    await restart();
+    expect(await test.knex('response_handlers').first('expires_at')).toEqual({ expires_at: 8.64e15 });
+    expect(await write('1')).toBe('ada');
+  });
 });
