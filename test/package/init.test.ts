@@ -32,6 +32,10 @@ describe('perdure init', { timeout: 240_000 }, () => {
     return program;
   };
 
+  it('makes a project of nothing that asks for a later Node', async () => {
+    expect(await app.refusedEngines()).toEqual([]);
+  });
+
   it('makes a project whose test passes and whose types are right', async () => {
     expect(JSON.parse(app.read('package.json')).name).toBe('daily-mood');
     expect(app.read('.gitignore')).toContain('node_modules');

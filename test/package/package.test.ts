@@ -58,6 +58,10 @@ describe('the package, as it would be published', { timeout: 240_000 }, () => {
     expect(copies.map((copy) => existsSync(join(project.folder, copy)))).toEqual([true, false]);
   });
 
+  it('brings nothing that asks for a later Node', async () => {
+    expect(await project.refusedEngines()).toEqual([]);
+  });
+
   it('can be imported, each entry of it', async () => {
     // Two of them belong into a test of their framework, and are imported there: see test/testing/frameworks.test.ts.
     const importable = entries.filter((entry) => !/^perdure\/testing\/(vitest|jest)$/.test(entry));

@@ -48,6 +48,12 @@ export class Project {
       cpSync(join(REPOSITORY, build), join(this.folder, build), { recursive: true });
   }
 
+  /** What npm says of packages that ask for another Node than this one. */
+  async refusedEngines(): Promise<string[]> {
+    const { output } = await this.run('npm', ['install', '--dry-run', '--prefer-offline', '--ignore-scripts']);
+    return output.split('\n').filter((line) => line.includes('EBADENGINE'));
+  }
+
   /** Runs a program in the project, to its end. */
   async run(program: string, args: string[], env: Record<string, string> = {}): Promise<Ran> {
     try {
