@@ -483,6 +483,10 @@ export class LiveActor {
     }
     const snapshot = this.#root.getSnapshot();
     if (snapshot.status === 'error') throw turnFailed(this.#host.address, event, snapshot.error);
+    // What is still on its way to a child that has gone is not stored; it must not fire as long as the process lives, either.
+    this.#timers = this.#timers.filter(
+      ({ target }) => target.system !== this.#root.system || isInTree(this.#root, target),
+    );
     return turn;
   }
 

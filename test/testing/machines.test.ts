@@ -1,6 +1,6 @@
 /** Machines of many shapes, each lived through with a death at every point, and explored. */
 import { describe, expect, it } from 'vitest';
-import { fromObservable, setup } from 'xstate';
+import { createMachine, fromObservable, sendTo, setup } from 'xstate';
 import { defineFlow } from '../../src/index.ts';
 import { crashEverywhere, createTestRuntime, explore } from '../../src/testing/index.ts';
 import { promiseNames } from '../../src/testing/stubs.ts';
@@ -74,4 +74,22 @@ it('an observable that has given nothing is the same after a crash', async () =>
     { send: { type: 'stop' } },
   ]);
   expect(crashes).toBeGreaterThan(10);
+});
+
+it('a delayed event for a child that has gone is none, after a crash or without one', async () => {
+  const logic = setup({ actors: { guest: createMachine({}) } }).createMachine({
+    id: 'host',
+    initial: 'home',
+    states: {
+      home: {
+        invoke: { id: 'guest', src: 'guest' },
+        entry: sendTo('guest', { type: 'leave' }, { delay: 60_000 }),
+        on: { out: 'away' },
+      },
+      away: { on: { back: 'over' } },
+      over: {},
+    },
+  });
+  const flow = defineFlow({ type: 'host', version: 1, logic });
+  await crashEverywhere(flow, [{ send: { type: 'out' } }, { advance: '1m' }, { send: { type: 'back' } }]);
 });
