@@ -5,7 +5,7 @@
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
-import { isInTurn } from '../machine/ambient.ts';
+import { isInTurn as isWithin } from '../machine/ambient.ts';
 
 /** What a turn read that it must not. */
 export interface ImpureRead {
@@ -25,6 +25,9 @@ const CHANCE = "`random()` of 'perdure/machine'";
 
 /** So much apart are the wall clocks of two runs with another skew, in ms. */
 const APART = 40 * 86_400_000;
+
+/** Not where something is printed: a test framework's console reads the clock, and what it reads decides nothing. */
+const isInTurn = () => isWithin() && !deepStack().includes('node:internal/console/');
 
 const traps: Trap[] = [
   (hear, skew) => {
@@ -119,13 +122,17 @@ const ROLES: [pattern: RegExp, role: string][] = [
   [/\bresolveSpawn\b/, 'the input of an invocation'],
 ];
 
-/** The first function on the stack that is neither XState's nor ours. */
-function caller(): string {
+function deepStack(): string {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 40;
   const { stack = '' } = new Error('where');
   Error.stackTraceLimit = stackTraceLimit;
-  const frames = stripVTControlCharacters(stack)
+  return stack;
+}
+
+/** The first function on the stack that is neither XState's nor ours. */
+function caller(): string {
+  const frames = stripVTControlCharacters(deepStack())
     .split('\n')
     .slice(1)
     .filter((line) => !line.includes(HERE) && !line.includes(fileURLToPath(HERE)) && !line.includes('Reflect.'));

@@ -1,4 +1,6 @@
 /** Bugs that are planted must be found, and said in words that help. */
+import { Console } from 'node:console';
+import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { assign, createMachine, emit, fromPromise, setup } from 'xstate';
 import { defineFlow } from '../../src/index.ts';
@@ -218,6 +220,23 @@ describe('the clock or chance in a turn', () => {
       },
     });
     await crashEverywhere(flow, script, { harmless: ['log'] });
+  });
+
+  it('is no bug where a console reads it: one that a test framework puts in the place of Node’s', async () => {
+    const out = new Writable({
+      write: (_chunk, _encoding, done) => {
+        Date.now();
+        done();
+      },
+    });
+    const printing = new Console(out);
+    const flow = planted({
+      guard: () => {
+        printing.log('asked');
+        return true;
+      },
+    });
+    await crashEverywhere(flow, script);
   });
 
   it('is let pass where that is said', async () => {
