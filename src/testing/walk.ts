@@ -73,6 +73,18 @@ export function statesIn(snapshot: { value?: unknown }): string[] {
   return leaves(snapshot.value, []);
 }
 
+/** What the children do: a machine that is invoked may have a way to go, of which its parent's state tells nothing. */
+const standings = (children: object = {}): string[] =>
+  Object.values<any>(children).flatMap(({ src, snapshot }) => [
+    `${src} ${JSON.stringify(snapshot.value ?? snapshot.status)}`,
+    ...standings(snapshot.children),
+  ]);
+
+const contexts = ({ context, children = {} }: any): unknown => [
+  context,
+  Object.entries<any>(children).map(([id, { snapshot }]) => [id, contexts(snapshot)]),
+];
+
 /** The first stop in each of the wanted states, and what threw on the way. */
 export function walk(
   flow: AnyFlow,
@@ -91,9 +103,9 @@ export function walk(
     const states = statesIn(snapshot);
     const text = live.encode();
     for (const state of states) if (wanted.has(state) && !found.has(state)) found.set(state, { text, at });
-    const where = states.join();
     const { snapshot: stored } = JSON.parse(text);
-    const key = `${where} ${JSON.stringify([stored.context, Object.keys(stored.children ?? {})])}`;
+    const where = [...states, ...new Set(standings(stored.children))].join();
+    const key = `${where} ${JSON.stringify(contexts(stored))}`;
     const times = visits.get(where) ?? 0;
     if (snapshot.status !== 'active' || seen.has(key) || times >= CONTEXTS) return;
     seen.add(key);

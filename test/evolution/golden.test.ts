@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createMachine, fromTransition } from 'xstate';
+import { createMachine, fromTransition, setup } from 'xstate';
 import { checkGoldens } from '../../src/evolution/index.ts';
 import { createConversationFlow } from '../../src/flows/conversation.ts';
 import { offlineResponder } from '../../src/flows/generator.ts';
@@ -216,6 +216,21 @@ describe('golden snapshots', () => {
     expect(files()).toEqual(
       ['_shape', 'alone', 'day.idle', 'day.resting', 'week.counting', 'week.over'].map((name) => `${name}.json`),
     );
+  });
+
+  it('are found behind an invoked machine that has a way of its own to go', async () => {
+    const errand = createMachine({
+      initial: 'out',
+      states: { out: { after: { 1000: 'back' } }, back: { after: { 1000: 'home' } }, home: { type: 'final' } },
+    });
+    const logic = setup({ actors: { errand } }).createMachine({
+      id: 'household',
+      initial: 'waiting',
+      states: { waiting: { invoke: { src: 'errand', onDone: 'served' } }, served: {} },
+    });
+    const flow = defineFlow({ type: 'household', version: 1, logic });
+    const { written } = await goldenSnapshots(flow, { folder });
+    expect(written).toHaveLength(2);
   });
 
   it('have names that every file system takes', async () => {
