@@ -8,7 +8,9 @@ import { object } from './queries.ts';
 /** Messages from people, and what was said. */
 export async function messageRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
   app.post('/messages', async (request) => {
-    const { address, snapshot, ...receipt } = await runtime.receive(object(request.body) as unknown as InboundMessage);
+    const { address, snapshot, reason, ...receipt } = await runtime.receive(
+      object(request.body) as unknown as InboundMessage,
+    );
     return ok({
       ...receipt,
       ...(address && { participantId: address.participantId, flowType: address.flowType }),

@@ -7,7 +7,8 @@ import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import type { CountryCode } from 'libphonenumber-js';
 import { LRUCache } from 'lru-cache';
-import type { Clock } from '../clock.ts';
+import { type Clock, formatInstant } from '../clock.ts';
+import { formatDuration } from '../duration.ts';
 import type { Done, Work } from '../engine/cell.ts';
 import type { Engine } from '../engine/engine.ts';
 import { takesNoEvents } from '../engine/refusal.ts';
@@ -24,7 +25,7 @@ import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts
 import { addressOf, type Commit } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { normalizeAddress } from './address.ts';
-import { type Binding, Handlers, upTo } from './handlers.ts';
+import { type Binding, type Handler, Handlers, upTo } from './handlers.ts';
 import { type Keyword, keywordOf, type Texts } from './keywords.ts';
 
 /**
@@ -39,6 +40,8 @@ export interface Receipt {
   address?: Address;
   /** Its snapshot after the message. */
   snapshot?: any;
+  /** Of one that is `unrouted`: why, for developers. It names the actor that the sender's number led to before. */
+  reason?: string;
 }
 
 /** A message to a person that no flow has emitted. */
@@ -114,12 +117,11 @@ export class Inbound {
     const keyword = this.#keywordIn(message, sender);
     if (keyword) return this.#obey(keyword, message, sender);
     const now = this.#options.clock.now();
-    const bound = this.handlers.of(sender);
-    const handler = (Array.isArray(bound) ? bound : await bound).find(
-      ({ expiresAt, flowType }) => expiresAt > now && this.#options.flows.has(flowType),
-    );
+    const known = this.handlers.of(sender);
+    const bound = Array.isArray(known) ? known : await known;
+    const handler = bound.find(({ expiresAt, flowType }) => expiresAt > now && this.#options.flows.has(flowType));
     const address: Address | null = handler ?? (await this.#options.autoEnroll?.(message, sender)) ?? null;
-    return address ? this.#deliver(address, message, sender) : this.#unrouted(message, sender);
+    return address ? this.#deliver(address, message, sender) : this.#unrouted(message, sender, bound);
   }
 
   /**
@@ -241,9 +243,20 @@ export class Inbound {
     return { ...receiptOf(done), address };
   }
 
-  async #unrouted(message: InboundMessage, sender: string): Promise<Receipt> {
+  async #unrouted(message: InboundMessage, sender: string, bound: readonly Handler[]): Promise<Receipt> {
     const due = await this.#defaultReplyIsDue(sender);
-    return this.#answer(message, sender, due ? this.#options.texts.unknown : undefined, 'unrouted');
+    const receipt = await this.#answer(message, sender, due ? this.#options.texts.unknown : undefined, 'unrouted');
+    return receipt.status === 'unrouted' ? { ...receipt, reason: this.#whyUnrouted(sender, bound) } : receipt;
+  }
+
+  #whyUnrouted(sender: string, [last]: readonly Handler[]): string {
+    if (!last) return `No actor has the number ${sender}.`;
+    const flow = this.#options.flows.get(last.flowType);
+    if (!flow) return `${sender} leads to ${formatAddress(last)}, whose flow this runtime does not have.`;
+    return (
+      `${sender} led to ${formatAddress(last)} until ${formatInstant(last.expiresAt)}: the binding expired, for it lasts for the flow's handlerTtl ` +
+      `(${formatDuration(flow.handlerTtl)}) from the actor's last turn. Where people may answer later, raise it: defineFlow({ …, handlerTtl }).`
+    );
   }
 
   async #defaultReplyIsDue(sender: string): Promise<boolean> {

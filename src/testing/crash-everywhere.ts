@@ -40,7 +40,8 @@ export interface CrashReport {
  * @param script what happens to the actor after its birth
  * @throws {DivergenceError} with a readable difference, at the first thing that a crash changes; also where a turn reads the
  *   clock or chance, or the state cannot be stored
- * @throws {InvalidArgumentError} the script has a step that is none, or resolves an invocation that does not wait
+ * @throws {InvalidArgumentError} the script has a step that is none, resolves an invocation that does not wait, or receives a
+ *   message that reaches no actor
  * @example
  * await crashEverywhere(bookingFlow, [
  *   { send: { type: 'book', nights: 2 } },

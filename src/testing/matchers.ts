@@ -138,6 +138,12 @@ const result = (pass: boolean, who: string, what: string, instead: string): Matc
   message: () => `Expected ${who} ${pass ? 'not ' : ''}to ${what}.\n${instead}`,
 });
 
+/** Where a message reached no actor, that may be why; its receipt is easily overlooked. */
+const mindful =
+  ({ lost }: TestRuntime) =>
+  (of: MatcherResult): MatcherResult =>
+    lost === undefined ? of : { ...of, message: () => `${of.message()}\n${lost}` };
+
 const MOST = 20;
 
 function lines(title: string, all: string[]): string {
@@ -152,7 +158,7 @@ function withSnapshot(
   look: (seen: { snapshot: any; who: string }) => MatcherResult,
 ) {
   const see = ({ snapshot, address }: ActorView) => look({ snapshot, who: formatAddress(address) });
-  if (received instanceof TestActor) return received.view().then(see);
+  if (received instanceof TestActor) return received.view().then(see).then(mindful(received.test));
   if (received instanceof ActorView) return see(received);
   if (isSnapshot(received)) return look({ snapshot: received, who: 'the snapshot' });
   throw unfit(matcher, 'an actor of a test runtime, a view of it, or a snapshot', received);
@@ -160,17 +166,23 @@ function withSnapshot(
 
 function withMessages(received: unknown, look: (seen: { messages: SentMessage[]; who: string }) => MatcherResult) {
   if (received instanceof TestActor) {
-    return received.outbox().then((messages) => look({ messages, who: formatAddress(received.address) }));
+    return received
+      .outbox()
+      .then((messages) => look({ messages, who: formatAddress(received.address) }))
+      .then(mindful(received.test));
   }
   if (received instanceof TestRuntime)
-    return received.outbox().then((messages) => look({ messages, who: 'the runtime' }));
+    return received
+      .outbox()
+      .then((messages) => look({ messages, who: 'the runtime' }))
+      .then(mindful(received));
   if (isListOf<SentMessage>(received, 'text')) return look({ messages: received, who: 'the outbox' });
   throw unfit('toHaveSent', 'an actor of a test runtime, a test runtime, or what test.outbox() gave', received);
 }
 
 function withTimers(received: unknown, look: (seen: { timers: TestTimer[]; who: string }) => MatcherResult) {
   const see = ({ timers, address }: ActorView) => look({ timers, who: formatAddress(address) });
-  if (received instanceof TestActor) return received.view().then(see);
+  if (received instanceof TestActor) return received.view().then(see).then(mindful(received.test));
   if (received instanceof ActorView) return see(received);
   if (isListOf<TestTimer>(received, 'dueAt')) return look({ timers: received, who: 'the actor' });
   throw unfit('toHaveTimer', 'an actor of a test runtime, a view of it, or what test.timers() gave', received);

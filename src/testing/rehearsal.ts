@@ -13,13 +13,13 @@ import type { ActorHandle } from '../actor-handle.ts';
 import { type Clock, SimulatedClock } from '../clock.ts';
 import { milliseconds } from '../duration.ts';
 import type { OutgoingMessage } from '../engine/outbox.ts';
-import { ActorExistsError, NotSerializableError, type PerdureError } from '../errors.ts';
+import { ActorExistsError, InvalidArgumentError, NotSerializableError, type PerdureError } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
 import { createRuntime, type Runtime } from '../runtime.ts';
 import type { Access, AccessKind, Process } from './faults.ts';
 import { markOf, type Observation, Observer } from './observation.ts';
 import { type RunawayError, RunawayWatch } from './runaway.ts';
-import { errorOf, instantOf, type Script, type ScriptStep } from './script.ts';
+import { errorOf, formatStep, instantOf, type Script, type ScriptStep } from './script.ts';
 import type { Stage } from './stage.ts';
 
 /** When the process dies. Asked before each access of a living process, and between steps. */
@@ -202,10 +202,17 @@ export class Rehearsal {
     const { flow, setup } = this.#stage;
     const { phoneNumber, participantId } = setup;
     const message = { channel: 'script', id: `${this.#step}`, from: phoneNumber ?? NOBODY, text };
+    const reasons: string[] = [];
     await this.#told(async () => {
       const receipt = await (phoneNumber ? runtime.receive(message) : runtime.receiveFor(flow, participantId, message));
+      if (receipt.reason) reasons.push(receipt.reason);
       return receipt.status;
     });
+    // What follows would be true of an actor that was never asked.
+    if (reasons.length > 0)
+      throw new InvalidArgumentError(
+        `Step ${this.#step} of the script, ${formatStep({ receive: text })}, reaches no actor. ${reasons[0]}`,
+      );
   }
 
   /** What the sender is told, or the error; only the first time, since later there may be less to do. */

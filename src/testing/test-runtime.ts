@@ -83,6 +83,7 @@ export class TestRuntime {
   #life: Life | undefined;
   #down: Error = new NotRunningError('The test runtime has not started. Call and await restart() first.');
   #received = 0;
+  #lost: string | undefined;
 
   /** @internal use {@link createTestRuntime} */
   constructor(options: TestRuntimeOptions) {
@@ -141,13 +142,26 @@ export class TestRuntime {
   }
 
   /**
-   * A message from a person comes in; resolves once it is committed. See {@link Runtime.receive}.
+   * A message from a person comes in; resolves once it is committed. See {@link Runtime.receive}. One that no actor gets is
+   * `unrouted`, with a `reason`.
    * @param message `channel` is `'test'` and `id` a new one, where they are left out
    */
-  receive(message: TestMessage): Promise<Receipt> {
+  async receive(message: TestMessage): Promise<Receipt> {
     // On a database that outlives the test, a count would come again.
     const id = this.#memory ? String(++this.#received) : randomUUID();
-    return this.asked(() => this.runtime.receive({ channel: 'test', id, ...message }));
+    const receipt = await this.asked(() => this.runtime.receive({ channel: 'test', id, ...message }));
+    const { text } = message;
+    if (receipt.reason)
+      this.#lost = `At ${iso(this.clock.now())} ${JSON.stringify(text)} was received and reached no actor. ${receipt.reason}`;
+    return receipt;
+  }
+
+  /**
+   * The last message that no actor got, and why: what a test then waits for in vain.
+   * @internal
+   */
+  get lost(): string | undefined {
+    return this.#lost;
   }
 
   /**

@@ -477,3 +477,39 @@ describe('a snapshot file', () => {
     `);
   });
 });
+
+describe('a message that reached no actor', () => {
+  const patient = defineFlow({
+    type: 'patient',
+    version: 1,
+    logic: createMachine({ initial: 'asking', states: { asking: { on: { reply: 'thanking' } }, thanking: {} } }),
+  });
+
+  it('is named by what then fails, with the reason', async () => {
+    const own = await createTestRuntime({ flows: [patient] });
+    const ada = await own.spawn(patient, 'ada', { phoneNumber: PHONE });
+    expect(await complaint(() => expect(ada).toBeInState('thanking'))).not.toContain('reached no actor');
+    await own.advance('3d');
+    expect(await own.receive({ from: PHONE, text: 'yes' })).toMatchObject({
+      status: 'unrouted',
+      reason: expect.stringContaining('the binding expired'),
+    });
+    const said = `At 2026-01-04T00:00:00.000Z "yes" was received and reached no actor. ${PHONE} led to patient/ada until 2026-01-03T00:00:00.000Z: the binding expired, for it lasts for the flow's handlerTtl (2d) from the actor's last turn. Where people may answer later, raise it: defineFlow({ …, handlerTtl }).`;
+    expect(await complaint(() => expect(ada).toBeInState('thanking'))).toBe(
+      `Expected patient/ada to be in 'thanking'.\nIt is in 'asking'.\n${said}`,
+    );
+    for (const expectation of [
+      () => expect(ada).toHaveSent('Thank you.'),
+      () => expect(own).toHaveSent('Thank you.'),
+      () => expect(ada).toHaveTimer(),
+      () => expect(ada).toBeDone(),
+      () => expect(ada).not.toBeInState('asking'),
+    ])
+      expect(await complaint(expectation)).toContain(said);
+    await own.receive({ from: '+15550100001', text: 'hello' });
+    expect(await complaint(() => expect(ada).toBeInState('thanking'))).toContain(
+      '"hello" was received and reached no actor. No actor has the number +15550100001.',
+    );
+    await own.stop();
+  });
+});
