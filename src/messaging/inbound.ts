@@ -253,9 +253,11 @@ export class Inbound {
     if (!last) return `No actor has the number ${sender}.`;
     const flow = this.#options.flows.get(last.flowType);
     if (!flow) return `${sender} leads to ${formatAddress(last)}, whose flow this runtime does not have.`;
+    const led = `${sender} led to ${formatAddress(last)} until ${formatInstant(last.expiresAt)}`;
+    if (flow.handlerTtl === Number.POSITIVE_INFINITY) return `${led}: the actor has ended.`;
     return (
-      `${sender} led to ${formatAddress(last)} until ${formatInstant(last.expiresAt)}: the binding expired, for it lasts for the flow's handlerTtl ` +
-      `(${formatDuration(flow.handlerTtl)}) from the actor's last turn. Where people may answer later, raise it: defineFlow({ …, handlerTtl }).`
+      `${led}: the binding expired, for it lasts for the flow's handlerTtl (${formatDuration(flow.handlerTtl)}) from the ` +
+      "actor's last turn. Where people may answer later, raise it: defineFlow({ …, handlerTtl })."
     );
   }
 

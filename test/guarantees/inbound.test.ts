@@ -241,7 +241,10 @@ describe('inbound: a message is applied at most once, and acknowledged when it i
     await crash();
     expect(await say('thank you')).toMatchObject({ status: 'ignored' });
     await test.advance('49h');
-    expect(await say('hello')).toMatchObject({ status: 'unrouted' });
+    expect(await say('hello')).toMatchObject({
+      status: 'unrouted',
+      reason: expect.stringMatching(/^\+15551234567 led to loan\/ada until .*: the actor has ended\.$/),
+    });
     await crash();
     expect(await say('hello')).toMatchObject({ status: 'unrouted' });
   });

@@ -96,7 +96,8 @@ describe('a script', () => {
   });
 
   it('fails where a message reaches no actor, and says why', async () => {
-    const run = crashEverywhere(phone, [{ advance: '3d' }, { receive: 'hello' }], { phoneNumber: '+15551234567' });
+    const limited = { ...phone, handlerTtl: 48 * 3_600_000 };
+    const run = crashEverywhere(limited, [{ advance: '3d' }, { receive: 'hello' }], { phoneNumber: '+15551234567' });
     await expect(run).rejects.toThrow(
       "Step 2 of the script, { receive: 'hello' }, reaches no actor. +15551234567 led to phone/p_1 until 2026-01-03T00:00:00.000Z: the binding expired, for it lasts for the flow's handlerTtl (2d) from the actor's last turn.",
     );

@@ -482,6 +482,7 @@ describe('a message that reached no actor', () => {
   const patient = defineFlow({
     type: 'patient',
     version: 1,
+    handlerTtl: '48h',
     logic: createMachine({ initial: 'asking', states: { asking: { on: { reply: 'thanking' } }, thanking: {} } }),
   });
 
