@@ -8,7 +8,9 @@
  * - time goes on to where it was going; the process is up again at the instant at which it died;
  * - a service that was asked has not forgotten it, and answers as before if it is asked again.
  */
-import type { InspectionEvent } from 'xstate';
+import { AssertionError } from 'node:assert';
+import type { InspectionEvent, StateValue } from 'xstate';
+import { describeState } from '../actor/state.ts';
 import type { ActorHandle } from '../actor-handle.ts';
 import { type Clock, SimulatedClock } from '../clock.ts';
 import { milliseconds } from '../duration.ts';
@@ -21,6 +23,7 @@ import { markOf, type Observation, Observer } from './observation.ts';
 import { type RunawayError, RunawayWatch } from './runaway.ts';
 import { errorOf, formatStep, instantOf, type Script, type ScriptStep } from './script.ts';
 import type { Stage } from './stage.ts';
+import { isInState } from './states.ts';
 
 /** When the process dies. Asked before each access of a living process, and between steps. */
 export interface Doom {
@@ -156,10 +159,40 @@ export class Rehearsal {
         this.#target = 'advance' in step ? this.#clock.now() + milliseconds(step.advance) : instantOf(step.advanceTo);
       return this.#advance(life);
     }
-    if (this.#again) return; // the service has answered; it is told again if it is asked again
+    if (this.#again) return; // what was answered or looked at before the crash
+    if ('inState' in step) return this.#verify(life, step.inState);
     const { stubs } = this.#stage;
-    if ('resolve' in step) stubs.settle(step.resolve, { output: step.with });
-    else stubs.settle(step.reject, { error: errorOf(step) });
+    try {
+      if ('resolve' in step) stubs.settle(step.resolve, { output: step.with });
+      else stubs.settle(step.reject, { error: errorOf(step) });
+    } catch (error) {
+      throw this.#refused(step, `${(error as Error).message} ${(await this.#standing(life)).text}`);
+    }
+  }
+
+  async #verify(life: Life, state: string | StateValue): Promise<void> {
+    const { snapshot, text } = await this.#standing(life);
+    if (isInState(snapshot, state)) return;
+    const message = `Step ${this.#step} of the script, ${formatStep({ inState: state })}, does not hold. ${text}`;
+    throw new AssertionError({ message, expected: state, actual: snapshot.value ?? snapshot.status });
+  }
+
+  /** How the actor stands, and so in words. */
+  async #standing(life: Life): Promise<{ snapshot: any; text: string }> {
+    life.unwatched = true;
+    try {
+      const actor = this.#actor(life.runtime);
+      const snapshot = await actor.getSnapshot();
+      const { status, lastError } = await actor.describe();
+      const aside = status === 'quarantined' ? `, and was put aside: ${lastError}` : '.';
+      return { snapshot, text: `The actor is in '${describeState(snapshot)}'${aside}` };
+    } finally {
+      life.unwatched = false;
+    }
+  }
+
+  #refused(step: ScriptStep, why: string): InvalidArgumentError {
+    return new InvalidArgumentError(`Step ${this.#step} of the script, ${formatStep(step)}: ${why}`);
   }
 
   async #spawn(runtime: Runtime): Promise<void> {
@@ -209,10 +242,7 @@ export class Rehearsal {
       return receipt.status;
     });
     // What follows would be true of an actor that was never asked.
-    if (reasons.length > 0)
-      throw new InvalidArgumentError(
-        `Step ${this.#step} of the script, ${formatStep({ receive: text })}, reaches no actor. ${reasons[0]}`,
-      );
+    if (reasons.length > 0) throw this.#refused({ receive: text }, `the message reaches no actor. ${reasons[0]}`);
   }
 
   /** What the sender is told, or the error; only the first time, since later there may be less to do. */

@@ -1,5 +1,6 @@
 /** Scripts: what happens to an actor, as data, so that they can be run again, printed and shortened. */
 import { inspect } from 'node:util';
+import type { AnyStateMachine, PromiseActorLogic, StateMachine, StateValue } from 'xstate';
 import { type Duration, milliseconds } from '../duration.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import type { AnyFlow, EventOf } from '../flow.ts';
@@ -16,15 +17,33 @@ export type ScriptStep<F extends AnyFlow = AnyFlow> =
   | { advance: Duration }
   /** Time goes by until an instant: a Date, ISO 8601, or ms since the epoch. */
   | { advanceTo: Date | string | number }
-  /** The invocation of that name that has waited for longest gives this result. */
-  | { resolve: string; with?: unknown }
-  /** It fails, with an error or a message of one. */
-  | { reject: string; with?: unknown };
+  /** The invocation of that name that has waited for longest gives this result, or fails, with an error or a message of one. */
+  | Answer<F['logic']>
+  /** Nothing happens: the actor has to be in this state by now, written as for `toBeInState`. */
+  | { inState: string | StateValue };
+
+/** An answer to a promise that the machine, or one that it invokes, names in `setup({ actors })`. */
+type Answer<TLogic> =
+  TLogic extends StateMachine<any, any, any, infer TActor, any, any, any, any, any, any, any, any, any, any>
+    ? TActor extends { src: infer Name extends string; logic: infer Logic }
+      ? AnswerOf<Name, Logic>
+      : never
+    : AnyAnswer;
+
+type AnswerOf<Name extends string, TLogic> = string extends Name
+  ? AnyAnswer
+  : TLogic extends AnyStateMachine
+    ? Answer<TLogic>
+    : TLogic extends PromiseActorLogic<infer TOutput, any, any>
+      ? { resolve: Name; with?: TOutput } | { reject: Name; with?: unknown }
+      : never;
+
+type AnyAnswer = { resolve: string; with?: unknown } | { reject: string; with?: unknown };
 
 /** Steps, one after the other. */
 export type Script<F extends AnyFlow = AnyFlow> = readonly ScriptStep<F>[];
 
-const KINDS = ['send', 'transaction', 'receive', 'advance', 'advanceTo', 'resolve', 'reject'] as const;
+const KINDS = ['send', 'transaction', 'receive', 'advance', 'advanceTo', 'resolve', 'reject', 'inState'] as const;
 
 /** @throws {InvalidArgumentError} naming the first step that is none */
 export function assertScript(script: Script): void {

@@ -79,7 +79,7 @@ describe('the explorer', () => {
 describe('a script', () => {
   it('is made of steps', async () => {
     await expect(crashEverywhere(phone, [{ sned: { type: 'ring' } } as never])).rejects.toThrow(
-      "Step 1 of the script, { sned: { type: 'ring' } }, is none. A step has one of these: send, transaction, receive, advance, advanceTo, resolve, reject.",
+      "Step 1 of the script, { sned: { type: 'ring' } }, is none. A step has one of these: send, transaction, receive, advance, advanceTo, resolve, reject, inState.",
     );
     await expect(crashEverywhere(phone.logic as never, [])).rejects.toThrow('A flow is what defineFlow');
     await expect(explore(phone.logic as never, { events: [] })).rejects.toThrow('A flow is what defineFlow');
@@ -91,15 +91,47 @@ describe('a script', () => {
 
   it('answers only what was asked', async () => {
     await expect(crashEverywhere(phone, [{ resolve: 'connect' }])).rejects.toThrow(
-      "No invocation of 'connect' waits for an answer. None waits at all.",
+      "Step 1 of the script, { resolve: 'connect' }: No invocation of 'connect' waits for an answer. None waits at all. The actor is in 'idle'.",
     );
+  });
+
+  it('says where the actor has to be', async () => {
+    const { runs } = await crashEverywhere(phone, [
+      { inState: 'idle' },
+      { send: { type: 'ring' } },
+      { inState: 'ringing' },
+      { resolve: 'connect', with: 'Bob' },
+      { inState: 'talking' },
+    ]);
+    expect(runs).toBeGreaterThan(10);
+    const wrong = crashEverywhere(phone, [{ send: { type: 'ring' } }, { advance: '1h' }, { inState: 'talking' }]);
+    await expect(wrong).rejects.toMatchObject({
+      name: 'AssertionError',
+      message: "Step 3 of the script, { inState: 'talking' }, does not hold. The actor is in 'idle'.",
+      expected: 'talking',
+      actual: 'idle',
+    });
+    await expect(crashEverywhere(phone, [{ inState: 'talkign' }])).rejects.toThrow(
+      "The machine 'phone' has no state 'talkign'. There is: idle, ringing, talking, unreachable.",
+    );
+  });
+
+  it('says why an actor got no further', async () => {
+    const logic = setup({ actors: { connect: fromPromise<string>(async () => 'Ada') } }).createMachine({
+      initial: 'ringing',
+      states: { ringing: { invoke: { src: 'connect', onDone: 'talking' } }, talking: {} },
+    });
+    const fragile = defineFlow({ type: 'fragile', version: 1, logic });
+    await expect(
+      crashEverywhere(fragile, [{ reject: 'connect', with: 'no line' }, { inState: 'talking' }]),
+    ).rejects.toThrow(/^Step 2 .* The actor is in 'ringing', and was put aside: .*no line/);
   });
 
   it('fails where a message reaches no actor, and says why', async () => {
     const limited = { ...phone, handlerTtl: 48 * 3_600_000 };
     const run = crashEverywhere(limited, [{ advance: '3d' }, { receive: 'hello' }], { phoneNumber: '+15551234567' });
     await expect(run).rejects.toThrow(
-      "Step 2 of the script, { receive: 'hello' }, reaches no actor. +15551234567 led to phone/p_1 until 2026-01-03T00:00:00.000Z: the binding expired, for it lasts for the flow's handlerTtl (2d) from the actor's last turn.",
+      "Step 2 of the script, { receive: 'hello' }: the message reaches no actor. +15551234567 led to phone/p_1 until 2026-01-03T00:00:00.000Z: the binding expired, for it lasts for the flow's handlerTtl (2d) from the actor's last turn.",
     );
   });
 

@@ -2,7 +2,15 @@
  * More of what the types promise, in the ways in which an application may be built. `npm run types` compiles it here, and
  * test/package/package.test.ts as a consumer of the package, under each resolution and with the strictest options.
  */
-import { type AnyStateMachine, assign, createMachine, type EventFromLogic, fromTransition, setup } from 'xstate';
+import {
+  type AnyStateMachine,
+  assign,
+  createMachine,
+  type EventFromLogic,
+  fromPromise,
+  fromTransition,
+  setup,
+} from 'xstate';
 import {
   type AnyFlow,
   createRuntime,
@@ -16,6 +24,7 @@ import {
   type SnapshotOf,
   type SpawnArguments,
 } from '../../src/index.ts';
+import { crashEverywhere, type Script } from '../../src/testing/index.ts';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_: Same<A, B>) => {};
@@ -85,6 +94,42 @@ export async function flowsInCollections() {
   createRuntime({ database: ':memory:', flows: readonly });
   // @ts-expect-error a machine is no flow yet
   createRuntime({ database: ':memory:', flows: [machine] });
+}
+
+const pay = fromPromise<{ receipt: string }>(async () => ({ receipt: '1' }));
+const checkout = defineFlow({
+  type: 'checkout',
+  version: 1,
+  logic: setup({ types: { events: {} as { type: 'go' } }, actors: { pay } }).createMachine({}),
+});
+const trip = defineFlow({
+  type: 'trip',
+  version: 1,
+  logic: setup({ actors: { checkout: checkout.logic, warn: fromPromise(async () => {}) } }).createMachine({}),
+});
+
+export async function scripts(any: AnyFlow) {
+  const answers: Script<typeof checkout> = [
+    { resolve: 'pay', with: { receipt: '2' } },
+    { reject: 'pay', with: 'no' },
+  ];
+  await crashEverywhere(checkout, [{ send: { type: 'go' } }, { inState: 'paid' }, { advance: '1h' }, ...answers]);
+  await crashEverywhere(trip, [
+    { resolve: 'warn' },
+    { resolve: 'pay', with: { receipt: '2' } },
+    { inState: { a: 'b' } },
+  ]);
+  for (const free of [untyped, any]) await crashEverywhere(free, [{ resolve: 'anything', with: 1 }, { reject: 'x' }]);
+  // @ts-expect-error there is no such event
+  await crashEverywhere(checkout, [{ send: { type: 'gone' } }]);
+  // @ts-expect-error it invokes no such promise
+  await crashEverywhere(checkout, [{ resolve: 'pya', with: { receipt: '2' } }]);
+  // @ts-expect-error a receipt is a text
+  await crashEverywhere(checkout, [{ resolve: 'pay', with: { receipt: 2 } }]);
+  // @ts-expect-error nor does a machine that it invokes
+  await crashEverywhere(trip, [{ reject: 'pya' }]);
+  // @ts-expect-error a machine is not answered for
+  await crashEverywhere(trip, [{ resolve: 'checkout' }]);
 }
 
 /** An application's own function of any flow. */
