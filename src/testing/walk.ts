@@ -47,23 +47,32 @@ const START = Date.UTC(2026, 0, 1);
 const SECOND = 1_000;
 
 /**
- * The states in which an actor of the flow can rest, as dotted paths; those that are left at once are not among them. A
- * logic without states has one: `active`.
+ * The states in which an actor of the flow can rest, as dotted paths; those that are left at once are not among them. Those of
+ * machines that it invokes or spawns stand behind their names, as `payment/waiting`. A logic without states has one: `active`.
  */
-export function restingStates(logic: AnyActorLogic): string[] {
+export function restingStates(logic: AnyActorLogic, seen = new Set<unknown>()): string[] {
   if (!isMachine(logic)) return ['active'];
+  seen.add(logic);
   const passing = (transitions: readonly { guard?: unknown }[] = []) => transitions.some(({ guard }) => !guard);
   const states = nodesOf(logic).filter(({ type, always, parent, key, machine }) => {
     if ((type !== 'atomic' && type !== 'final') || passing(always)) return false;
     const done = type === 'final' && parent?.transitions.get(`xstate.done.state.${parent.id}`);
     return machine !== undefined && key !== undefined && !(done && passing(done));
   });
-  return states.map(({ path }) => nameOf(path.join('.')));
+  const inner = Object.entries(logic.implementations.actors as Record<string, AnyActorLogic>).flatMap(
+    ([name, actor]) => {
+      if (!isMachine(actor) || seen.has(actor)) return [];
+      // A child that has ended fits any machine.
+      const going = restingStates(actor, seen).filter((state) => actor.states[state]?.type !== 'final');
+      return going.map((state) => `${name}/${state}`);
+    },
+  );
+  return [...states.map(({ path }) => nameOf(path.join('.'))), ...inner];
 }
 
 const nameOf = (path: string) => path || 'active';
 
-/** The resting states of the moment. */
+/** The resting states of the moment, without those of children. */
 export function statesIn(snapshot: { value?: unknown }): string[] {
   const leaves = (value: unknown, path: string[]): string[] => {
     if (typeof value === 'string') return [[...path, value].join('.')];
@@ -73,14 +82,17 @@ export function statesIn(snapshot: { value?: unknown }): string[] {
   return leaves(snapshot.value, []);
 }
 
-/** What the children do: a machine that is invoked may have a way to go, of which its parent's state tells nothing. */
-const standings = (children: object = {}): string[] =>
-  Object.values<any>(children).flatMap(({ src, snapshot }) => [
-    `${src} ${JSON.stringify(snapshot.value ?? snapshot.status)}`,
-    ...standings(snapshot.children),
-  ]);
+/** Those of the children that have not ended, likewise. */
+const statesOfChildren = ({ children = {} }: any): string[] =>
+  Object.values<any>(children).flatMap((child) => {
+    const snapshot = child?.getSnapshot();
+    if (snapshot?.status !== 'active') return [];
+    return [...statesIn(snapshot), ...statesOfChildren(snapshot)].map((state) => `${child.src}/${state}`);
+  });
 
-const contexts = ({ context, children = {} }: any): unknown => [
+/** What may open a way, besides the state. */
+const contexts = ({ status, context, children = {} }: any): unknown => [
+  status,
   context,
   Object.entries<any>(children).map(([id, { snapshot }]) => [id, contexts(snapshot)]),
 ];
@@ -100,12 +112,11 @@ export function walk(
   const frontier: Stop[][] = [];
   const arrive = (live: LiveActor, at: number) => {
     const { snapshot } = live;
-    const states = statesIn(snapshot);
+    const states = [...statesIn(snapshot), ...new Set(statesOfChildren(snapshot))];
     const text = live.encode();
     for (const state of states) if (wanted.has(state) && !found.has(state)) found.set(state, { text, at });
-    const { snapshot: stored } = JSON.parse(text);
-    const where = [...states, ...new Set(standings(stored.children))].join();
-    const key = `${where} ${JSON.stringify(contexts(stored))}`;
+    const where = states.join();
+    const key = `${where} ${JSON.stringify(contexts(JSON.parse(text).snapshot))}`;
     const times = visits.get(where) ?? 0;
     if (snapshot.status !== 'active' || seen.has(key) || times >= CONTEXTS) return;
     seen.add(key);

@@ -1,6 +1,6 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createMachine, fromTransition, setup } from 'xstate';
@@ -218,19 +218,37 @@ describe('golden snapshots', () => {
     );
   });
 
-  it('are found behind an invoked machine that has a way of its own to go', async () => {
-    const errand = createMachine({
-      initial: 'out',
-      states: { out: { after: { 1000: 'back' } }, back: { after: { 1000: 'home' } }, home: { type: 'final' } },
+  describe('of a machine that invokes another one', () => {
+    const errand = { out: { after: { 1000: 'back' } }, back: { after: { 1000: 'home' } }, home: { type: 'final' } };
+    const household = (states: Record<string, object>) =>
+      defineFlow({
+        type: 'household',
+        version: 1,
+        logic: setup({ actors: { errand: createMachine({ id: 'errand', initial: 'out', states }) } }).createMachine({
+          id: 'household',
+          initial: 'waiting',
+          states: { waiting: { invoke: { src: 'errand', onDone: 'served' } }, served: {} },
+        }),
+      });
+
+    it('are of its states too, and of those that it leads to', async () => {
+      const { written } = await goldenSnapshots(household(errand), { folder });
+      expect(written.map((name) => basename(name))).toEqual([
+        'waiting.json',
+        'served.json',
+        'errand%2fout.json',
+        'errand%2fback.json',
+      ]);
     });
-    const logic = setup({ actors: { errand } }).createMachine({
-      id: 'household',
-      initial: 'waiting',
-      states: { waiting: { invoke: { src: 'errand', onDone: 'served' } }, served: {} },
+
+    it('catch a state of it that was removed', async () => {
+      await goldenSnapshots(household(errand), { folder });
+      await expect(
+        goldenSnapshots(household({ out: { after: { 1000: 'home' } }, home: errand.home }), { folder }),
+      ).rejects.toThrow(
+        "'errand/back' of version 1: child '0.household.waiting': State 'back' does not exist on 'errand'",
+      );
     });
-    const flow = defineFlow({ type: 'household', version: 1, logic });
-    const { written } = await goldenSnapshots(flow, { folder });
-    expect(written).toHaveLength(2);
   });
 
   it('have names that every file system takes', async () => {
