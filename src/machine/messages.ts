@@ -26,7 +26,7 @@ export interface ActorMessage<TEvent extends AnyEventObject = AnyEventObject> {
 /**
  * A message to the actor's participant.
  *
- * @param options makes it a multiple-choice message: they are listed, numbered, under the text
+ * @param options makes it a multiple-choice message: they are listed under the text, each after its id
  * @example
  * emit(message('Ready?', [{ id: '1', label: 'Yes' }, { id: '2', label: 'Not yet' }]))
  */

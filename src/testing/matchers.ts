@@ -138,11 +138,13 @@ const result = (pass: boolean, who: string, what: string, instead: string): Matc
   message: () => `Expected ${who} ${pass ? 'not ' : ''}to ${what}.\n${instead}`,
 });
 
-/** Where a message reached no actor, that may be why; its receipt is easily overlooked. */
+/** With what may be why, and is easily overlooked. */
 const mindful =
-  ({ lost }: TestRuntime) =>
-  (of: MatcherResult): MatcherResult =>
-    lost === undefined ? of : { ...of, message: () => `${of.message()}\n${lost}` };
+  ({ overlooked }: TestRuntime) =>
+  (of: MatcherResult): MatcherResult => ({ ...of, message: () => [of.message(), ...overlooked].join('\n') });
+
+const aside = ({ status, lastError }: ActorView) =>
+  status === 'quarantined' ? [`It was put aside: ${lastError}`] : [];
 
 const MOST = 20;
 
@@ -157,7 +159,10 @@ function withSnapshot(
   received: unknown,
   look: (seen: { snapshot: any; who: string }) => MatcherResult,
 ) {
-  const see = ({ snapshot, address }: ActorView) => look({ snapshot, who: formatAddress(address) });
+  const see = (view: ActorView) => {
+    const seen = look({ snapshot: view.snapshot, who: formatAddress(view.address) });
+    return { ...seen, message: () => [seen.message(), ...aside(view)].join('\n') };
+  };
   if (received instanceof TestActor) return received.view().then(see).then(mindful(received.test));
   if (received instanceof ActorView) return see(received);
   if (isSnapshot(received)) return look({ snapshot: received, who: 'the snapshot' });

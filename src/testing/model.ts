@@ -15,7 +15,7 @@ import type { AnyFlow } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
 import type { Catalog } from './catalog.ts';
 import { SEED } from './rehearsal.ts';
-import { durationOf, errorOf, formatStep, instantOf, type Script, type ScriptStep } from './script.ts';
+import { durationOf, failureOf, formatStep, instantOf, type Script, type ScriptStep } from './script.ts';
 
 /** Results to try for an invocation. */
 export interface Outcomes {
@@ -242,7 +242,7 @@ function stimulusOf(step: ScriptStep, live: LiveActor): Stimulus | undefined {
   const event =
     'resolve' in step
       ? { type: 'xstate.promise.resolve', data: step.with }
-      : { type: 'xstate.promise.reject', data: errorOf(step as { reject: string }) };
+      : { type: 'xstate.promise.reject', data: failureOf(step as { reject: string }) };
   return { kind: 'relay', sessionId: invocation.sessionId, event };
 }
 

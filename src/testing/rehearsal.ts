@@ -21,7 +21,7 @@ import { createRuntime, type Runtime } from '../runtime.ts';
 import type { Access, AccessKind, Process } from './faults.ts';
 import { markOf, type Observation, Observer } from './observation.ts';
 import { type RunawayError, RunawayWatch } from './runaway.ts';
-import { errorOf, formatStep, instantOf, type Script, type ScriptStep } from './script.ts';
+import { failureOf, formatStep, instantOf, type Script, type ScriptStep } from './script.ts';
 import type { Stage } from './stage.ts';
 import { isInState } from './states.ts';
 
@@ -164,7 +164,7 @@ export class Rehearsal {
     const { stubs } = this.#stage;
     try {
       if ('resolve' in step) stubs.settle(step.resolve, { output: step.with });
-      else stubs.settle(step.reject, { error: errorOf(step) });
+      else stubs.settle(step.reject, { error: failureOf(step) });
     } catch (error) {
       throw this.#refused(step, `${(error as Error).message} ${(await this.#standing(life)).text}`);
     }

@@ -86,7 +86,7 @@ export function durationOf(ms: number): Duration {
 }
 
 /** The error that a `reject` step fails with. */
-export const errorOf = (step: { reject: string; with?: unknown }): unknown =>
+export const failureOf = (step: { reject: string; with?: unknown }): unknown =>
   typeof step.with === 'string' || step.with === undefined
     ? new Error(step.with ?? `${step.reject} failed`)
     : step.with;

@@ -9,11 +9,13 @@ import type { ActorHandle, Committed, SendOptions } from '../actor-handle.ts';
 import { SimulatedClock } from '../clock.ts';
 import { type Duration, milliseconds } from '../duration.ts';
 import type { OutgoingMessage, Transport } from '../engine/outbox.ts';
-import { type Address, InvalidArgumentError, NotRunningError } from '../errors.ts';
+import { type Address, formatAddress, InvalidArgumentError, NotRunningError } from '../errors.ts';
 import { type AnyFlow, assertFlows, type EventOf, type InboundMessage } from '../flow.ts';
 import type { Receipt } from '../messaging/inbound.ts';
 import { createRuntime, type JournalLine, type Runtime, type SpawnArguments } from '../runtime.ts';
 import type { RuntimeOptions } from '../runtime-options.ts';
+import { sentence } from '../sentence.ts';
+import { errorOf } from '../thrown.ts';
 import { ActorView } from './actor-view.ts';
 import { RunawayWatch } from './runaway.ts';
 import { type SentMessage, sentMessages } from './sent-message.ts';
@@ -84,6 +86,8 @@ export class TestRuntime {
   #down: Error = new NotRunningError('The test runtime has not started. Call and await restart() first.');
   #received = 0;
   #lost: string | undefined;
+  /** What is tried again later, each with the instant. */
+  #retries: { text: string; at: number }[] = [];
 
   /** @internal use {@link createTestRuntime} */
   constructor(options: TestRuntimeOptions) {
@@ -157,11 +161,18 @@ export class TestRuntime {
   }
 
   /**
-   * The last message that no actor got, and why: what a test then waits for in vain.
+   * Why a test may wait in vain: the last message that no actor got, and what will be tried again only later.
    * @internal
    */
-  get lost(): string | undefined {
-    return this.#lost;
+  get overlooked(): string[] {
+    const toCome = this.#retries.filter(({ at }) => at > this.clock.now());
+    return [...(this.#lost ? [this.#lost] : []), ...toCome.map(({ text }) => text)];
+  }
+
+  #later(what: string, after: number): void {
+    const [now, at] = [this.clock.now(), this.clock.now() + after];
+    this.#retries = this.#retries.filter((retry) => retry.at > now);
+    this.#retries.push({ text: `${what} It is tried again at ${iso(at)}.`, at });
   }
 
   /**
@@ -332,6 +343,11 @@ export class TestRuntime {
       clock: this.clock,
     });
     runtime.on('turn', (turn) => watch.hear(turn));
+    runtime.on('invocationFailed', ({ address, src, attempt, attempts, error, after }) => {
+      const of = `Attempt ${attempt} of ${attempts} at '${src}' of ${formatAddress(address)}`;
+      if (after !== undefined) this.#later(`${of} failed: ${sentence(errorOf(error).message)}`, after);
+    });
+    runtime.on('restarting', ({ error, after }) => this.#later(error.message, after));
     this.#watch = watch;
     this.#options.prepare?.(runtime);
     await runtime.start().catch((error) => {
@@ -395,6 +411,7 @@ export class TestRuntime {
   #end(how: string, why: Error): void {
     const life = this.#life;
     this.#life = undefined;
+    this.#retries = [];
     this.#down = new NotRunningError(`The test runtime is down: ${how}.`);
     this.#stubs.down();
     life?.end(why);

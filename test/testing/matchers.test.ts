@@ -478,6 +478,56 @@ describe('a snapshot file', () => {
   });
 });
 
+describe('what a test waits for in vain', () => {
+  const fragile = (throws: boolean) =>
+    defineFlow({
+      type: 'fragile',
+      version: 1,
+      logic: setup({ actors: { pay: fromPromise<string>(async () => '1') } }).createMachine({
+        initial: 'paying',
+        states: {
+          paying: { invoke: { src: 'pay', onDone: 'paid', ...(!throws && { onError: 'unpaid' }) } },
+          paid: {},
+          unpaid: {},
+        },
+      }),
+      invocations: { pay: { attempts: 2, backoff: { initial: '1h', max: '1h' } } },
+      supervision: { strategy: 'restart', maxRestarts: 1, within: '1d', backoff: { initial: '2h', max: '2h' } },
+    });
+
+  it('is said where it will be tried again only later', async () => {
+    await using own = await createTestRuntime({ flows: [fragile(false)] });
+    const pay = own.stub('pay');
+    const ada = await own.spawn(fragile(false), 'ada');
+    await pay.reject(new Error('closed'));
+    const said = await complaint(() => expect(ada).toBeInState('unpaid'));
+    expect(said).toMatch(
+      /It is in 'paying'.\nAttempt 1 of 2 at 'pay' of fragile\/ada failed: closed\. It is tried again at 2026-01-01T00:\d\d:\d\d.\d+Z.$/,
+    );
+    await own.advance('1h');
+    expect(await complaint(() => expect(ada).toBeInState('unpaid'))).toBe(
+      "Expected fragile/ada to be in 'unpaid'.\nIt is in 'paying'.",
+    );
+    await pay.reject(new Error('closed'));
+    await expect(ada).toBeInState('unpaid');
+  });
+
+  it('is said where a turn threw, and who was put aside for it', async () => {
+    await using own = await createTestRuntime({ flows: [fragile(true)] });
+    const pay = own.stub('pay', () => Promise.reject(new Error('closed')));
+    const ada = await own.spawn(fragile(true), 'ada');
+    await own.advance('1h');
+    expect(pay.calls).toHaveLength(2);
+    expect(await complaint(() => expect(ada).toBeInState('paid'))).toMatch(
+      /\nThe event 'xstate\.\S+' made fragile\/ada throw: closed\. .*\. It is tried again at \S+Z\.$/,
+    );
+    await own.advance('1d');
+    expect(await complaint(() => expect(ada).toBeInState('paid'))).toMatch(
+      /It is in 'paying'\.\nIt was put aside: .*closed/,
+    );
+  });
+});
+
 describe('a message that reached no actor', () => {
   const patient = defineFlow({
     type: 'patient',

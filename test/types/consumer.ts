@@ -113,6 +113,8 @@ export async function scripts(any: AnyFlow) {
     { resolve: 'pay', with: { receipt: '2' } },
     { reject: 'pay', with: 'no' },
   ];
+  const apart = [{ advance: '6d' }, { resolve: 'pay', with: { receipt: '2' } }] satisfies Script<typeof checkout>;
+  await crashEverywhere(checkout, apart);
   await crashEverywhere(checkout, [{ send: { type: 'go' } }, { inState: 'paid' }, { advance: '1h' }, ...answers]);
   await crashEverywhere(trip, [
     { resolve: 'warn' },
