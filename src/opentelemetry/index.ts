@@ -23,7 +23,8 @@ export interface TracingOptions {
   /** Default: `trace.getTracer('perdure')`, of the provider that is registered globally. */
   tracer?: Tracer;
   /**
-   * Which participants are named in spans, as `perdure.participant`. Ids may be personal data where spans go far. Default: all.
+   * Whether spans tell of participants: their ids, as `perdure.participant`, and what errors say, which may name them or hold
+   * what was to be written of them. Both may be personal data where spans go far. Default: true.
    */
   participants?: boolean;
 }
@@ -39,7 +40,7 @@ interface Origin {
  *
  * - `perdure.turn`: from the moment its event was put into the mailbox to its commit, a child of the span in which it was
  *   sent. A result's turn is a child of the attempt that brought it; a deadline's is a root. A turn that threw has the status
- *   ERROR and the exception.
+ *   ERROR and the exception; with `participants: false` its `error.type` alone, since an exception's words may name somebody.
  * - `perdure.invocation`: an attempt at an invoked promise, which runs in this span; a child of the turn that invoked it, and
  *   a root where a former process did.
  * - `perdure.send`: an attempt to hand a message to the transport, which runs in this span, or an event to another actor; a
@@ -67,6 +68,10 @@ export function traceRuntime(runtime: Runtime, options: TracingOptions = {}): ()
       events.emit('fault', { during: 'tracing', error });
       return otherwise;
     }
+  };
+  const finish = (span: Span, error: unknown) => {
+    if (error !== undefined) fail(span, error, participants);
+    span.end();
   };
   const lasted = (name: string, kind: SpanKind, ms: number, attributes: Attributes, error?: unknown) =>
     finish(tracer.startSpan(name, { kind, startTime: Date.now() - ms, attributes }, ROOT_CONTEXT), error);
@@ -117,14 +122,11 @@ export function traceRuntime(runtime: Runtime, options: TracingOptions = {}): ()
   };
 }
 
-function finish(span: Span, error: unknown): void {
-  if (error !== undefined) {
-    const { name, code = name, message = String(error) } = error as { name?: string; code?: string; message?: string };
-    span.recordException(error instanceof Error ? error : message);
-    span.setAttribute('error.type', code ?? typeof error);
-    span.setStatus({ code: SpanStatusCode.ERROR, message });
-  }
-  span.end();
+function fail(span: Span, error: unknown, inWords: boolean): void {
+  const { name, code = name, message = String(error) } = error as { name?: string; code?: string; message?: string };
+  span.setAttribute('error.type', code ?? typeof error);
+  span.setStatus({ code: SpanStatusCode.ERROR, ...(inWords && { message }) });
+  if (inWords) span.recordException(error instanceof Error ? error : message);
 }
 
 // https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/

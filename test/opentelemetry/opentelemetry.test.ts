@@ -285,4 +285,25 @@ describe('OpenTelemetry spans', () => {
     expect(attributes('turn')[0]).not.toHaveProperty('perdure.participant');
     end();
   });
+
+  it('says nothing in the words of errors where no participant is to be named', async () => {
+    stop();
+    stop = traceRuntime(test.runtime, { tracer, participants: false });
+    outside = () => {
+      throw new Error('+15551234567 cannot be reached');
+    };
+    const ada = await test.spawn(counter, 'ada@example.org', { phoneNumber: '+15551234567' });
+    await ada.send({ type: 'say', text: 'secret' });
+    await expect(ada.send({ type: 'throw' })).rejects.toThrow('ada@example.org');
+    await test.spawn(slow, 'ada@example.org');
+    await test.advance('1s');
+    await test.runtime.knex.schema.dropTable('flow_journal');
+    await expect(ada.send({ type: 'say', text: 'secret' })).rejects.toThrow('The database refused');
+    const failed = exporter.getFinishedSpans().filter(({ status }) => status.code === SpanStatusCode.ERROR);
+    const told = failed.map(({ name, status, events, attributes }) => ({ name, status, events, attributes }));
+    for (const name of ['turn', 'send', 'invocation', 'commit'])
+      expect(told.map((each) => each.name)).toContain(`perdure.${name}`);
+    expect(JSON.stringify(told)).not.toMatch(/ada@|secret|5551234567/);
+    expect(told.every((each) => each.attributes['error.type'])).toBe(true);
+  });
 });
