@@ -131,9 +131,11 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
     type: T,
     listener: (emitted: T extends '*' ? EmittedOf<F> : Extract<EmittedOf<F>, { type: T }>) => void,
   ): Subscription {
-    const unsubscribe = this.#engine().observe(this.address, (_, emitted) => {
-      for (const event of emitted) if (type === '*' || event.type === type) listener(event as never);
-    });
+    const unsubscribe = this.#engine().observe(this.address, (_, emitted) =>
+      Promise.all(
+        emitted.filter((event) => type === '*' || event.type === type).map((event) => listener(event as never)),
+      ),
+    );
     return { unsubscribe };
   }
 

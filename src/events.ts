@@ -106,6 +106,11 @@ export interface Tracing {
 
 type Listener<T> = (event: T) => void;
 
+/** What a listener has returned: one that is async may reject, which nobody else would catch, and Node would end for it. */
+export function catchRejection(result: unknown, failed: (error: unknown) => void): void {
+  if (result instanceof Promise) result.catch(failed);
+}
+
 export class EventChannel {
   /**
    * Nobody traces where there is none.
@@ -114,7 +119,7 @@ export class EventChannel {
   tracing: Tracing | undefined;
   readonly #listeners = new Map<string, Set<Listener<never>>>();
 
-  /** Listens to one kind of event; call the result to stop. A listener that throws harms nobody. */
+  /** Listens to one kind of event; call the result to stop. A listener that throws, or rejects, harms nobody. */
   on<K extends keyof RuntimeEvents>(type: K, listener: Listener<RuntimeEvents[K]>): () => void {
     const listeners = this.#listeners.get(type) ?? new Set();
     this.#listeners.set(type, listeners.add(listener as Listener<never>));
@@ -122,11 +127,14 @@ export class EventChannel {
   }
 
   emit<K extends keyof RuntimeEvents>(type: K, event: RuntimeEvents[K]): void {
+    const failed = (error: unknown) => {
+      if (type !== 'fault') this.emit('fault', { during: `a listener to '${type}'`, error });
+    };
     for (const listener of this.#listeners.get(type) ?? []) {
       try {
-        (listener as Listener<RuntimeEvents[K]>)(event);
+        catchRejection((listener as Listener<RuntimeEvents[K]>)(event), failed);
       } catch (error) {
-        if (type !== 'fault') this.emit('fault', { during: `a listener to '${type}'`, error });
+        failed(error);
       }
     }
   }

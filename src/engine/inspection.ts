@@ -10,6 +10,7 @@ import type { AnyActorRef, AnyEventObject } from 'xstate';
 import type { LiveActor, Turn } from '../actor/live-actor.ts';
 import { machineConfigOf } from '../actor/logic.ts';
 import { type Address, formatAddress } from '../errors.ts';
+import { catchRejection } from '../events.ts';
 import type { Cell } from './cell.ts';
 import { Mask, plain } from './mask.ts';
 
@@ -42,7 +43,7 @@ export interface InspectedSnapshot {
   input?: unknown;
 }
 
-/** Told of live actors. What it throws harms nobody, and is reported as the event `fault`. */
+/** Told of live actors. What it throws, or rejects with, harms nobody, and is reported as the event `fault`. */
 export interface InspectionObserver {
   /** An actor has become live, in this state; or it has been read again. */
   actor?(actor: InspectedActor, snapshot: InspectedSnapshot): void;
@@ -101,7 +102,7 @@ export class Inspection {
 
   /** Begins to tell; call the result to end it. */
   add(observer: InspectionObserver, options: InspectOptions): () => void {
-    const looker = new Looker(observer, options, () => this.#mask);
+    const looker = new Looker(observer, options, () => this.#mask, this.#fault);
     this.#lookers.add(looker);
     return () => this.#lookers.delete(looker);
   }
@@ -138,14 +139,21 @@ class Looker {
   readonly #options: InspectOptions;
   readonly #flowType: string | undefined;
   readonly #mask: () => Mask;
+  readonly #fault: (error: unknown) => void;
   readonly #known = new WeakMap<LiveActor, Map<AnyActorRef, Known>>();
 
-  constructor(observer: InspectionObserver, options: InspectOptions, mask: () => Mask) {
+  constructor(
+    observer: InspectionObserver,
+    options: InspectOptions,
+    mask: () => Mask,
+    fault: (error: unknown) => void,
+  ) {
     const { flow } = options;
     this.#observer = observer;
     this.#options = options;
     this.#flowType = typeof flow === 'string' ? flow : flow?.type;
     this.#mask = mask;
+    this.#fault = fault;
   }
 
   introduce(address: Address, live: LiveActor): void {
@@ -204,7 +212,8 @@ class Looker {
   ): void {
     if (!ref.getSnapshot()) return; // on its way into the world
     const from = source && (known.get(source)?.actor ?? this.#actor(address, source));
-    this.#observer.event?.(this.#meet(address, known, ref).actor, this.#shownEvent(address, event), { source: from });
+    const { actor } = this.#meet(address, known, ref);
+    catchRejection(this.#observer.event?.(actor, this.#shownEvent(address, event), { source: from }), this.#fault);
   }
 
   #snapshot(
@@ -216,7 +225,8 @@ class Looker {
   ): void {
     const it = this.#meet(address, known, ref, snapshot);
     it.snapshot = snapshot;
-    this.#observer.snapshot?.(it.actor, this.#shown(address, snapshot), { event: this.#shownEvent(address, event) });
+    const about = { event: this.#shownEvent(address, event) };
+    catchRejection(this.#observer.snapshot?.(it.actor, this.#shown(address, snapshot), about), this.#fault);
   }
 
   /** An actor that is known from now on. */
@@ -225,7 +235,7 @@ class Looker {
     if (!it) {
       it = { actor: this.#actor(address, ref), snapshot };
       known.set(ref, it);
-      this.#observer.actor?.(it.actor, this.#shown(address, snapshot));
+      catchRejection(this.#observer.actor?.(it.actor, this.#shown(address, snapshot)), this.#fault);
     }
     return it;
   }

@@ -1,11 +1,11 @@
 /** Who is told of the commits of which actor. */
 import type { AnyEventObject } from 'xstate';
 import { type Address, formatAddress } from '../errors.ts';
-import type { EventChannel } from '../events.ts';
+import { catchRejection, type EventChannel } from '../events.ts';
 import type { Cell } from './cell.ts';
 
 /** Told of a snapshot that was committed, and of what its turn emitted. */
-export type Observer = (snapshot: any, emitted: AnyEventObject[]) => void;
+export type Observer = (snapshot: any, emitted: AnyEventObject[]) => unknown;
 
 export class Observers {
   readonly #events: EventChannel;
@@ -27,11 +27,12 @@ export class Observers {
   }
 
   tell({ key, committed }: Cell, emitted: AnyEventObject[]): void {
+    const failed = (error: unknown) => this.#events.emit('fault', { during: `a subscriber of ${key}`, error });
     for (const observer of this.#observers.get(key) ?? []) {
       try {
-        observer(committed, emitted);
+        catchRejection(observer(committed, emitted), failed);
       } catch (error) {
-        this.#events.emit('fault', { during: `a subscriber of ${key}`, error });
+        failed(error);
       }
     }
   }

@@ -162,4 +162,30 @@ describe('isolation: one bad row or throwing guard never stops another actor', (
     await expect(test.receive(message)).rejects.toMatchObject({ code: 'ACTOR_QUARANTINED' });
     await others();
   });
+
+  it('is harmed by no listener that throws, nor by an async one that rejects: each is told of, and the others hear', async () => {
+    const faults: string[] = [];
+    test.runtime.on('fault', ({ during, error }) => faults.push(`${during}: ${(error as Error).message}`));
+    const throws = () => {
+      throw new Error('thrown');
+    };
+    const rejects = async () => throws();
+    const heard: string[] = [];
+    const good = test.actor(counter, 'good');
+    for (const listener of [throws, rejects]) {
+      test.runtime.on('turn', listener);
+      test.runtime.on('fault', listener);
+      good.subscribe(listener);
+      good.on('message', listener);
+      test.runtime.inspect({ actor: listener, event: listener, snapshot: listener }, { flow: counter });
+    }
+    test.runtime.on('turn', ({ event }) => void heard.push(event));
+    good.on('message', ({ text }) => void heard.push(text));
+    await good.send({ type: 'say', text: 'hello' });
+    await test.settle();
+    expect(heard).toEqual(expect.arrayContaining(['say', 'hello']));
+    for (const during of ["a listener to 'turn'", 'a subscriber of counter/good', 'an inspector'])
+      expect(faults.filter((fault) => fault === `${during}: thrown`).length).toBeGreaterThanOrEqual(2);
+    await others();
+  });
 });
