@@ -45,11 +45,17 @@ export function createShop(database: string) {
         });
     },
 
-    /** The row and the actor come into being together, or not at all. */
-    async place(id: string, customer: string): Promise<Order> {
-      if (!id || !customer) throw new ShopError(400, 'An order needs an id and a customer.');
-      if (await runtime.knex('orders').where({ id }).first()) throw new ShopError(409, 'There is such an order.');
+    /**
+     * The row and the actor come into being together, or not at all.
+     * @param order as a request brought it
+     */
+    async place(order: unknown): Promise<Order> {
+      const { id, customer } = Object(order) as Record<string, unknown>;
+      if (typeof id !== 'string' || typeof customer !== 'string' || !id || !customer)
+        throw new ShopError(400, 'An order needs an id and a customer.');
       await runtime.transaction(async (trx) => {
+        // In here, nobody else can place it between the question and the answer.
+        if (await trx('orders').where({ id }).first()) throw new ShopError(409, 'There is such an order.');
         await trx('orders').insert({ id, customer, status: 'placed' });
         await trx.spawn(orderFlow, id, { input: { customer } });
       });
@@ -106,6 +112,7 @@ export function explain(error: unknown): { status: number; error: string } {
   const { status, statusCode = status, code, message: reason } = error as Partial<ShopError & Refusal & PerdureError>;
   if (statusCode !== undefined) return { status: statusCode, error: reason! };
   if (error instanceof SyntaxError) return { status: 400, error: 'The body is not JSON.' };
+  if (error instanceof URIError) return { status: 400, error: 'The address is not encoded as it should be.' };
   if (code === 'ACTOR_NOT_FOUND') return { status: 404, error: reason! };
   if (code === 'STORE_ERROR' || code === 'NOT_RUNNING') return { status: 503, error: reason! };
   console.error(error);

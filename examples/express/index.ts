@@ -8,7 +8,7 @@ const app = express();
 app.use(express.json());
 
 app.post('/orders', async (request, response) => {
-  response.status(201).json(await shop.place(request.body.id, request.body.customer));
+  response.status(201).json(await shop.place(request.body));
 });
 app.post('/orders/:id/pay', async (request, response) => {
   response.json(await shop.pay(request.params.id));

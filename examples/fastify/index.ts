@@ -19,9 +19,9 @@ app.setErrorHandler((error, _, reply) => {
   reply.code(explained.status).send(explained);
 });
 
-app.post<{ Body: { id: string; customer: string } }>('/orders', async ({ body }, reply) => {
+app.post('/orders', async ({ body }, reply) => {
   reply.code(201);
-  return app.shop.place(body.id, body.customer);
+  return app.shop.place(body);
 });
 app.post<{ Params: { id: string } }>('/orders/:id/pay', ({ params }) => app.shop.pay(params.id));
 app.get<{ Params: { id: string } }>('/orders/:id', ({ params }) => app.shop.find(params.id));

@@ -7,13 +7,12 @@ import { createShop, explain } from '../orders.ts';
 const shop = createShop(`sqlite:${process.env['DATABASE'] ?? 'shop.db'}`);
 
 async function answer(request: IncomingMessage): Promise<[status: number, body: object]> {
-  const [path, id = '', action] = new URL(request.url ?? '/', 'http://localhost').pathname.split('/').slice(1);
+  const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+  const [path, id = '', action] = pathname.split('/').slice(1).map(decodeURIComponent);
   const route = `${request.method} /${path}${id && '/:id'}${action ? `/${action}` : ''}`;
   switch (route) {
-    case 'POST /orders': {
-      const order = (await json(request)) as { id: string; customer: string };
-      return [201, await shop.place(order.id, order.customer)];
-    }
+    case 'POST /orders':
+      return [201, await shop.place(await json(request))];
     case 'POST /orders/:id/pay':
       return [200, await shop.pay(id)];
     case 'GET /orders/:id':

@@ -17,7 +17,7 @@ import { createServer } from 'node:http';
 process.env.NEXT_RUNTIME = 'nodejs';
 await (await import('../../again/nextjs/instrumentation.ts')).register();
 const server = createServer(async (request, response) => {
-  const [, , id, action] = request.url.split('/');
+  const [, , id, action] = request.url.split('/').map(decodeURIComponent);
   const route = await import(id ? (action ? './app/orders/[id]/pay/route.ts' : './app/orders/[id]/route.ts') : './app/orders/route.ts');
   const chunks = await request.toArray();
   const body = chunks.length > 0 ? { body: Buffer.concat(chunks) } : {};
@@ -68,6 +68,16 @@ describe('the examples', { timeout: 60_000 }, () => {
     expect(await first.ask('/orders/o_9')).toMatchObject({ status: 404 });
     const headers = { 'content-type': 'application/json' };
     expect((await fetch(`${first.url}/orders`, { method: 'POST', headers, body: '{ "id"' })).status).toBe(400);
+    expect((await fetch(`${first.url}/orders`, { method: 'POST' })).status).toBe(400);
+    for (const body of ['null', '[]', '{ "id": 5, "customer": "Ada" }', '{ "id": {}, "customer": ["Ada"] }'])
+      expect((await fetch(`${first.url}/orders`, { method: 'POST', headers, body })).status, body).toBe(400);
+    // Where several ask for one order at once, one has it, and the others are told.
+    const race = Array.from({ length: 5 }, () => first.ask('/orders', { id: 'ö 3/4', customer: 'Cy' }));
+    const answers = await Promise.all(race);
+    expect(answers.filter(({ status }) => status === 409)).toHaveLength(4);
+    expect(await first.ask(`/orders/${encodeURIComponent('ö 3/4')}`)).toMatchObject({ id: 'ö 3/4', state: 'placed' });
+    // Next.js itself decodes addresses.
+    if (framework !== 'nextjs') expect((await fetch(`${first.url}/orders/%E0%A4%A`)).status).toBe(400);
     await first.kill();
 
     const second = await start(framework);

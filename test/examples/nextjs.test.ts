@@ -71,7 +71,7 @@ describe.runIf(NEXT)('the example for Next.js, under Next.js', { timeout: 120_00
     try {
       await start('dev', 'developed.db');
       expect(await ask('/orders', { id: 'o_1', customer: 'Ada' })).toMatchObject({ state: 'placed' });
-      writeFileSync(file, text.replace('}, 201);', '}, 202);'));
+      writeFileSync(file, text.replace(', 201);', ', 202);'));
       // A second runtime on the file would be refused, with 503.
       for (let i = 2, status = 201; status !== 202; i++) {
         const body = JSON.stringify({ id: `o_${i}`, customer: 'Bob' });

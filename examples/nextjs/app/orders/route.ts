@@ -4,8 +4,5 @@ import { getShop } from '../../lib/shop.ts';
 export const runtime = 'nodejs';
 
 export function POST(request: Request): Promise<Response> {
-  return answer(async () => {
-    const { id, customer } = await request.json();
-    return (await getShop()).place(id, customer);
-  }, 201);
+  return answer(async () => (await getShop()).place(await request.json()), 201);
 }
