@@ -46,17 +46,18 @@ class Sheet {
 
   lines(root: AnyStateNode, indent: string): string[] {
     // What happens in the machine as a whole, and side by side, needs a state around it.
-    const framed = root.type === 'parallel' || this.#notes(root).length > 0 || isSource(root);
+    const framed = root.type === 'parallel' || this.#notes(root).length > 0 || isSource(root) || isTarget(root);
     const lines = framed ? this.#state(root, indent, root.machine.id) : this.#inside(root, indent);
     for (const node of nodesOf(root)) lines.push(...this.#transitions(node).map((line) => indent + line));
     return lines;
   }
 
-  /** The states of a node; parallel ones are told apart by `--`. */
+  /** The states of a node; parallel ones are told apart by `--` where Mermaid can draw it. */
   #inside(node: AnyStateNode, indent: string): string[] {
     const lines: string[] = [];
+    const apart = node.type === 'parallel' && !Object.values(node.states).some(isEntangled);
     Object.values(node.states).forEach((child, i) => {
-      if (node.type === 'parallel' && i > 0 && child.type !== 'history') lines.push(`${indent}--`);
+      if (apart && i > 0 && child.type !== 'history') lines.push(`${indent}--`);
       lines.push(...this.#state(child, indent));
     });
     for (const target of node.type === 'compound' ? (node.initial?.target ?? []) : []) {
@@ -111,7 +112,7 @@ class Sheet {
     let name = this.#names.get(node);
     if (name === undefined) {
       const path = (node.path.length > 0 ? node.path.join('_') : node.id).replaceAll(/\W/g, '_');
-      const base = this.#prefix + (KEYWORDS.test(path) ? `${path}_` : path);
+      const base = this.#prefix + (KEYWORDS.test(path) || path in {} ? `${path}_` : path);
       name = base;
       for (let n = 2; [...this.#names.values()].includes(name); n++) name = `${base}_${n}`;
       this.#names.set(node, name);
@@ -120,9 +121,27 @@ class Sheet {
   }
 }
 
-const KEYWORDS = /^(state|note|end|direction|class|classdef|style|click|default|as|fork|join|choice|hide|scale)$/i;
+const KEYWORDS = /^(state|note|end|direction|class|classdef|style|click|default|as|fork|join|choice|hide|scale|root)$/i;
+
+/**
+ * Within a region, an arrow begins or ends at a state that holds others. Mermaid 11 reads `--` beside such a region, but
+ * fails to draw the arrow ("Cannot set properties of undefined (setting 'rank')"); without it, regions are frames side by
+ * side.
+ */
+function isEntangled(region: AnyStateNode): boolean {
+  const inside = [...nodesOf(region)];
+  const frames = inside.filter((node) => node !== region && Object.keys(node.states).length > 0);
+  return inside.some((from) => {
+    const begins = from.type === 'compound' ? (from.initial.target ?? []) : historyTargets(from);
+    const leads = transitionsOf(from).flatMap(({ target = [] }) => target.filter((to) => inside.includes(to)));
+    return (leads.length > 0 && frames.includes(from)) || [...begins, ...leads].some((to) => frames.includes(to));
+  });
+}
 
 const isSource = (node: AnyStateNode) => transitionsOf(node).some(({ target }) => target !== undefined);
+/** Something leads to the machine as a whole, which begins anew. */
+const isTarget = (root: AnyStateNode) =>
+  [...nodesOf(root)].some((node) => transitionsOf(node).some(({ target }) => target?.includes(root)));
 
 function labelOf(node: AnyStateNode, transition: Transition): string {
   const { guard, actions } = transition;
@@ -133,5 +152,7 @@ function labelOf(node: AnyStateNode, transition: Transition): string {
 
 /** Without what Mermaid reads as its own. */
 const line = (text: string) => text.replaceAll(/[;#]/g, '·').replaceAll(/\s+/g, ' ');
-const plain = (text: string) => text.replaceAll(/[:;#{}]/g, '·').replaceAll(/\s+/g, ' ');
-const quoted = (text: string) => `"${text.replaceAll('"', "'")}"`;
+const plain = (text: string) => markup(text.replaceAll(/[:;#{}]/g, '·'));
+const quoted = (text: string) => `"${markup(text.replaceAll('"', "'").replaceAll('#', '#35;'))}"`;
+/** It draws what looks like an element as one, which is not to be seen then. */
+const markup = (text: string) => text.replaceAll('<', '#lt;').replaceAll('>', '#gt;').replaceAll(/\s+/g, ' ');
