@@ -56,8 +56,11 @@ const ARGUMENTS = [
 ];
 
 /** What a built-in action was made of, by name. */
-export const argumentsOf = (action: Record<string, unknown>): [name: string, value: unknown][] =>
-  ARGUMENTS.flatMap((name) => (action[name] === undefined ? [] : [[name, action[name]]]));
+export const argumentsOf = (action: Record<string, unknown>): [name: string, value: unknown][] => [
+  ...ARGUMENTS.flatMap((name): [string, unknown][] => (action[name] === undefined ? [] : [[name, action[name]]])),
+  // XState says of every spawned actor whether its snapshots are told.
+  ...(action.syncSnapshot === true ? [['syncSnapshot', true] as [string, unknown]] : []),
+];
 
 function builtIn(value: Record<string, unknown> & { name: string }): BuiltIn | undefined {
   const { type, guards, stateValue, name } = value;

@@ -106,6 +106,33 @@ it.each(['stately-json', 'xstate'] as const)('forbids as %s the events that the 
   expect(actor.getSnapshot().value).toBe('locked');
 });
 
+it.each(['stately-json', 'xstate'] as const)('says as %s whose snapshots are told', async (format) => {
+  const actors = { clock: xstate.fromTransition((at: number) => at + 1, 0) };
+  const machine = xstate.setup({ actors }).createMachine({
+    entry: [
+      xstate.spawnChild('clock', { id: 'loud', syncSnapshot: true }),
+      xstate.spawnChild('clock', { id: 'quiet' }),
+    ],
+  });
+  const text = await exportMachine(machine, { format });
+  expect(text.match(/syncSnapshot.*true/g)).toHaveLength(1);
+  expect(text).not.toMatch(/syncSnapshot.*false/);
+});
+
+it('writes SCXML with names that XML and expressions take', async () => {
+  const delays = { 'a long nap': () => 1, 'nap.short': 2 };
+  const machine = xstate.setup({ delays }).createMachine({
+    id: 'sleeper',
+    initial: '*',
+    entry: xstate.raise({ type: 'LATER' }, { delay: 'a long nap' }),
+    states: { '*': { after: { 'a long nap': 'up', 'nap.short': 'up' } }, up: {} },
+  });
+  const scxml = await exportMachine(machine, { format: 'scxml' });
+  expect([...scxml.matchAll(/<data id="([^"]*)"/g)].map(([, id]) => id)).toEqual(['a_long_nap', 'nap_short']);
+  expect([...scxml.matchAll(/delayexpr="([^"]*)"/g)].map(([, name]) => name)).toEqual(['a_long_nap', 'a_long_nap']);
+  for (const [, id] of scxml.matchAll(/<(?:state|send) [^>]*\bid="([^"]*)"/g)) expect(id).toMatch(/^[A-Za-z_][\w.-]*$/);
+});
+
 it('compiles as XState source, strictly', async () => {
   const sources = new Map<string, string>();
   for (const [name, machine] of machines) {

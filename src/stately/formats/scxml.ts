@@ -31,7 +31,7 @@ class Document {
     const { root, id } = this.#machine;
     const names = Object.entries(this.#machine.implementations.delays);
     const data = names.map(([name, delay]) =>
-      element('data', { id: name, ...(typeof delay === 'number' && { expr: `'${delay}ms'` }) }),
+      element('data', { id: variable(name), ...(typeof delay === 'number' && { expr: `'${delay}ms'` }) }),
     );
     const attributes = {
       xmlns: 'http://www.w3.org/2005/07/scxml',
@@ -119,7 +119,11 @@ class Document {
       const event = this.#deadline(node, delay);
       if (tag === 'cancel') return element('cancel', { sendid: event });
       const ms = delayInMs(node, delay);
-      return element('send', { event, id: event, ...(ms === undefined ? { delayexpr: delay } : { delay: `${ms}ms` }) });
+      return element('send', {
+        event,
+        id: event,
+        ...(ms === undefined ? { delayexpr: variable(delay) } : { delay: `${ms}ms` }),
+      });
     });
   }
 
@@ -198,7 +202,9 @@ function deed(action: unknown): Part[] {
   const { type, event, id, delay, sendId, to, value, label, assignment, src, input, systemId, actorRef } = built;
   const timing = {
     ...(id !== undefined && { id: xmlName(String(id)) }),
-    ...(typeof delay === 'number' ? { delay: `${delay}ms` } : delay !== undefined && { delayexpr: String(delay) }),
+    ...(typeof delay === 'number'
+      ? { delay: `${delay}ms` }
+      : delay !== undefined && { delayexpr: variable(String(delay)) }),
   };
   switch (type) {
     case 'xstate.raise':
@@ -263,7 +269,12 @@ function eventOf(type: string): string {
   return `${what === 'done' ? 'done.invoke' : 'error.platform'}.${xmlName(id!)}`;
 }
 
-const xmlName = (text: string) => token(text).replace(/^[^A-Za-z_]/, '_$&');
+const xmlName = (text: string) =>
+  token(text)
+    .replaceAll('*', '_')
+    .replace(/^[^A-Za-z_]/, '_$&');
+/** A named delay is read in expressions. */
+const variable = (name: string) => name.replaceAll(/[^\w$]/g, '_').replace(/^\d/, '_$&');
 const token = (text: string) => text.replaceAll(/[^\w.*-]/g, '_');
 
 const escaped = (text: string) =>
