@@ -150,8 +150,29 @@ it('compiles as XState source, strictly', async () => {
       lamp: { initial: 'on', states: { on: {} } },
     },
   });
-  const file = new URL('./exported-looking.ts', import.meta.url).pathname;
-  sources.set(file, await exportMachine(looking, { format: 'xstate' }));
+  // Names, and nothing that implements them: a machine as Studio exports it.
+  const bare = xstate.createMachine({
+    id: 'bare',
+    initial: 'asking',
+    entry: ['greet', { type: 'note', params: { text: 'begun' } }],
+    states: {
+      asking: {
+        initial: { target: 'first', actions: 'begin' },
+        invoke: { src: 'answer', onDone: { target: 'done', guard: 'isGood' }, onError: { actions: 'complain' } },
+        after: { patience: 'done', 1000: { actions: xstate.raise({ type: 'HURRY' }, { delay: 'soon' as never }) } },
+        on: {
+          HURRY: { guard: xstate.not(xstate.and(['isCalm', { type: 'over', params: { n: 1 } }])), target: 'done' },
+        },
+        exit: xstate.spawnChild('watcher'),
+        states: { first: {} },
+      },
+      done: { type: 'final' },
+    },
+  });
+  for (const each of [looking, bare]) {
+    const file = new URL(`./exported-${each.id}.ts`, import.meta.url).pathname;
+    sources.set(file, await exportMachine(each, { format: 'xstate' }));
+  }
   const options: ts.CompilerOptions = {
     strict: true,
     noEmit: true,

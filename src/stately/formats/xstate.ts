@@ -6,6 +6,7 @@ import type { AnyActorLogic, AnyStateMachine } from 'xstate';
 import { kindOf } from '../../actor/logic.ts';
 import { type ChildMachine, isMachine } from '../children.ts';
 import { type BuiltIn, COMPUTED, isBuiltIn, plainConfig } from '../config.ts';
+import { deedsOf, delayOf, listed, nodesOf, transitionsOf } from '../labels.ts';
 
 export function toXState(machine: AnyStateMachine, children: readonly ChildMachine[] = []): string {
   const module = new Module();
@@ -44,9 +45,14 @@ class Module {
   }
 
   #setup(machine: AnyStateMachine): string {
-    const { actors, delays, guards, actions } = machine.implementations;
+    const { implementations } = machine;
+    const open = openNames(machine);
+    const actors = { ...implementations.actors, ...open.actors };
+    const delays = { ...implementations.delays, ...open.delays };
+    const guards = { ...implementations.guards, ...open.guards };
+    const actions = { ...implementations.actions, ...open.actions };
     const sections: [string, Record<string, string>][] = [
-      ['actors', mapped(actors, (logic) => this.#actor(logic as AnyActorLogic))],
+      ['actors', mapped(actors, (logic) => this.#actor(logic as AnyActorLogic | undefined))],
       ['delays', mapped(delays, (delay) => (typeof delay === 'number' ? String(delay) : '() => 0'))],
       ['guards', mapped(guards, () => '(_: unknown, _params: any) => false')],
       ['actions', mapped(actions, () => '(_: unknown, _params: any) => {}')],
@@ -66,7 +72,7 @@ class Module {
     return `{\n  types: {} as { context: any; events: any; input: any; emitted: any },\n${lines.join('')}}`;
   }
 
-  #actor(logic: AnyActorLogic): string {
+  #actor(logic: AnyActorLogic | undefined): string {
     if (isMachine(logic)) return this.#names.get(logic)!;
     const [maker, stub] = {
       promise: ['fromPromise', 'fromPromise<any, any>(async () => {})'],
@@ -74,7 +80,7 @@ class Module {
       observable: ['fromObservable', 'fromObservable<any, any>(() => ({ subscribe: () => ({ unsubscribe() {} }) }))'],
       reducer: ['fromTransition', 'fromTransition((state: any) => state, {})'],
       machine: ['', ''],
-    }[kindOf(logic)] as [string, string];
+    }[logic ? kindOf(logic) : 'promise'] as [string, string];
     this.#imports.add(maker);
     return stub;
   }
@@ -113,6 +119,37 @@ class Module {
       .map((each) => this.#literal(each, indent || '  '))
       .join(', ')})`;
   }
+}
+
+/** What the config names and nothing implements: a machine may be given its implementations later. */
+function openNames(machine: AnyStateMachine) {
+  type Names = Record<string, undefined>;
+  const names = { actors: {} as Names, delays: {} as Names, guards: {} as Names, actions: {} as Names };
+  const add = (kind: keyof typeof names, name: unknown) => {
+    if (typeof name === 'string' && !Object.hasOwn(machine.implementations[kind], name)) names[kind][name] = undefined;
+  };
+  const action = (each: unknown) => {
+    if (typeof each !== 'function') return add('actions', typeof each === 'string' ? each : (each as BuiltIn).type);
+    const { src, delay } = each as { src?: unknown; delay?: unknown };
+    add('actors', src);
+    add('delays', delay);
+  };
+  const guard = (each: unknown) => {
+    if (typeof each !== 'function') return add('guards', typeof each === 'string' ? each : (each as BuiltIn)?.type);
+    for (const inner of (each as { guards?: unknown[] }).guards ?? []) guard(inner);
+  };
+  for (const node of nodesOf(machine.root)) {
+    const begin = node.type === 'compound' ? listed(node.initial.actions) : [];
+    for (const each of [...deedsOf(node, 'entry'), ...deedsOf(node, 'exit'), ...begin]) action(each);
+    for (const { src } of node.invoke) add('actors', src);
+    for (const transition of transitionsOf(node)) {
+      for (const each of transition.actions) action(each);
+      guard(transition.guard);
+      const delay = delayOf(node, transition);
+      if (delay !== undefined && !Number.isFinite(Number(delay))) add('delays', delay);
+    }
+  }
+  return names;
 }
 
 function hasBuiltInGuard(config: unknown): boolean {
