@@ -93,9 +93,9 @@ async function machinesOf(name: string): Promise<[name: string, machine: AnyStat
     throw new InvalidArgumentError(`There is no machine '${name}'. ${known()}`);
   }
   const exported = await importModule(file);
-  const machines = Object.entries(exported).flatMap(([key, value]): [string, AnyStateMachine][] => {
-    const machine = isMachine(value) ? value : (value as { logic?: unknown } | undefined)?.logic;
-    return isMachine(machine) ? [[`${file}#${key}`, machine]] : [];
+  const machines = named(exported).flatMap(([key, value]): [string, AnyStateMachine][] => {
+    const machine = machineOf(value);
+    return machine ? [[`${file}#${key}`, machine]] : [];
   });
   if (wanted !== undefined) {
     const found = machines.find(([each]) => each === `${file}#${wanted}`);
@@ -107,6 +107,21 @@ async function machinesOf(name: string): Promise<[name: string, machine: AnyStat
   // A machine that is exported by two names, as itself and as a flow, is one.
   const first = machines[0]!;
   return machines.every(([, machine]) => machine === first[1]) ? [first] : machines;
+}
+
+/** What a module exports, by name; flows may be in lists, where those count that it does not export by themselves. */
+function named(exported: Record<string, unknown>): [name: string, value: unknown][] {
+  const alone = new Set(Object.values(exported).map(machineOf));
+  return Object.entries(exported).flatMap(([key, value]): [string, unknown][] => {
+    if (!Array.isArray(value)) return [[key, value]];
+    const entries = value.map((each, i): [string, unknown] => [`${key}.${i}`, each]);
+    return entries.filter(([, each]) => !alone.has(machineOf(each)));
+  });
+}
+
+function machineOf(value: unknown): AnyStateMachine | undefined {
+  const machine = isMachine(value) ? value : (value as { logic?: unknown } | null | undefined)?.logic;
+  return isMachine(machine) ? machine : undefined;
 }
 
 const exists = (path: string) =>

@@ -93,6 +93,20 @@ describe('machines on the command line', () => {
     expect(readdirSync(folder)).toEqual(['doors.mjs']);
   });
 
+  it('finds flows in lists, as the other commands do, and lets none of them pass a check unseen', async () => {
+    write('doors.mjs', doors);
+    write(
+      'flows.mjs',
+      "import { door, flow, hasty } from './doors.mjs';\nexport { flow };\nexport const old = [flow, { logic: hasty }];",
+    );
+    const checked = await run(['flows.mjs', '--check']);
+    expect([checked.code, checked.output]).toEqual([1, 'flows.mjs#flow: can be exported whole\n']);
+    expect(checked.errors).toContain("flows.mjs#old.1: The machine 'hasty' cannot be exported whole");
+    write('lists.mjs', "import { flow } from './doors.mjs';\nexport default [flow];\nexport const nothing = null;");
+    const { code, output } = await run(['./lists.mjs#default.0']);
+    expect([code, output]).toEqual([0, expect.stringContaining('shut --> open : OPEN')]);
+  });
+
   it("reads TypeScript with the project's own tsx, and says what to do where there is none", async () => {
     write('door.ts', `${doors}\nexport type Door = typeof door;`);
     const plain = await run(['door.ts#door']);
