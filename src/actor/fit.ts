@@ -11,7 +11,7 @@
 import type { AnyActorLogic, AnyStateMachine, StateNode } from 'xstate';
 import type { Misfit } from '../errors.ts';
 import type { StoredTimer } from './live-actor.ts';
-import { isMachine, resolveActor } from './logic.ts';
+import { isMachine, kindOf, resolveActor } from './logic.ts';
 import { contextFields, deadlineOf, knowsEvent, pathOfNode, type Shape, shapeOf } from './shape.ts';
 
 /** A validator of any library that follows Standard Schema (zod, valibot, arktype, …); https://standardschema.dev */
@@ -59,6 +59,8 @@ function misfitsOfMachine(
   const active: StateNode[] = [];
   const wrong = enter(machine.root, snapshot.value, active);
   if (wrong) add('state', wrong);
+  else if (isAtEnd(machine.root, active))
+    add('state', 'it stands where the machine ends, and has not ended: it would wait for ever');
   for (const { id } of Object.values<{ id: string }[]>(snapshot.historyValue ?? {}).flat()) {
     if (!(machine as unknown as { idMap: Map<string, unknown> }).idMap.has(id))
       add('state', `the state '${id}', which its history remembers, is gone`);
@@ -110,7 +112,11 @@ function misfitsOfMachine(
     const invoked = active.some((node) => node.invoke.some(({ id }) => id === key));
     if (!invoked && had(({ states }) => Object.values(states ?? {}).some(({ invoke }) => invoke?.[key] !== undefined)))
       add('invocation', `its invocation '${key}' is not invoked by any state that it is in`);
+    if (!isMachine(logic) && 'value' in Object(child.snapshot))
+      add('child', `its child '${key}' is a machine in the snapshot, and '${src}' is a ${kindOf(logic)}`);
     if (!isMachine(logic) || child.snapshot?.status !== 'active') continue;
+    for (const { kind, reason } of misfitsOfContext(logic, child.snapshot.context, undefined))
+      add(kind, `in its child '${key}', ${reason}`);
     const inner = timers.flatMap(({ source = [], target = [], ...timer }) =>
       target[0] === key ? [{ ...timer, source: source.slice(1), target: target.slice(1) }] : [],
     );
@@ -126,7 +132,11 @@ function enter(node: StateNode, value: unknown, active: StateNode[]): string | u
   const inner: Record<string, unknown> =
     typeof value === 'string' ? { [value]: undefined } : ((value as Record<string, unknown> | undefined) ?? {});
   const keys = Object.keys(inner);
-  for (const key of keys) if (!node.states[key]) return `the state '${[...node.path, key].join('.')}' is gone`;
+  for (const key of keys) {
+    const path = [...node.path, key].join('.');
+    if (!node.states[key]) return `the state '${path}' is gone`;
+    if (node.states[key].type === 'history') return `the state '${path}' is a history, in which nobody can be`;
+  }
   if (node.type === 'parallel') {
     const missing = Object.keys(node.states).find((key) => !keys.includes(key));
     if (missing !== undefined)
@@ -139,6 +149,13 @@ function enter(node: StateNode, value: unknown, active: StateNode[]): string | u
     if (wrong) return wrong;
   }
   return undefined;
+}
+
+/** A machine ends when it enters such states; one that is restored in them never does. */
+function isAtEnd(node: StateNode, active: readonly StateNode[]): boolean {
+  const inner = active.filter(({ parent }) => parent === node);
+  if (node.type === 'compound') return inner.some(({ type }) => type === 'final');
+  return node.type === 'final' || (node.type === 'parallel' && inner.every((region) => isAtEnd(region, active)));
 }
 
 /** What is wrong with a context. */

@@ -31,6 +31,7 @@ describe('a stored value fits a machine', () => {
     [{ b: { one: 'i' } }, "the state 'b' has a region 'two', and the snapshot does not say where that stands"],
     [{ b: { one: 'i', two: {}, three: {} } }, "the state 'b.three' is gone"],
     [{ c: 'inner' }, "the state 'c.inner' is gone"],
+    [{ a: 'memory' }, "the state 'a.memory' is a history, in which nobody can be"],
     [undefined, 'the machine has inner states, and the snapshot does not say which of them it is in'],
   ])('but not %j', (value, reason) => {
     expect(reasons(logic, active(value))).toEqual([reason]);
@@ -39,6 +40,46 @@ describe('a stored value fits a machine', () => {
   it('but not where its history remembers a state that is gone', () => {
     expect(reasons(logic, active('c', { historyValue: { 'm.a.memory': [{ id: 'm.a.old' }] } }))).toEqual([
       "the state 'm.a.old', which its history remembers, is gone",
+    ]);
+  });
+});
+
+describe('an actor that has not ended', () => {
+  const end = { type: 'final' };
+  const region = { initial: 'i', states: { i: {}, end } };
+  const ends = 'it stands where the machine ends, and has not ended: it would wait for ever';
+
+  it('is not in a final state of its machine, or in those of all its regions', () => {
+    const single = machine({ initial: 'a', states: { a: region, end } });
+    expect(reasons(single, active('end'))).toEqual([ends]);
+    expect(reasons(single, active({ a: 'end' }))).toEqual([]);
+    const both = machine({ type: 'parallel', states: { one: region, two: region } });
+    expect(reasons(both, active({ one: 'end', two: 'end' }))).toEqual([ends]);
+    expect(reasons(both, active({ one: 'end', two: 'i' }))).toEqual([]);
+  });
+
+  it('may have ended', () => {
+    const single = machine({ initial: 'a', states: { a: {}, end } });
+    expect(reasons(single, { ...active('end'), status: 'done' })).toEqual([]);
+  });
+});
+
+describe('a child fits its actor', () => {
+  const child = createMachine({ id: 'child', context: { known: 1, fresh: 2 }, initial: 'a', states: { a: {} } });
+  const logic = (kid: any) => setup({ actors: { kid } }).createMachine({ id: 'm', invoke: { id: 'kid', src: 'kid' } });
+  const of = (snapshot: object) => active({}, { children: { kid: { src: 'kid', snapshot } } });
+
+  it('with the fields of its own context', () => {
+    expect(reasons(logic(child), of(active('a', { context: { known: 1, fresh: 2 } })))).toEqual([]);
+    expect(reasons(logic(child), of(active('a', { context: { known: 1 } })))).toEqual([
+      "in its child 'kid', its context has no 'fresh'",
+    ]);
+  });
+
+  it('as a machine, or as what is none', () => {
+    expect(reasons(logic(actors.work), of({ status: 'active', input: 1 }))).toEqual([]);
+    expect(reasons(logic(actors.work), of(active('a')))).toEqual([
+      "its child 'kid' is a machine in the snapshot, and 'kid' is a promise",
     ]);
   });
 });
