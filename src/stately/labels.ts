@@ -101,7 +101,7 @@ export function actionText(action: unknown): string {
     case 'xstate.sendTo':
       return `send ${word(event)} to ${to === '#_parent' ? 'parent' : word(to)}${later}`;
     case 'xstate.emit':
-      return `emit ${word(event)}`;
+      return `emit ${word(event)}${quote(event)}`;
     case 'xstate.cancel':
       return `cancel ${word(sendId)}`;
     case 'xstate.spawnChild':
@@ -121,8 +121,18 @@ interface BuiltIn {
   delay?: unknown;
 }
 
+/** What an emitted message says, as far as one line tells it. */
+function quote(event: unknown): string {
+  const { text } = Object(event) as { text?: unknown };
+  if (typeof text !== 'string') return '';
+  const [line = ''] = text.split('\n');
+  const start = [...line].slice(0, LONGEST_QUOTE).join(''); // no half of an emoji
+  return ` “${start === text ? text : `${start.trimEnd()}…`}”`;
+}
+const LONGEST_QUOTE = 40;
+
 function withValues({ type = '…', params }: { type?: string; params?: unknown }): string {
-  const values = typeof params === 'object' && params !== null ? Object.values(params).flat() : [];
+  const values = typeof params === 'object' && params !== null ? Object.values(params).flat() : [params];
   return [type, ...values.filter((value) => typeof value === 'string' || typeof value === 'number')].join(' ');
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { and, createMachine, not, setup } from 'xstate';
+import { and, createMachine, emit, not, setup } from 'xstate';
 import { conversationMachine } from '../../machines/conversation.ts';
 import { microHealthInterventionMachine } from '../../machines/micro-health-intervention.ts';
 import { toMermaid } from '../../src/stately/index.ts';
@@ -108,5 +108,29 @@ describe('a machine as a Mermaid diagram', () => {
     expect(diagram).toContain('state "#lt;a#gt;" as ');
     expect(diagram).toContain('state "#35;1;" as ');
     expect(diagram).toContain(' : #lt;go#gt; & "stay"\n');
+  });
+
+  it('says what is said, and which of several answers a guard takes', () => {
+    const asks = setup({
+      types: { events: {} as { type: 'reply' }, emitted: {} as { type: 'message'; text: string } },
+      guards: { says: (_, id: string) => id === '1' },
+    }).createMachine({
+      initial: 'asking',
+      states: {
+        asking: {
+          entry: emit({ type: 'message', text: 'Shall we send it?\n1. Yes\n2. No' }),
+          exit: emit({ type: 'message', text: 'Thank you; that was all that we wanted to 🙂 know of you.' }),
+          on: {
+            reply: [{ guard: { type: 'says', params: '1' }, target: 'sent' }, { guard: { type: 'says', params: '2' } }],
+          },
+        },
+        sent: { entry: emit({ type: 'message', text: '<b>It</b>: {sent} #1' }) },
+      },
+    });
+    const diagram = toMermaid(asks);
+    expect(diagram).toContain('asking : entry / emit message “Shall we send it?…”\n');
+    expect(diagram).toContain('asking : exit / emit message “Thank you· that was all that we wanted t…”\n');
+    expect(diagram).toContain('asking --> sent : reply [says 1]\n');
+    expect(diagram).toContain('sent : entry / emit message “#lt;b#gt;It#lt;/b#gt;· ·sent· ·1”\n');
   });
 });
