@@ -72,6 +72,9 @@ interface Rule {
   calls: StubCall[];
 }
 
+/** Of a machine in one turn; more are taken for a loop that does not end. */
+const MOST_STEPS = 10_000;
+
 /** All stubs of a test. */
 export class Stubs {
   readonly #rules: Rule[] = [];
@@ -160,7 +163,10 @@ export class Stubs {
     answer?.(outcome);
   }
 
-  /** The flow, with every promise that it names under the stubs' control; without a stub it runs as it is. */
+  /**
+   * The flow, with every promise that it names under the stubs' control; without a stub it runs as it is. A turn that goes on
+   * for ever fails.
+   */
   apply<F extends AnyFlow>(flow: F): F {
     if (kindOf(flow.logic) !== 'machine') return flow;
     const seen = new Map<AnyStateMachine, AnyStateMachine>();
@@ -173,16 +179,16 @@ export class Stubs {
         const kind = kindOf(logic);
         if (kind === 'promise') actors[name] = this.#promise(flow, name, logic);
         if (kind === 'machine') {
-          const controlled = control(logic as AnyStateMachine);
-          if (controlled !== logic) actors[name] = controlled;
+          actors[name] = control(logic as AnyStateMachine);
         }
       }
-      const controlled = Object.keys(actors).length > 0 ? machine.provide({ actors }) : machine;
+      const controlled = machine.provide({ actors });
+      // XState's default is Infinity, and nothing can end a test that hangs in one turn.
+      Object.assign(controlled.options, { maxIterations: Math.min(controlled.options.maxIterations!, MOST_STEPS) });
       seen.set(machine, controlled);
       return controlled;
     };
-    const logic = control(flow.logic);
-    return logic === flow.logic ? flow : { ...flow, logic };
+    return { ...flow, logic: control(flow.logic) };
   }
 
   #promise({ type: flowType }: AnyFlow, name: string, logic: AnyActorLogic): AnyActorLogic {

@@ -2,10 +2,10 @@
 import { Console } from 'node:console';
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { assign, createMachine, emit, fromPromise, setup } from 'xstate';
+import { assign, createMachine, emit, forwardTo, fromPromise, setup } from 'xstate';
 import { defineFlow } from '../../src/index.ts';
 import { message, now } from '../../src/machine/index.ts';
-import { crashEverywhere, DivergenceError, explore, type Script } from '../../src/testing/index.ts';
+import { crashEverywhere, createTestRuntime, DivergenceError, explore, type Script } from '../../src/testing/index.ts';
 
 interface Plant {
   context?: () => Record<string, unknown>;
@@ -291,5 +291,40 @@ describe('an actor that never comes to rest', () => {
 
   it('is found by the explorer', async () => {
     await expect(explore(flow, { events: [{ type: 'go' }], depth: 3 })).rejects.toMatchObject({ code: 'RUNAWAY' });
+  });
+});
+
+describe('a turn that never ends', () => {
+  const loop = setup({ guards: { always: () => true } }).createMachine({
+    id: 'loop',
+    context: { laps: 0 },
+    initial: 'calm',
+    states: {
+      calm: { on: { go: 'round' } },
+      round: {
+        always: {
+          guard: 'always',
+          target: 'round',
+          reenter: true,
+          actions: assign({ laps: ({ context }) => context.laps + 1 }),
+        },
+      },
+    },
+  });
+
+  it('fails, also in an invoked machine, and is not waited for', async () => {
+    const flow = defineFlow({ type: 'loop', version: 1, logic: loop });
+    const error = await failure(explore(flow, { events: [{ type: 'go' }] }));
+    expect(error).toMatchObject({ kind: 'throws', script: [{ send: { type: 'go' } }] });
+    expect(error.message).toContain('Infinite loop detected');
+    const parent = setup({ actors: { loop } }).createMachine({
+      id: 'parent',
+      invoke: { id: 'inner', src: 'loop' },
+      on: { go: { actions: forwardTo('inner') } },
+    });
+    const outer = defineFlow({ type: 'parent', version: 1, logic: parent });
+    await using test = await createTestRuntime({ flows: [outer] });
+    await test.spawn(outer, 'p_1');
+    await expect(test.send('p_1', { type: 'go' })).rejects.toThrow('Infinite loop detected');
   });
 });
