@@ -125,7 +125,9 @@ export class Observer {
       [this.#turn],
     );
     this.#turn = lines.at(-1)?.id ?? this.#turn;
-    return lines.map((line) => ({
+    // An observable that is subscribed to again may give its values again; what they lead to counts.
+    const counting = lines.filter(({ event_type }) => !event_type.startsWith('xstate.observable.'));
+    return counting.map((line) => ({
       event: line.event_type,
       from: line.from_state,
       to: line.to_state,

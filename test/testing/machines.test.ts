@@ -1,6 +1,8 @@
 /** Machines of many shapes, each lived through with a death at every point, and explored. */
+
+import { of } from 'rxjs';
 import { describe, expect, it } from 'vitest';
-import { createMachine, fromObservable, sendTo, setup } from 'xstate';
+import { assign, createMachine, fromObservable, sendTo, setup } from 'xstate';
 import { defineFlow } from '../../src/index.ts';
 import { crashEverywhere, createTestRuntime, explore } from '../../src/testing/index.ts';
 import { promiseNames } from '../../src/testing/stubs.ts';
@@ -74,6 +76,45 @@ it('an observable that has given nothing is the same after a crash', async () =>
     { send: { type: 'stop' } },
   ]);
   expect(crashes).toBeGreaterThan(10);
+});
+
+it('an observable that gives its values again after a crash is no divergence, unless they lead elsewhere', async () => {
+  const flow = (record: (seen: number[], value: number) => number[]) =>
+    defineFlow({
+      type: 'reader',
+      version: 1,
+      logic: setup({
+        types: {} as { context: { seen: number[] } },
+        actors: { values: fromObservable(() => of(1, 2)) },
+      }).createMachine({
+        id: 'reader',
+        context: { seen: [] },
+        initial: 'idle',
+        states: {
+          idle: { on: { read: 'reading' } },
+          reading: {
+            invoke: {
+              src: 'values',
+              onSnapshot: {
+                guard: ({ event }) => event.snapshot.context !== undefined,
+                actions: assign({ seen: ({ context, event }) => record(context.seen, event.snapshot.context!) }),
+              },
+              onDone: 'idle',
+            },
+          },
+        },
+      }),
+    });
+  await crashEverywhere(
+    flow((_, value) => [value]),
+    [{ send: { type: 'read' } }],
+  );
+  await expect(
+    crashEverywhere(
+      flow((seen, value) => [...seen, value]),
+      [{ send: { type: 'read' } }],
+    ),
+  ).rejects.toMatchObject({ kind: 'crash' });
 });
 
 it('a delayed event for a child that has gone is none, after a crash or without one', async () => {
