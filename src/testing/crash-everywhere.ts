@@ -117,13 +117,7 @@ export async function referenceOf(
   if (reads.length > 0)
     throw new DivergenceError(impurity(stage.flow, reads), { kind: 'impure', ...details, step: readIn ?? 0 });
   const unrepeatable = (step: number, differing: object, cause?: unknown) =>
-    new DivergenceError(
-      `'${stage.flow.type}' does something else when the same script is run again, without any crash. Something decides that is ` +
-        'not in the event or the context: a variable outside of the machine, the clock, chance. Keep it in the context, or ' +
-        "read `now()` and `random()` of 'perdure/machine'.",
-      { kind: 'unrepeatable', ...details, step, ...differing },
-      cause,
-    );
+    new DivergenceError(unrepeatability(stage.flow), { kind: 'unrepeatable', ...details, step, ...differing }, cause);
   let result: Reference;
   try {
     ({ result } = await oneAtATime(() =>
@@ -162,6 +156,11 @@ export function impurity({ type }: AnyFlow, reads: readonly ImpureRead[]): strin
   const lines = reads.map(({ what, where, instead }) => `  ${what} in ${where}: use ${instead}`);
   return `'${type}' reads in its turns what a repetition would not read again:\n${lines.join('\n')}`;
 }
+
+export const unrepeatability = ({ type }: AnyFlow) =>
+  `'${type}' does something else when the same script is run again, without any crash. Something decides that is ` +
+  'not in the event or the context: a variable outside of the machine, the clock, chance. Keep it in the context, or ' +
+  "read `now()` and `random()` of 'perdure/machine'.";
 
 /** Dies at every point of a reference. */
 export async function crashThrough(stages: Stage[], reference: Reference, harmless: ReadonlySet<string>) {

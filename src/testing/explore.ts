@@ -18,11 +18,12 @@ import {
   oneAtATime,
   referenceOf,
   sideBySide,
+  unrepeatability,
   withStages,
 } from './crash-everywhere.ts';
 import { DivergenceError, type DivergenceKind } from './divergence.ts';
 import { crashAfterEveryStep, crashAroundEveryWrite, noCrash } from './dooms.ts';
-import { type Edge, exploreModel, likelyToDecide, type Outcomes } from './model.ts';
+import { type Edge, exploreModel, likelyToDecide, type Outcomes, UnrepeatableStep } from './model.ts';
 import { type ImpureRead, watchingReads } from './purity.ts';
 import type { Script } from './script.ts';
 import type { Stage } from './stage.ts';
@@ -144,6 +145,7 @@ async function findEdges(stage: Stage, options: ExploreOptions) {
         depth,
         limit,
         serializeState,
+        twice: options.impure !== 'ignore',
         trying: (tried) => {
           script = tried;
         },
@@ -163,6 +165,7 @@ async function findEdges(stage: Stage, options: ExploreOptions) {
   }
   for (const { to } of result.edges) {
     const { error } = to;
+    if (error instanceof UnrepeatableStep) throw fail('unrepeatable', unrepeatability(flow), to.script);
     if (error instanceof NotSerializableError)
       throw fail('notSerializable', `'${flow.type}' cannot be stored: ${error.message}`, to.script, error);
     if (error && options.throws !== 'allow')

@@ -32,9 +32,14 @@ export interface ModelOptions {
   depth: number;
   limit: number;
   serializeState: (snapshot: any) => unknown;
+  /** Each step is taken twice, and must lead to the same. */
+  twice: boolean;
   /** Told of each script before its last step is tried. */
   trying: (script: Script) => void;
 }
+
+/** A step leads to something else when it is taken again. */
+export class UnrepeatableStep extends Error {}
 
 /** Deadlines that fire one after another at one instant; more are taken for a machine that never comes to rest. */
 const MOST_AT_ONCE = 1_000;
@@ -153,16 +158,23 @@ class Model {
     if (last && 'resolve' in last) covers.add(`outcome ${last.resolve} resolves`);
     if (last && 'reject' in last) covers.add(`outcome ${last.reject} fails`);
     const base = { status: 'active' as const, script, now };
-    try {
-      let { live, version } = perform(inspect, from.version);
+    const arrive = (hear: typeof inspect) => {
+      let { live, version } = perform(hear, from.version);
       for (let rounds = 0; (live.nextDueAt ?? Number.POSITIVE_INFINITY) <= now && rounds < MOST_AT_ONCE; rounds++) {
         live.perform({ kind: 'timer' }, this.#ambient(Math.max(live.nextDueAt!, from.now), ++version));
       }
+      return { live, version, text: live.encode() };
+    };
+    try {
+      // Both from one line: errors are stored with their stacks.
+      const [arrived, again] = [inspect, ...(this.#options.twice ? [() => {}] : [])].map(arrive);
+      const { live, version, text } = arrived!;
+      if (again && again.text !== text) throw new UnrepeatableStep();
       const next = live.snapshot.status === 'active' ? this.#next(live, now) : [];
       const key = this.#key(live);
       // Of a logic without states there is nothing else to cover than where it gets to.
       if (live.snapshot.value === undefined) covers.add(`configuration ${key}`);
-      return { ...base, version, text: live.encode(), next, covers: [...covers], error: undefined, key };
+      return { ...base, version, text, next, covers: [...covers], error: undefined, key };
     } catch (cause) {
       const error = cause as Error;
       const key = `failed: ${error.message}`;

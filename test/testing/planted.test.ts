@@ -257,6 +257,28 @@ describe('a variable outside of the machine', () => {
   });
 });
 
+describe('a cache outside of the machine', () => {
+  it('is found where the first answer is another one than the next', async () => {
+    const known = new Set<string>();
+    const flow = planted({
+      action: assign({ greeted: () => known.size === known.add('ada').size }),
+    });
+    const error = await exploring(flow);
+    expect(error).toMatchObject({ kind: 'unrepeatable', script: [{ send: { type: 'go' } }] });
+    expect(error.message).toContain('does something else when the same script is run again');
+  });
+
+  it('is no bug where it gives the same answer', async () => {
+    const known = new Map<string, number>();
+    const length = (text: string) => {
+      if (!known.has(text)) known.set(text, text.length);
+      return known.get(text)!;
+    };
+    const flow = planted({ action: assign({ n: () => length('ada'), error: () => new Error('a stack is stored') }) });
+    await explore(flow, { events: [{ type: 'go' }, { type: 'back' }], depth: 3 });
+  });
+});
+
 describe('logic that throws', () => {
   const flow = planted({
     action: assign(() => {
