@@ -171,7 +171,7 @@ class Model {
       const { live, version, text } = arrived!;
       if (again && again.text !== text) throw new UnrepeatableStep();
       const next = live.snapshot.status === 'active' ? this.#next(live, now) : [];
-      const key = this.#key(live);
+      const key = this.#key(live, now);
       // Of a logic without states there is nothing else to cover than where it gets to.
       if (live.snapshot.value === undefined) covers.add(`configuration ${key}`);
       return { ...base, version, text, next, covers: [...covers], error: undefined, key };
@@ -195,8 +195,9 @@ class Model {
     return steps;
   }
 
-  #key(live: LiveActor): string {
-    const waits = live.timers.map(({ event }) => event.type).sort();
+  #key(live: LiveActor, now: number): string {
+    // By how long they have still to wait: a deadline that comes again and again leads to one that is further away.
+    const waits = live.timers.map(({ event, dueAt }) => [event.type, dueAt - now]);
     const invoked = pending(live).map(({ src }) => src);
     return JSON.stringify([this.#options.serializeState(live.snapshot), waits, invoked]);
   }

@@ -1,6 +1,6 @@
 /** What the tools say where they are used wrongly, and what the explorer reports. */
 import { describe, expect, it } from 'vitest';
-import { fromPromise, setup } from 'xstate';
+import { createMachine, fromPromise, setup } from 'xstate';
 import { defineFlow } from '../../src/index.ts';
 import { crashEverywhere, explore } from '../../src/testing/index.ts';
 
@@ -62,6 +62,23 @@ describe('the explorer', () => {
     expect(few).toMatchObject({ scripts: [[{ send: { type: 'ring' } }]], truncated: true });
     const one = await explore(phone, { events: [{ type: 'ring' }], scripts: 1, check: 'none' });
     expect(one).toMatchObject({ runs: 1, truncated: true });
+  });
+
+  it('gets to a deadline behind one that comes again and again', async () => {
+    const logic = createMachine({
+      id: 'nag',
+      initial: 'asking',
+      states: {
+        asking: {
+          initial: 'still',
+          after: { 3600000: 'lapsed' },
+          states: { still: { after: { 900000: { target: 'still', reenter: true } } } },
+        },
+        lapsed: {},
+      },
+    });
+    const nag = defineFlow({ type: 'nag', version: 1, logic });
+    await explore(nag, { events: [], check: 'none', coverage: { states: 1, transitions: 1 } });
   });
 
   it('checks each script everywhere, if asked to', async () => {
