@@ -48,15 +48,21 @@ async function check(module: string | undefined, { database, golden, flow, json 
   const file = database !== undefined || golden === undefined ? (database ?? DATABASE) : undefined;
   if (file !== undefined) await databaseIn(file);
   const flows = await flowsOf(module);
-  const reports: { what: string; report: CheckReport }[] = [];
+  const reports: { of: 'golden' | 'database'; what: string; report: CheckReport }[] = [];
   if (golden !== undefined)
-    reports.push({ what: 'golden snapshots', report: checkGoldens(golden, versionsOf(flows), flow) });
+    reports.push({ of: 'golden', what: 'golden snapshots', report: checkGoldens(golden, versionsOf(flows), flow) });
   if (file !== undefined) {
     const report = await checkDatabase({ database: `sqlite:${file}`, flows, ...of(flow), ...progress('checked') });
-    reports.push({ what: 'participants', report });
+    reports.push({ of: 'database', what: 'participants', report });
   }
   assertKnown(flow, flows, reports);
-  for (const { what, report } of reports) print(json, report, formatCheck(report, what), module);
+  // A program reads one document, also where both were asked for.
+  if (json && reports.length > 1) say(Object.fromEntries(reports.map((each) => [each.of, each.report])));
+  for (const { what, report } of reports) {
+    if (!json) say(formatCheck(report, what));
+    else if (reports.length === 1) say(report);
+    conclude(report, module);
+  }
 }
 
 async function migrate(
@@ -70,7 +76,8 @@ async function migrate(
   if (dryRun) {
     const report = await migrateDryRun({ database: target, flows, ...options });
     assertKnown(flow, flows, [{ report }]);
-    return print(json, report, `${formatCheck(report, OLDER)}\nNothing was changed.`, module);
+    say(json ? report : `${formatCheck(report, OLDER)}\nNothing was changed.`);
+    return conclude(report, module);
   }
   const runtime = createRuntime({ database: target, flows });
   await runtime.start({ quiet: true }).catch((error: unknown) => {
@@ -82,7 +89,8 @@ async function migrate(
   try {
     const report = await runtime.migrate(options);
     assertKnown(flow, flows, [{ report }]);
-    print(json, report, formatCheck(report, OLDER), module);
+    say(json ? report : formatCheck(report, OLDER));
+    conclude(report, module);
   } finally {
     await runtime.stop();
   }
@@ -97,14 +105,18 @@ function assertKnown(flow: string | undefined, flows: AnyFlow[], reports: { repo
 
 const of = (flowType: string | undefined) => (flowType === undefined ? {} : { flowType });
 
-function print(json: boolean, report: CheckReport, text: string, module: string | undefined): void {
+/** A text for people, or an object for programs. */
+function say(what: string | object): void {
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-  console.log(json ? JSON.stringify(report, null, 2) : text);
+  console.log(typeof what === 'string' ? what : JSON.stringify(what, null, 2));
+}
+
+function conclude({ ok, flows }: CheckReport, module: string | undefined): void {
   tellUnknown(
-    report.flows.filter(({ version }) => version === null).map(({ flowType }) => flowType),
+    flows.filter(({ version }) => version === null).map(({ flowType }) => flowType),
     module,
   );
-  if (!report.ok) process.exitCode = FINDINGS;
+  if (!ok) process.exitCode = FINDINGS;
 }
 
 /** Between two lines of progress, in ms. */

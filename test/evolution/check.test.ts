@@ -1,7 +1,8 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createMachine } from 'xstate';
 import { type AnyFlow, checkDatabase, defineFlow, formatCheck } from '../../src/index.ts';
-import { createTestRuntime } from '../../src/testing/index.ts';
+import { createTestRuntime, goldenSnapshots } from '../../src/testing/index.ts';
 import { bookingV1, bookingV2, machineV1, toV2 } from './booking.ts';
 import { START, Study } from './study.ts';
 
@@ -23,7 +24,10 @@ describe('a check of a database with people in it', () => {
     study = new Study();
     await study.fill();
   });
-  afterEach(() => study.remove());
+  afterEach(() => {
+    vi.unstubAllEnvs();
+    study.remove();
+  });
   const check = (...flows: AnyFlow[]) => checkDatabase({ database: study.database, flows });
   const only = async (...flows: AnyFlow[]) => {
     const report = await check(...flows);
@@ -135,6 +139,22 @@ describe('a check of a database with people in it', () => {
     const found = await study.run('check', module, '--database', study.file, '--json');
     expect(found).toMatchObject({ code: 2, errors: '' });
     expect(JSON.parse(found.output)).toMatchObject({ ok: false, flows: [{ versions: [{ fates: { stranded: 3 } }] }] });
+  });
+
+  it('on the command line prints one document for programs, also of golden files and a database at once', async () => {
+    vi.stubEnv('CI', ''); // where it is set, golden files are never written
+    const golden = join(study.folder, 'golden');
+    await goldenSnapshots(bookingV1, {
+      folder: golden,
+      events: [{ type: 'reply', text: 'monday' }, { type: 'cancel' }],
+    });
+    const module = study.module('export const v2 = bookingV2();');
+    const { code, output } = await study.run('check', module, '--golden', golden, '-d', study.file, '--json');
+    expect(code).toBe(2);
+    expect(JSON.parse(output)).toMatchObject({
+      golden: { ok: false, flows: [{ versions: [{ fates: { stranded: 5 } }] }] },
+      database: { ok: false, flows: [{ versions: [{ fates: { stranded: 3 } }] }] },
+    });
   });
 
   it('on the command line exits 0 where all go on, and 1 for what cannot be', async () => {
