@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { inflateSync } from 'node:zlib';
 import { describe, expect, it, vi } from 'vitest';
+import { createMachine } from 'xstate';
 import { exportMachine } from '../../src/stately/index.ts';
 import { nodesOf } from '../../src/stately/labels.ts';
 import { machines } from './machines.ts';
@@ -24,6 +25,15 @@ describe.each(machines)('the picture of %s', (_, machine) => {
     }
     for (const guard of Object.keys(machine.implementations.guards)) expect(all).toMatch(new RegExp(`[[(]${guard}\\b`));
   });
+});
+
+it('names the machine where something leads to it as a whole, and draws no arrow to nowhere', async () => {
+  const states = { a: { on: { AGAIN: '#loop' } }, b: {} };
+  for (const shape of [{ initial: 'a' }, { type: 'parallel' }]) {
+    const svg = await exportMachine(createMachine({ id: 'loop', ...shape, states } as never), { format: 'svg' });
+    expect(svg).toContain('AGAIN → loop');
+    expect(svg).not.toMatch(/>s0</);
+  }
 });
 
 describe('a PNG', () => {

@@ -2,8 +2,8 @@
  * A machine as a picture: drawn by Graphviz (https://graphviz.org/doc/info/lang.html), which runs in this process.
  *
  * States are boxes with what they do; states that hold others are frames, parallel regions dashed ones. A transition that
- * stays within its state, or goes to one inside of it, is a line in the state; every other one is an arrow, and arrows
- * between the same two states are one. What transitions are for shows when the pointer rests on them.
+ * stays within its state, goes to one inside of it, or to the machine as a whole, is a line in the state; every other one
+ * is an arrow, and arrows between the same two states are one. What transitions are for shows when the pointer rests on them.
  */
 import type { AnyStateMachine, AnyStateNode } from 'xstate';
 import type { ChildMachine } from '../children.ts';
@@ -152,7 +152,7 @@ class Sheet {
 
 /** A transition that is a line in its state, not an arrow. */
 function isWithin(from: AnyStateNode, { target }: Transition): boolean {
-  return !target || target.every((to) => to === from || isInside(to, from));
+  return !target || target.every((to) => to === from || to.parent === undefined || isInside(to, from));
 }
 
 function isInside(node: AnyStateNode, frame: AnyStateNode): boolean {
@@ -198,7 +198,10 @@ function doings(node: AnyStateNode, columns = COLUMNS): string[] {
 function transitionLines(from: AnyStateNode, transition: Transition, columns = COLUMNS): string[] {
   const { guard, actions, target } = transition;
   const inside = isWithin(from, transition) ? (target ?? []) : [];
-  const where = inside.map((to) => (to === from ? ' → itself' : ` → ${to.path.slice(from.path.length).join('.')}`));
+  const where = inside.map((to) => {
+    if (to === from) return ' → itself';
+    return ` → ${to.parent ? to.path.slice(from.path.length).join('.') : to.machine.id}`;
+  });
   const when = `${eventText(from, transition)}${guard === undefined ? '' : ` [${guardText(guard)}]`}${where.join()}`;
   const deeds = actions.map(nameOf).join(', ');
   if (deeds && when.length + deeds.length < columns) return [`${escaped(when)}&#160; ${quietly(`/ ${deeds}`)}`];
