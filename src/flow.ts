@@ -1,11 +1,13 @@
 import type {
   AnyActorLogic,
   AnyEventObject,
+  AnyStateMachine,
   EmittedFrom,
   EventFromLogic,
   EventObject,
   InputFrom,
   SnapshotFrom,
+  StateMachine,
 } from 'xstate';
 import type { ContextSchema } from './actor/fit.ts';
 import { type Attempts, attemptsOf, type InvocationPolicy } from './actor/invocations.ts';
@@ -89,7 +91,7 @@ export interface FlowDefinition<
    */
   overdue?: Overdue;
   /** How the promises that the logic invokes are attempted, by their name in `setup({ actors })`. Default: once. */
-  invocations?: Readonly<Record<string, InvocationPolicy>>;
+  invocations?: Readonly<Partial<Record<Invoked<TLogic>, InvocationPolicy>>>;
   /** What becomes of an actor whose deadline, or a result that it waits for, makes its logic throw. */
   supervision?: Supervision;
 }
@@ -99,6 +101,16 @@ export type Overdue = 'fire' | 'skip' | ((timer: StoredTimer, actor: Address) =>
 
 /** What `receive` may return: an event of the logic, the lists in it readonly or not, or null. */
 type Receivable<TLogic extends AnyActorLogic> = Immutable<EventFromLogic<TLogic>> | EventFromLogic<TLogic> | null;
+
+/** The names of what a machine can invoke, and of what the machines in it can; any name where it is not known. */
+type Invoked<TLogic> =
+  TLogic extends StateMachine<any, any, any, infer TActor, any, any, any, any, any, any, any, any, any, any>
+    ? TActor extends { src: infer Src; logic: infer Inner }
+      ? (Src & string) | Invoked<Inner>
+      : never
+    : AnyStateMachine extends TLogic
+      ? string
+      : never;
 
 type Immutable<T> = unknown extends T
   ? T

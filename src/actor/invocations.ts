@@ -48,13 +48,13 @@ export interface AttemptHost {
  * @throws {InvalidArgumentError} a field that cannot be used, or a name that the logic does not invoke
  */
 export function attemptsOf(
-  policies: Readonly<Record<string, InvocationPolicy>> = {},
+  policies: Readonly<Partial<Record<string, InvocationPolicy>>> = {},
   logic: AnyActorLogic,
   flowType: string,
 ): ReadonlyMap<string, Attempts> {
   const known = invocationNames(logic);
   const filled = new Map<string, Attempts>();
-  for (const [src, policy] of Object.entries(policies)) {
+  for (const [src, policy = {}] of Object.entries(policies)) {
     const where = `Flow '${flowType}', invocations.${src}`;
     if (!known.has(src)) {
       const names = [...known].map((name) => `'${name}'`).join(', ');

@@ -18,6 +18,7 @@ import {
   type EventOf,
   type Flow,
   type InputOf,
+  type InvocationPolicy,
   type Migration,
   type PersistedSnapshot,
   type Runtime,
@@ -233,6 +234,28 @@ export function wrongFlows() {
   defineFlow({ ...given, recieve: () => null });
   // @ts-expect-error that is no logic
   defineFlow({ ...given, logic: { states: {} } });
+}
+
+/** What it invokes has a name, and so has what a machine in it invokes. */
+const inner = setup({ actors: { pay: fromPromise(async () => 1) } }).createMachine({ invoke: { src: 'pay' } });
+const shop = setup({ actors: { pack: fromPromise(async () => 2), inner } }).createMachine({ invoke: { src: 'inner' } });
+const open = setup({ actors: { any: inner as AnyStateMachine } }).createMachine({ invoke: { src: 'any' } });
+
+export function invocations() {
+  const given = { type: 'shop', version: 1, logic: shop } as const;
+  defineFlow({ ...given, invocations: { pack: { attempts: 2 }, pay: { timeout: '1s' } } });
+  defineFlow({ ...given, invocations: {} });
+  const all: Record<string, InvocationPolicy> = { pay: { attempts: 2 } };
+  defineFlow({ ...given, invocations: all });
+  defineFlow({ ...given, logic: open, invocations: { whatever: { attempts: 2 } } });
+  defineFlow({ ...given, logic: untyped.logic, invocations: { whatever: { attempts: 2 } } });
+  defineFlow({ ...given, logic: shop as AnyStateMachine, invocations: { whatever: { attempts: 2 } } });
+  // @ts-expect-error it invokes no such thing
+  defineFlow({ ...given, invocations: { pak: { attempts: 2 } } });
+  // @ts-expect-error nor with these beside it
+  defineFlow({ ...given, invocations: { pack: { attempts: 2 }, pai: { attempts: 2 } } });
+  // @ts-expect-error a policy has no such field
+  defineFlow({ ...given, invocations: { pack: { retries: 2 } } });
 }
 
 /** A context with what TypeScript would widen, and an event with what it would make readonly. */
