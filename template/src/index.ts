@@ -1,7 +1,7 @@
 /** The service: a page to chat on, and the HTTP routes behind it. */
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import Fastify from 'fastify';
+import Fastify, { type FastifyError } from 'fastify';
 import { createRuntime, PerdureError } from 'perdure';
 import { checkInFlow } from './flow.ts';
 
@@ -42,14 +42,14 @@ app.get<{ Params: { id: string } }>('/people/:id', async ({ params: { id } }) =>
 app.post<{ Params: { id: string }; Body: { id: string; text: string } }>('/people/:id/messages', async (request) => {
   const { id } = request.params;
   // The message's own id makes a repetition harmless; the answer comes once its effect is in the database.
-  const message = { channel: 'web', id: request.body.id, from: `web:${id}`, text: request.body.text };
+  const message = { channel: 'web', id: request.body?.id, from: `web:${id}`, text: request.body?.text };
   const { status } = await runtime.receiveFor(checkInFlow, id, message);
   return { status };
 });
 
-app.setErrorHandler<Error>((error, _, reply) => {
-  const code = error instanceof PerdureError ? error.code : 'INTERNAL';
-  reply.code(code === 'ACTOR_NOT_FOUND' ? 404 : code === 'INTERNAL' ? 500 : 400).send({ code, error: error.message });
+app.setErrorHandler<FastifyError>((error, _, reply) => {
+  const status = error instanceof PerdureError ? (error.code === 'ACTOR_NOT_FOUND' ? 404 : 400) : error.statusCode;
+  reply.code(status ?? 500).send({ code: status ? error.code : 'INTERNAL', error: error.message });
 });
 
 await runtime.start();

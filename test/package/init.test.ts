@@ -50,6 +50,10 @@ describe('perdure init', { timeout: 240_000 }, () => {
     const { id } = await first.ask('/people', { name: 'Ada' });
     const message = { id: 'm1', text: 'fine' };
     expect(await first.ask(`/people/${id}/messages`, message)).toEqual({ status: 'applied' });
+    const headers = { 'content-type': 'application/json' };
+    for (const path of ['/people', `/people/${id}/messages`])
+      for (const sent of [{}, { headers, body: '{ "na' }, { headers, body: 'null' }])
+        expect((await fetch(first.url + path, { method: 'POST', ...sent })).status, `${path} ${sent.body}`).toBe(400);
     const before = await first.ask(`/people/${id}`);
     expect(before).toMatchObject({ state: 'resting', answers: ['1'] });
     await first.kill();
