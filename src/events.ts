@@ -122,8 +122,9 @@ export class EventChannel {
   /** Listens to one kind of event; call the result to stop. A listener that throws, or rejects, harms nobody. */
   on<K extends keyof RuntimeEvents>(type: K, listener: Listener<RuntimeEvents[K]>): () => void {
     const listeners = this.#listeners.get(type) ?? new Set();
-    this.#listeners.set(type, listeners.add(listener as Listener<never>));
-    return () => listeners.delete(listener as Listener<never>);
+    const own: Listener<never> = (event) => listener(event); // who listens twice may stop once
+    this.#listeners.set(type, listeners.add(own));
+    return () => listeners.delete(own);
   }
 
   emit<K extends keyof RuntimeEvents>(type: K, event: RuntimeEvents[K]): void {
