@@ -114,7 +114,9 @@ export function explain(error: unknown): { status: number; error: string } {
   if (error instanceof SyntaxError) return { status: 400, error: 'The body is not JSON.' };
   if (error instanceof URIError) return { status: 400, error: 'The address is not encoded as it should be.' };
   if (code === 'ACTOR_NOT_FOUND') return { status: 404, error: reason! };
-  if (code === 'STORE_ERROR' || code === 'NOT_RUNNING') return { status: 503, error: reason! };
+  if (code === 'NOT_RUNNING') return { status: 503, error: reason! };
   console.error(error);
+  // Its reason is not for everybody: it may have the statement, with its values.
+  if (code === 'STORE_ERROR') return { status: 503, error: 'The database does not take this now.' };
   return { status: 500, error: 'Something went wrong.' };
 }

@@ -2,6 +2,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import createKnex from 'knex';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Program } from '../package/program.ts';
 
@@ -88,5 +89,14 @@ describe('the examples', { timeout: 60_000 }, () => {
     expect(await second.ask('/orders/o_1')).toEqual(paid);
     // A stop ends by itself; NestJS lets the signal end the process once its hooks have run.
     expect([0, null]).toContain(await second.terminate());
+  });
+
+  it('tell nobody outside what the database refused', async () => {
+    const shop = await start('node');
+    const knex = createKnex({ client: 'sqlite3', connection: { filename: database }, useNullAsDefault: true });
+    await knex.schema.dropTable('flow_journal');
+    await knex.destroy();
+    const answer = await shop.ask('/orders', { id: 'o_1', customer: 'Ada' });
+    expect(answer).toEqual({ status: 503, error: 'The database does not take this now.' });
   });
 });
