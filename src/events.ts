@@ -3,6 +3,7 @@
  * listeners; the engine itself prints nothing.
  */
 import type { Address } from './errors.ts';
+import type { ActorStatus } from './store/rows.ts';
 
 /** Where a runtime's life stands. */
 export type Life = 'stopped' | 'booting' | 'migrating' | 'recovering' | 'running' | 'draining' | 'failed';
@@ -11,12 +12,13 @@ export type Life = 'stopped' | 'booting' | 'migrating' | 'recovering' | 'running
 export interface RuntimeEvents {
   /** The runtime's life or health is another one. `troubles`: what is wrong, by what it is about. */
   status: { status: Life; health: 'healthy' | 'degraded'; troubles: Readonly<Record<string, string>> };
-  /** A turn has committed. `lateness`: for a deadline, how many ms after it. */
+  /** A turn has committed. `ended`: how, of an actor's last one. `lateness`: for a deadline, how many ms after it. */
   turn: {
     address: Address;
     event: string;
     from: string | null;
     to: string;
+    ended?: ActorStatus;
     version: number;
     at: number;
     lateness?: number;

@@ -138,6 +138,7 @@ export class Commits {
       to: update.current_state,
       version: update.version,
       at,
+      ...(isEnded(update.status) && (row.version === 0 || !isEnded(row.status)) && { ended: update.status }),
       ...(turn.firedDueAt !== undefined && { lateness: at - turn.firedDueAt }),
     };
     const origin = events.tracing?.turn(told, asked);

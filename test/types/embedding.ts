@@ -169,7 +169,8 @@ export function flows() {
 }
 
 export function hooks(runtime: Runtime) {
-  runtime.on('turn', ({ address, event, lateness }) => {
+  runtime.on('turn', ({ address, event, ended, lateness }) => {
+    expectTypeOf(ended).toEqualTypeOf<'active' | 'done' | 'error' | 'stopped' | 'quarantined' | undefined>();
     expectTypeOf(address.participantId).toBeString();
     expectTypeOf(event).toBeString();
     expectTypeOf(lateness).toEqualTypeOf<number | undefined>();
