@@ -18,6 +18,7 @@ import {
   type AnyActorLogic,
   type AnyActorRef,
   type AnyEventObject,
+  type AnyStateMachine,
   createActor,
   type InspectionEvent,
   isMachineSnapshot,
@@ -79,6 +80,9 @@ export interface StoredTimer {
 /** Whether what a row has among its deadlines is one. */
 export const isStoredTimer = (timer: any): timer is StoredTimer =>
   Number.isFinite(timer?.dueAt) && typeof timer.event?.type === 'string';
+
+/** Of one turn; more are a loop that does not end, in which the process would hang, and hang again after each restart. */
+const MOST_STEPS = 10_000;
 
 /** What one turn did, apart from the actor's new state. */
 export interface Turn {
@@ -151,6 +155,8 @@ export class LiveActor {
   #at = 0;
   #restoring = false;
   #births = 0;
+  /** How many events its actors had for each other in this turn. */
+  #passed = 0;
   /** In order of deadline; of equal ones, the one scheduled first comes first. */
   #timers: Timer[] = [];
   /** Of stored children, by their snapshots: XState would give them new ones. */
@@ -350,6 +356,7 @@ export class LiveActor {
     if (!ref._parent || known) ref.sessionId = scope.sessionId = known?.sessionId ?? 'x:0';
     if (known?.id !== undefined) ref.id = known.id;
     const kind = kindOf(ref.logic);
+    if (kind === 'machine') endLoops(ref.logic as AnyStateMachine);
     if (kind !== 'machine' && kind !== 'reducer') {
       ref.logic = asProcess(ref, ref.logic, kind, (event) =>
         this.#turn?.deliveries.push({ sessionId: ref.sessionId, event }),
@@ -386,7 +393,7 @@ export class LiveActor {
     replace(system, '_relay', (source, target, event) => {
       if (this.#restoring) return;
       if (this.#turn) {
-        if (target.system === root.system) relay(source, target, event);
+        if (target.system === root.system) this.#pass(() => relay(source, target, event));
         // An actor outside of this system is a side effect.
         else this.#turn.actions.push(() => target.send(event));
       } else this.#host.post({ kind: 'relay', sessionId: target.sessionId, event });
@@ -398,6 +405,13 @@ export class LiveActor {
       cancel: (source: AnyActorRef, id: string) => this.#cancel((timer) => timer.source === source && timer.id === id),
       cancelAll: (source: AnyActorRef) => this.#cancel((timer) => timer.source === source),
     };
+  }
+
+  /** An event that an actor of this system has for another one, or for itself. */
+  #pass(relay: () => void): void {
+    if (++this.#passed > MOST_STEPS)
+      throw new Error(`Its actors sent each other, or themselves, more than ${MOST_STEPS} events in one turn.`);
+    relay();
   }
 
   #schedule(timer: Timer): void {
@@ -475,6 +489,7 @@ export class LiveActor {
     const turn: Turn = { ...nothing(), event };
     if (this.#host.watched) turn.heard = [];
     this.#turn = turn;
+    this.#passed = 0;
     this.#at = ambient.now();
     try {
       inTurn(ambient, body);
@@ -545,6 +560,11 @@ const replace = <T extends object, K extends keyof T>(object: T, name: K, value:
   Object.defineProperty(object, name, { value, configurable: true, enumerable: true, writable: true });
 
 /** A turn that finds nothing to do. */
+/** XState's own default is that a machine may go on for ever. One that says how long keeps that. */
+function endLoops({ options }: AnyStateMachine): void {
+  if (options.maxIterations === Number.POSITIVE_INFINITY) options.maxIterations = MOST_STEPS;
+}
+
 export const nothing = (): Turn => ({ handled: false, event: undefined, emitted: [], actions: [], deliveries: [] });
 
 function storedTimer({ id, event, dueAt, source, target, stray }: Timer): StoredTimer {

@@ -72,9 +72,6 @@ interface Rule {
   calls: StubCall[];
 }
 
-/** Of a machine in one turn; more are taken for a loop that does not end. */
-const MOST_STEPS = 10_000;
-
 /** All stubs of a test. */
 export class Stubs {
   readonly #rules: Rule[] = [];
@@ -163,10 +160,7 @@ export class Stubs {
     answer?.(outcome);
   }
 
-  /**
-   * The flow, with every promise that it names under the stubs' control; without a stub it runs as it is. A turn that goes on
-   * for ever fails.
-   */
+  /** The flow, with every promise that it names under the stubs' control; without a stub it runs as it is. */
   apply<F extends AnyFlow>(flow: F): F {
     if (kindOf(flow.logic) !== 'machine') return flow;
     const seen = new Map<AnyStateMachine, AnyStateMachine>();
@@ -179,16 +173,16 @@ export class Stubs {
         const kind = kindOf(logic);
         if (kind === 'promise') actors[name] = this.#promise(flow, name, logic);
         if (kind === 'machine') {
-          actors[name] = control(logic as AnyStateMachine);
+          const controlled = control(logic as AnyStateMachine);
+          if (controlled !== logic) actors[name] = controlled;
         }
       }
-      const controlled = machine.provide({ actors });
-      // XState's default is Infinity, and nothing can end a test that hangs in one turn.
-      Object.assign(controlled.options, { maxIterations: Math.min(controlled.options.maxIterations!, MOST_STEPS) });
+      const controlled = Object.keys(actors).length > 0 ? machine.provide({ actors }) : machine;
       seen.set(machine, controlled);
       return controlled;
     };
-    return { ...flow, logic: control(flow.logic) };
+    const logic = control(flow.logic);
+    return logic === flow.logic ? flow : { ...flow, logic };
   }
 
   #promise({ type: flowType }: AnyFlow, name: string, logic: AnyActorLogic): AnyActorLogic {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type AnyActorRef, createMachine, setup } from 'xstate';
+import { type AnyActorRef, assign, createMachine, emit, raise, sendParent, sendTo, setup } from 'xstate';
 import { defineFlow } from '../../src/index.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 import { counter } from './machines.ts';
@@ -15,11 +15,53 @@ const withChild = defineFlow({
   }),
 });
 
+const more = ({ context }: { context: { laps: number } }) => context.laps + 1;
+const inner = createMachine({
+  id: 'inner',
+  context: { laps: 0 },
+  initial: 'a',
+  states: {
+    a: { on: { go: 'b' } },
+    b: { always: { target: '#inner.b', reenter: true, actions: assign({ laps: more }) } },
+  },
+});
+/** Turns that would never end. */
+const endless = defineFlow({
+  type: 'endless',
+  version: 1,
+  logic: setup({
+    types: { context: {} as { laps: number }, emitted: {} as { type: 'message'; text: string } },
+    actors: { echo: createMachine({ on: { ping: { actions: sendParent({ type: 'pong' }) } } }), inner },
+  }).createMachine({
+    context: { laps: 0 },
+    initial: 'calm',
+    invoke: [
+      { id: 'echo', src: 'echo' },
+      { id: 'inner', src: 'inner' },
+    ],
+    states: {
+      calm: {
+        on: {
+          always: 'round',
+          raise: { actions: [emit({ type: 'message', text: 'off we go' }), raise({ type: 'raise' })] },
+          self: { actions: sendTo(({ self }) => self, { type: 'self' }) },
+          go: { actions: sendTo('echo', { type: 'ping' }) },
+          pong: { actions: sendTo('echo', { type: 'ping' }) },
+          inner: { actions: sendTo('inner', { type: 'go' }) },
+          wait: 'waiting',
+        },
+      },
+      waiting: { after: { 1000: 'round' } },
+      round: { id: 'round', always: { target: '#round', reenter: true, actions: assign({ laps: more }) } },
+    },
+  }),
+});
+
 describe('isolation: one bad row or throwing guard never stops another actor', () => {
   let test: TestRuntime;
   let quarantined: string[] = [];
   beforeEach(async () => {
-    test = await createTestRuntime({ flows: [counter, withChild] });
+    test = await createTestRuntime({ flows: [counter, withChild, endless] });
     for (const id of ['bad', 'good'])
       await test.spawn(counter, id, { phoneNumber: id === 'bad' ? '+15551230001' : '+15551230002' });
     await test.spawn(withChild, 'parent');
@@ -153,6 +195,35 @@ describe('isolation: one bad row or throwing guard never stops another actor', (
       /'throw' made counter\/bad throw: .*the guard threw.* The turn was undone/s,
     );
     expect((await actor.send({ type: 'inc' })).context.count).toBe(2);
+    await others();
+  });
+
+  for (const [type, why] of [
+    ['always', /more than 10000 microsteps/],
+    ['raise', /more than 10000 microsteps/],
+    ['self', /more than 10000 events in one turn/],
+    ['go', /more than 10000 events in one turn/],
+    ['inner', /more than 10000 microsteps/],
+  ] as const) {
+    it(`ends a turn that would never end (${type}), as one that throws`, async () => {
+      const actor = await test.spawn(endless, 'loop');
+      await expect(actor.send({ type })).rejects.toThrow(why);
+      expect(await actor.describe()).toMatchObject({ state: 'calm', status: 'active', version: 1 });
+      expect(test.delivered).toEqual([]);
+      await actor.send({ type: 'wait' });
+      await others();
+    });
+  }
+
+  it('puts an actor aside whose deadline leads to a turn that would never end, also over a restart', async () => {
+    const actor = await test.spawn(endless, 'loop');
+    await actor.send({ type: 'wait' });
+    await test.crash();
+    await test.restart();
+    test.runtime.on('quarantined', ({ address }) => quarantined.push(address.participantId));
+    await test.advance('1h');
+    expect(quarantined).toEqual(['loop']);
+    expect((await test.actor(endless, 'loop').describe()).lastError).toMatch(/more than 10000 microsteps/);
     await others();
   });
 
