@@ -3,7 +3,6 @@
  * listeners; the engine itself prints nothing.
  */
 import type { Address } from './errors.ts';
-import type { ActorStatus } from './store/rows.ts';
 
 /** Where a runtime's life stands. */
 export type Life = 'stopped' | 'booting' | 'migrating' | 'recovering' | 'running' | 'draining' | 'failed';
@@ -18,7 +17,7 @@ export interface RuntimeEvents {
     event: string;
     from: string | null;
     to: string;
-    ended?: ActorStatus;
+    ended?: 'done' | 'error' | 'stopped';
     version: number;
     at: number;
     lateness?: number;

@@ -5,7 +5,8 @@ import type { Address } from '../errors.ts';
 /** `active` takes events; `done`, `error` and `stopped` have ended; `quarantined` was put aside until an operator decides. */
 export type ActorStatus = 'active' | 'done' | 'error' | 'stopped' | 'quarantined';
 
-export const isEnded = (status: ActorStatus) => status === 'done' || status === 'error' || status === 'stopped';
+export const isEnded = (status: ActorStatus): status is 'done' | 'error' | 'stopped' =>
+  status === 'done' || status === 'error' || status === 'stopped';
 
 /** A row of `flow_states`. */
 export interface ActorRow {

@@ -111,6 +111,19 @@ describe('golden snapshots', () => {
     expect(message).toContain('Raise the version and declare migrate');
   });
 
+  it('catch a state that became final: who stands there would never end', async () => {
+    const flow = (b: object) =>
+      defineFlow({
+        type: 'ending',
+        version: 1,
+        logic: createMachine({ id: 'ending', initial: 'a', states: { a: { on: { go: 'b' } }, b } }),
+      });
+    await goldenSnapshots(flow({}), { folder });
+    await expect(goldenSnapshots(flow({ type: 'final' }), { folder })).rejects.toThrow(
+      "'b' of version 1: it stands where the machine ends, and has not ended: it would wait for ever",
+    );
+  });
+
   it('catch a deadline that is new in a state, under the same version', async () => {
     await goldenSnapshots(bookingV1, { folder, events });
     const { states } = machineV1.config as any;

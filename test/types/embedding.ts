@@ -170,7 +170,7 @@ export function flows() {
 
 export function hooks(runtime: Runtime) {
   runtime.on('turn', ({ address, event, ended, lateness }) => {
-    expectTypeOf(ended).toEqualTypeOf<'active' | 'done' | 'error' | 'stopped' | 'quarantined' | undefined>();
+    expectTypeOf(ended).toEqualTypeOf<'done' | 'error' | 'stopped' | undefined>();
     expectTypeOf(address.participantId).toBeString();
     expectTypeOf(event).toBeString();
     expectTypeOf(lateness).toEqualTypeOf<number | undefined>();
