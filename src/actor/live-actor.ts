@@ -559,12 +559,12 @@ function hear(heard: Heard[], event: InspectionEvent): void {
 const replace = <T extends object, K extends keyof T>(object: T, name: K, value: T[K]) =>
   Object.defineProperty(object, name, { value, configurable: true, enumerable: true, writable: true });
 
-/** A turn that finds nothing to do. */
 /** XState's own default is that a machine may go on for ever. One that says how long keeps that. */
 function endLoops({ options }: AnyStateMachine): void {
   if (options.maxIterations === Number.POSITIVE_INFINITY) options.maxIterations = MOST_STEPS;
 }
 
+/** A turn that finds nothing to do. */
 export const nothing = (): Turn => ({ handled: false, event: undefined, emitted: [], actions: [], deliveries: [] });
 
 function storedTimer({ id, event, dueAt, source, target, stray }: Timer): StoredTimer {

@@ -40,6 +40,7 @@ export interface CrashReport {
  * @param script what happens to the actor after its birth
  * @throws {DivergenceError} with a readable difference, at the first thing that a crash changes; also where a turn reads the
  *   clock or chance, or the state cannot be stored
+ * @throws {AssertionError} the actor is not where an `inState` step says
  * @throws {InvalidArgumentError} the script has a step that is none, resolves an invocation that does not wait, or receives a
  *   message that reaches no actor
  * @example
@@ -47,6 +48,7 @@ export interface CrashReport {
  *   { send: { type: 'book', nights: 2 } },
  *   { resolve: 'bookRoom', with: { room: 12 } },
  *   { advance: '15m' },
+ *   { inState: 'over' },
  * ]);
  */
 export async function crashEverywhere<F extends AnyFlow>(

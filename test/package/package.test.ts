@@ -159,7 +159,10 @@ describe('the package, as it would be published', { timeout: 240_000 }, () => {
     ['bundler', 'false', 'false'],
   ])('holds its types (%s, exactOptionalPropertyTypes %s, skipLibCheck %s)', async (resolution, exact, skip) => {
     const promises = readFileSync(`${REPOSITORY}test/types/consumer.ts`, 'utf8');
-    project.write('promises.ts', promises.replace('../../src/index.ts', 'perdure'));
+    const named = promises
+      .replace('../../src/index.ts', 'perdure')
+      .replace('../../src/testing/index.ts', 'perdure/testing');
+    project.write('promises.ts', named);
     const options = { target: 'es2022', module: resolution === 'bundler' ? 'esnext' : resolution, types: 'node' };
     const strict = { exactOptionalPropertyTypes: exact, noUncheckedIndexedAccess: 'true', skipLibCheck: skip };
     const all = Object.entries({ ...options, moduleResolution: resolution, ...strict }).flatMap(([k, v]) => [
