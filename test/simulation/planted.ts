@@ -1,12 +1,11 @@
 /**
- * Bugs that are known, planted one by one into a copy of the source: what a simulator does not find in them, it will not
+ * Bugs that are known, planted one by one into the source: what a simulator does not find in them, it will not
  * find elsewhere.
  */
 import { execFile } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { randomUUID } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { bundle } from './bundle.ts';
 
 export interface PlantedBug {
   name: string;
@@ -24,8 +23,6 @@ export interface Finding {
   schedules: number;
   message: string;
 }
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 export const PLANTED: readonly PlantedBug[] = [
   {
@@ -257,24 +254,12 @@ export const PLANTED: readonly PlantedBug[] = [
  * Plants a bug and lives through schedules until one finds it.
  * @throws if the source has no place, or several, for it: the bug must be written anew
  */
-export async function findBug({ file, find, replace }: PlantedBug, seeds: number): Promise<Finding | undefined> {
-  const folder = mkdtempSync(join(tmpdir(), 'perdure-planted-'));
+export async function findBug(bug: PlantedBug, seeds: number): Promise<Finding | undefined> {
+  const simulator = await bundle(`planted-${randomUUID()}`, bug);
+  const options = [simulator, '--seeds', String(seeds), '--until-found', '--json'];
   try {
-    for (const part of ['src', 'machines', 'migrations', 'prompts', 'test/simulation', 'package.json', 'tsconfig.json'])
-      cpSync(join(ROOT, part), join(folder, part), { recursive: true });
-    symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-    const path = join(folder, file);
-    const source = readFileSync(path, 'utf8');
-    if (source.split(find).length !== 2)
-      throw new Error(`${file} has '${find}' ${source.split(find).length - 1} times.`);
-    writeFileSync(
-      path,
-      source.replace(find, () => replace),
-    );
-    const simulator = join(folder, 'test/simulation/simulate.ts');
-    const options = ['--import', 'tsx', simulator, '--seeds', String(seeds), '--until-found', '--json'];
     const output = await new Promise<string>((resolve, reject) => {
-      execFile(process.execPath, options, { cwd: folder, maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
+      execFile(process.execPath, options, { maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
         if (stdout.trim()) resolve(stdout);
         else reject(new Error(stderr, { cause: error }));
       });
@@ -282,7 +267,7 @@ export async function findBug({ file, find, replace }: PlantedBug, seeds: number
     const { failed, schedules } = JSON.parse(output) as { failed: Finding[]; schedules: number };
     return failed[0] && { ...failed[0], schedules };
   } finally {
-    rmSync(folder, { recursive: true });
+    rmSync(simulator);
   }
 }
 

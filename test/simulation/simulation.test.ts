@@ -1,17 +1,19 @@
 /** Thousands of lives of the whole runtime, with all that goes wrong in them; see docs/simulation.md. */
 import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { bundle } from './bundle.ts';
 import { findBug, PLANTED } from './planted.ts';
 
-const simulator = fileURLToPath(new URL('simulate.ts', import.meta.url));
+const simulator = bundle('simulate');
 
-const run = (...options: string[]) =>
-  new Promise<{ code: number; output: string }>((resolve) => {
-    execFile(process.execPath, ['--import', 'tsx', simulator, ...options], { maxBuffer: 2 ** 28 }, (error, stdout) =>
+const run = async (...options: string[]) => {
+  const args = [await simulator, ...options];
+  return new Promise<{ code: number; output: string }>((resolve) => {
+    execFile(process.execPath, args, { maxBuffer: 2 ** 28 }, (error, stdout) =>
       resolve({ code: error ? Number(error.code) : 0, output: stdout }),
     );
   });
+};
 
 describe('simulation', { timeout: 300_000 }, () => {
   it('finds nothing wrong in 2,000 schedules', async () => {
