@@ -21,7 +21,8 @@ describe.runIf(NEXT)('the example for Next.js, under Next.js', { timeout: 120_00
 
   const start = async (command: string, database: string, more = {}) => {
     const port = await freePort();
-    const options = { cwd: EXAMPLE, env: { ...env, DATABASE: join(folder, database), ...more } };
+    // A group of its own: `next dev` forks the server, which would outlive it.
+    const options = { cwd: EXAMPLE, env: { ...env, DATABASE: join(folder, database), ...more }, detached: true };
     server = spawn(process.execPath, [NEXT!, command, '-p', String(port)], options);
     url = `http://localhost:${port}`;
     let output = '';
@@ -37,7 +38,7 @@ describe.runIf(NEXT)('the example for Next.js, under Next.js', { timeout: 120_00
   };
   const end = async (signal: NodeJS.Signals) => {
     const exit = once(server!, 'exit');
-    server!.kill(signal);
+    process.kill(-server!.pid!, signal);
     server = undefined;
     return exit;
   };
