@@ -1,4 +1,6 @@
 /** Runs a script once without a crash, and once for each point at which a crash can fall. */
+import { AssertionError } from 'node:assert';
+import { PerdureError } from '../errors.ts';
 import { type AnyFlow, assertFlows } from '../flow.ts';
 import { DivergenceError } from './divergence.ts';
 import { crashAfter, crashAt, crashPoints, noCrash, thenAroundRecovery, thenThroughRecovery } from './dooms.ts';
@@ -57,7 +59,7 @@ export async function crashEverywhere<F extends AnyFlow>(
   options: CrashOptions<F> = {},
 ): Promise<CrashReport> {
   assertScript(script as Script);
-  return withStages(flow, options as CrashOptions, async (stages) => {
+  return withStages(crashEverywhere, flow, options as CrashOptions, async (stages) => {
     const reference = await referenceOf(stages[0]!, script as Script, options as CrashOptions);
     return crashThrough(stages, reference, new Set(options.harmless));
   });
@@ -70,8 +72,12 @@ const stageOptions = (options: StageOptions): StageOptions =>
     ),
   );
 
-/** Opens as many stages as go side by side, and closes them. */
+/**
+ * Opens as many stages as go side by side, and closes them.
+ * @param asked what the test has called: errors of the flow point to the line that did, not to where they were found
+ */
 export async function withStages<T>(
+  asked: (...args: never) => unknown,
   flow: AnyFlow,
   options: CrashOptions,
   body: (stages: Stage[]) => Promise<T>,
@@ -80,11 +86,17 @@ export async function withStages<T>(
   assertFlows([flow, ...flows]);
   const setup = stageOptions(options);
   const stages: Stage[] = [];
+  const line: { stack?: string } = {};
+  Error.captureStackTrace(line, asked);
   try {
     const first = await Stage.open(flow, setup);
     stages.push(first);
     while (stages.length < (setup.watch ? 1 : concurrency)) stages.push(await Stage.open(flow, setup, first.tables));
     return await body(stages);
+  } catch (error) {
+    if (error instanceof PerdureError || error instanceof AssertionError)
+      error.stack = line.stack!.replace(/^.*/, () => `${error.name}: ${error.message}`);
+    throw error;
   } finally {
     await Promise.all(stages.map((stage) => stage.close()));
   }

@@ -88,7 +88,7 @@ export async function explore<F extends AnyFlow, const E extends EventOf<F>>(
   assertFlows([flow]);
   assertEvents(all);
   assertOutcomes(flow, all);
-  return withStages(flow, all, async (stages) => {
+  return withStages(explore, flow, all, async (stages) => {
     const { edges, truncated } = await oneAtATime(() => findEdges(stages[0]!, all));
     const chosen = scriptsFor(edges, all.throws === 'allow');
     const scripts = chosen.slice(0, all.scripts ?? 60);

@@ -133,6 +133,28 @@ describe('a script', () => {
     );
   });
 
+  it('fails at the line of the test', async () => {
+    const at = async (failing: Promise<unknown>) => {
+      const { stack, message } = await failing.then(
+        () => expect.unreachable(),
+        (error: Error) => error,
+      );
+      expect(stack).toContain(message);
+      return stack!.slice(stack!.indexOf(message) + message.length).split('\n')[1];
+    };
+    const inThisFile = /^ +at .*test\/testing\/explore\.test\.ts:\d+/;
+    expect(await at(crashEverywhere(phone, [{ inState: 'talking' }]))).toMatch(inThisFile);
+    expect(await at(crashEverywhere(phone, [{ resolve: 'connect', with: 'Bob' }]))).toMatch(inThisFile);
+    const broken = setup({ guards: { throws: () => JSON.parse('{') } }).createMachine({
+      id: 'broken',
+      on: { ring: { guard: 'throws', actions: () => {} } },
+    });
+    const flow = defineFlow({ type: 'broken', version: 1, logic: broken });
+    const exploring = explore(flow, { events: [{ type: 'ring' }] });
+    expect(await at(exploring)).toMatch(inThisFile);
+    await expect(exploring).rejects.toMatchObject({ code: 'DIVERGENCE', cause: { code: 'TURN_FAILED' } });
+  });
+
   it('says why an actor got no further', async () => {
     const logic = setup({ actors: { connect: fromPromise<string>(async () => 'Ada') } }).createMachine({
       initial: 'ringing',
