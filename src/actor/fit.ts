@@ -112,9 +112,15 @@ function misfitsOfMachine(
     const invoked = active.some((node) => node.invoke.some(({ id }) => id === key));
     if (!invoked && had(({ states }) => Object.values(states ?? {}).some(({ invoke }) => invoke?.[key] !== undefined)))
       add('invocation', `its invocation '${key}' is not invoked by any state that it is in`);
-    if (!isMachine(logic) && 'value' in Object(child.snapshot))
-      add('child', `its child '${key}' is a machine in the snapshot, and '${src}' is a ${kindOf(logic)}`);
-    if (!isMachine(logic) || child.snapshot?.status !== 'active') continue;
+    const stored = 'value' in Object(child.snapshot);
+    if (stored !== isMachine(logic)) {
+      add(
+        'child',
+        `its child '${key}' is ${stored ? 'a' : 'no'} machine in the snapshot, and '${src}' is a ${kindOf(logic)}`,
+      );
+      continue;
+    }
+    if (!isMachine(logic) || child.snapshot.status !== 'active') continue;
     for (const { kind, reason } of misfitsOfContext(logic, child.snapshot.context, undefined))
       add(kind, `in its child '${key}', ${reason}`);
     const inner = timers.flatMap(({ source = [], target = [], ...timer }) =>

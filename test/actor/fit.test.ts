@@ -81,6 +81,13 @@ describe('a child fits its actor', () => {
     expect(reasons(logic(actors.work), of(active('a')))).toEqual([
       "its child 'kid' is a machine in the snapshot, and 'kid' is a promise",
     ]);
+    for (const promise of [
+      { status: 'active', input: 1 },
+      { status: 'done', output: 1 },
+    ])
+      expect(reasons(logic(child), of(promise))).toEqual([
+        "its child 'kid' is no machine in the snapshot, and 'kid' is a machine",
+      ]);
   });
 });
 
