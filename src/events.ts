@@ -3,6 +3,7 @@
  * listeners; the engine itself prints nothing.
  */
 import type { Address } from './errors.ts';
+import { harmless } from './thrown.ts';
 
 /** Where a runtime's life stands. */
 export type Life = 'stopped' | 'booting' | 'migrating' | 'recovering' | 'running' | 'draining' | 'failed';
@@ -107,11 +108,6 @@ export interface Tracing {
 
 type Listener<T> = (event: T) => void;
 
-/** What a listener has returned: one that is async may reject, which nobody else would catch, and Node would end for it. */
-export function catchRejection(result: unknown, failed: (error: unknown) => void): void {
-  if (result instanceof Promise) result.catch(failed);
-}
-
 export class EventChannel {
   /**
    * Nobody traces where there is none.
@@ -132,13 +128,8 @@ export class EventChannel {
     const failed = (error: unknown) => {
       if (type !== 'fault') this.emit('fault', { during: `a listener to '${type}'`, error });
     };
-    for (const listener of this.#listeners.get(type) ?? []) {
-      try {
-        catchRejection((listener as Listener<RuntimeEvents[K]>)(event), failed);
-      } catch (error) {
-        failed(error);
-      }
-    }
+    for (const listener of this.#listeners.get(type) ?? [])
+      harmless(() => (listener as Listener<RuntimeEvents[K]>)(event), failed);
   }
 
   /**

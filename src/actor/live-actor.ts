@@ -34,7 +34,7 @@ import {
 } from '../errors.ts';
 import { type Ambient, inTurn, withAmbient } from '../machine/ambient.ts';
 import { sentence } from '../sentence.ts';
-import { errorOf } from '../thrown.ts';
+import { errorOf, harmless } from '../thrown.ts';
 import { asText, decodeState, encodeState, isPlain } from './codec.ts';
 import { inlineSpawn, kindOf } from './logic.ts';
 import { asProcess, hasProcesses, type Processes } from './processes.ts';
@@ -317,12 +317,7 @@ export class LiveActor {
   }
 
   #attempt(action: () => unknown): void {
-    try {
-      const result = action();
-      if (result instanceof Promise) result.catch((error) => this.#host.actionFailed(error));
-    } catch (error) {
-      this.#host.actionFailed(error);
-    }
+    harmless(action, (error) => this.#host.actionFailed(error));
   }
 
   #create(logic: AnyActorLogic, options: { input?: unknown; snapshot?: unknown }): void {
@@ -393,9 +388,13 @@ export class LiveActor {
     replace(system, '_relay', (source, target, event) => {
       if (this.#restoring) return;
       if (this.#turn) {
-        if (target.system === root.system) this.#pass(() => relay(source, target, event));
-        // An actor outside of this system is a side effect.
-        else this.#turn.actions.push(() => target.send(event));
+        if (target.system === root.system) {
+          this.#pass();
+          relay(source, target, event);
+        } else {
+          // An actor outside of this system is a side effect.
+          this.#turn.actions.push(() => target.send(event));
+        }
       } else this.#host.post({ kind: 'relay', sessionId: target.sessionId, event });
     });
     system.scheduler = {
@@ -407,11 +406,10 @@ export class LiveActor {
     };
   }
 
-  /** An event that an actor of this system has for another one, or for itself. */
-  #pass(relay: () => void): void {
+  /** Counts an event that an actor of this system has for another one, or for itself. */
+  #pass(): void {
     if (++this.#passed > MOST_STEPS)
       throw new Error(`Its actors sent each other, or themselves, more than ${MOST_STEPS} events in one turn.`);
-    relay();
   }
 
   #schedule(timer: Timer): void {

@@ -10,7 +10,7 @@ import type { AnyActorRef, AnyEventObject } from 'xstate';
 import type { LiveActor, Turn } from '../actor/live-actor.ts';
 import { machineConfigOf } from '../actor/logic.ts';
 import { type Address, formatAddress } from '../errors.ts';
-import { catchRejection } from '../events.ts';
+import { catchRejection, harmless } from '../thrown.ts';
 import type { Cell } from './cell.ts';
 import { Mask, plain } from './mask.ts';
 
@@ -118,13 +118,7 @@ export class Inspection {
   }
 
   #tell(tell: (looker: Looker) => void): void {
-    for (const looker of this.#lookers) {
-      try {
-        tell(looker);
-      } catch (error) {
-        this.#fault(error);
-      }
-    }
+    for (const looker of this.#lookers) harmless(() => tell(looker), this.#fault);
   }
 }
 

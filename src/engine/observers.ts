@@ -1,7 +1,8 @@
 /** Who is told of the commits of which actor. */
 import type { AnyEventObject } from 'xstate';
 import { type Address, formatAddress } from '../errors.ts';
-import { catchRejection, type EventChannel } from '../events.ts';
+import type { EventChannel } from '../events.ts';
+import { harmless } from '../thrown.ts';
 import type { Cell } from './cell.ts';
 
 /** Told of a snapshot that was committed, and of what its turn emitted. */
@@ -28,13 +29,7 @@ export class Observers {
 
   tell({ key, committed }: Cell, emitted: AnyEventObject[]): void {
     const failed = (error: unknown) => this.#events.emit('fault', { during: `a subscriber of ${key}`, error });
-    for (const observer of this.#observers.get(key) ?? []) {
-      try {
-        catchRejection(observer(committed, emitted), failed);
-      } catch (error) {
-        failed(error);
-      }
-    }
+    for (const observer of this.#observers.get(key) ?? []) harmless(() => observer(committed, emitted), failed);
   }
 
   /** The actor is gone. */
