@@ -91,7 +91,7 @@ export interface FlowDefinition<
    */
   overdue?: Overdue;
   /** How the promises that the logic invokes are attempted, by their name in `setup({ actors })`. Default: once. */
-  invocations?: Readonly<Partial<Record<Invoked<TLogic>, InvocationPolicy>>>;
+  invocations?: Readonly<Partial<Record<NamedActor<TLogic>['src'], InvocationPolicy>>>;
   /** What becomes of an actor whose deadline, or a result that it waits for, makes its logic throw. */
   supervision?: Supervision;
 }
@@ -102,14 +102,14 @@ export type Overdue = 'fire' | 'skip' | ((timer: StoredTimer, actor: Address) =>
 /** What `receive` may return: an event of the logic, the lists in it readonly or not, or null. */
 type Receivable<TLogic extends AnyActorLogic> = Immutable<EventFromLogic<TLogic>> | EventFromLogic<TLogic> | null;
 
-/** The names of what a machine can invoke, and of what the machines in it can; any name where it is not known. */
-type Invoked<TLogic> =
+/** What a machine names in `setup({ actors })`, and what the machines in it name; any name where it is not known. */
+export type NamedActor<TLogic> =
   TLogic extends StateMachine<any, any, any, infer TActor, any, any, any, any, any, any, any, any, any, any>
     ? TActor extends { src: infer Src; logic: infer Inner }
-      ? (Src & string) | Invoked<Inner>
+      ? { src: Src & string; logic: Inner } | NamedActor<Inner>
       : never
     : AnyStateMachine extends TLogic
-      ? string
+      ? { src: string; logic: unknown }
       : never;
 
 type Immutable<T> = unknown extends T

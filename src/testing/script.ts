@@ -1,9 +1,9 @@
 /** Scripts: what happens to an actor, as data, so that they can be run again, printed and shortened. */
 import { inspect } from 'node:util';
-import type { AnyStateMachine, PromiseActorLogic, StateMachine, StateValue } from 'xstate';
+import type { PromiseActorLogic, StateValue } from 'xstate';
 import { type Duration, milliseconds } from '../duration.ts';
 import { InvalidArgumentError } from '../errors.ts';
-import type { AnyFlow, EventOf } from '../flow.ts';
+import type { AnyFlow, EventOf, NamedActor } from '../flow.ts';
 
 /** One thing that happens. What follows from it has happened before the next one. */
 export type ScriptStep<F extends AnyFlow = AnyFlow> =
@@ -18,27 +18,18 @@ export type ScriptStep<F extends AnyFlow = AnyFlow> =
   /** Time goes by until an instant: a Date, ISO 8601, or ms since the epoch. */
   | { advanceTo: Date | string | number }
   /** The invocation of that name that has waited for longest gives this result, or fails, with an error or a message of one. */
-  | Answer<F['logic']>
+  | Answer<NamedActor<F['logic']>>
   /** Nothing happens: the actor has to be in this state by now, written as for `toBeInState`. */
   | { inState: string | StateValue };
 
 /** An answer to a promise that the machine, or one that it invokes, names in `setup({ actors })`. */
-type Answer<TLogic> =
-  TLogic extends StateMachine<any, any, any, infer TActor, any, any, any, any, any, any, any, any, any, any>
-    ? TActor extends { src: infer Name extends string; logic: infer Logic }
-      ? AnswerOf<Name, Logic>
-      : never
-    : AnyAnswer;
-
-type AnswerOf<Name extends string, TLogic> = string extends Name
-  ? AnyAnswer
-  : TLogic extends AnyStateMachine
-    ? Answer<TLogic>
-    : TLogic extends PromiseActorLogic<infer TOutput, any, any>
+type Answer<TActor> = TActor extends { src: infer Name; logic: infer Logic }
+  ? string extends Name
+    ? { resolve: string; with?: unknown } | { reject: string; with?: unknown }
+    : Logic extends PromiseActorLogic<infer TOutput, any, any>
       ? { resolve: Name; with?: TOutput } | { reject: Name; with?: unknown }
-      : never;
-
-type AnyAnswer = { resolve: string; with?: unknown } | { reject: string; with?: unknown };
+      : never
+  : never;
 
 /** Steps, one after the other. */
 export type Script<F extends AnyFlow = AnyFlow> = readonly ScriptStep<F>[];
