@@ -1,4 +1,4 @@
-/** The simulator as one module, as `npm run simulate` makes it: that starts in a third of the time, and runs faster. */
+/** The simulator as one module: that starts in a third of the time, and runs faster. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
