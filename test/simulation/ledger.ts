@@ -45,7 +45,7 @@ export interface Doings {
 }
 
 /** What an attempt at a promise brought. */
-interface Result {
+export interface Result {
   key: string;
   tag: string;
   outcome: { value: unknown } | { error: Error };

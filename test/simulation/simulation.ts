@@ -10,7 +10,8 @@ import { EVENTS, GENERATED, generatedFlow } from './machines.ts';
 import { setOutside, theOutside } from './outside.ts';
 import { quiescence } from './quiescence.ts';
 import { OUTSIDE, Scheduler } from './scheduler.ts';
-import { type Faults, type Person, World } from './world.ts';
+import { type Faults, HOUR, MINUTE, type Person } from './surroundings.ts';
+import { World } from './world.ts';
 
 export interface Schedule {
   seed: number;
@@ -23,8 +24,6 @@ export interface Schedule {
   trace: string[];
 }
 
-const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
 const START = Date.UTC(2026, 2, 28, 22); // the night in which summer time begins in Europe
 /** Beyond this many, a schedule does not come to rest. */
 const MOST_STEPS = 50_000;
@@ -80,7 +79,7 @@ export async function simulate(seed: number, { traced = false } = {}): Promise<S
   const restore = takeGlobals(scheduler, chance);
   const wait = plan(world, scheduler, chance, people, jumps);
   try {
-    world.begin();
+    world.boot();
     let limit = wait;
     for (let calm = false; ; ) {
       await quiescence();
@@ -97,7 +96,8 @@ export async function simulate(seed: number, { traced = false } = {}): Promise<S
         world.calmDown();
         // The clock is right again, and no instant comes for the second time.
         if (scheduler.offset < START) scheduler.offset = START;
-        for (const at of [0, 4 * MINUTE]) scheduler.after(at, 'the operator looks', () => world.operate(), OUTSIDE);
+        for (const at of [0, 4 * MINUTE])
+          scheduler.after(at, 'the operator looks', () => world.operators.operate(), OUTSIDE);
         continue;
       }
       schedule.steps++;
@@ -126,7 +126,7 @@ function plan(world: World, scheduler: Scheduler, chance: Chance, people: Person
     at += chance.pick([0, 0, 0, 100, 5_000, 20_000, MINUTE, MINUTE, 2 * MINUTE]);
     scheduler.after(at, label, run, OUTSIDE);
   };
-  for (const person of people) later('enrol', () => world.spawn(person));
+  for (const person of people) later('enrol', () => world.users.spawn(person));
   // Many short lives find more than few long ones; what needs a long one is still found.
   const doings = chance.happens(0.92)
     ? chance.below(3)
@@ -141,23 +141,23 @@ function plan(world: World, scheduler: Scheduler, chance: Chance, people: Person
     const generated = person.flowType === GENERATED;
     // Who comes back, while the carrier may still repeat the STOP.
     const wavers = !generated && chance.happens(0.15);
-    if (wavers) for (const word of ['STOP', 'START']) later('message', () => world.write(person, word));
+    if (wavers) for (const word of ['STOP', 'START']) later('message', () => world.users.write(person, word));
     if (chance.happens(violence)) later('crash', () => world.crash('anywhere'));
     if (chance.happens(0.05)) later('stop', () => world.stop());
     if (jumps && chance.happens(0.2))
       later('clock', () => world.setClock(chance.pick([-HOUR, -MINUTE, MINUTE, 3 * HOUR])));
-    if (chance.happens(0.1)) later('operator', () => world.operate());
-    if (generated && chance.happens(0.06)) later('poison', () => world.poison(person));
+    if (chance.happens(0.1)) later('operator', () => world.operators.operate());
+    if (generated && chance.happens(0.06)) later('poison', () => world.operators.poison(person));
     if (generated) {
       const type = chance.pick(EVENTS);
       const poison = chance.happens(0.1);
-      if (chance.happens(0.5)) later('message', () => world.write(person, poison ? `${type} poison` : type));
-      else later('event', () => world.send(person, type, poison));
+      if (chance.happens(0.5)) later('message', () => world.users.write(person, poison ? `${type} poison` : type));
+      else later('event', () => world.users.send(person, type, poison));
     } else if (person.flowType === 'conversation') {
       later('message', () =>
-        world.write(person, chance.pick(['hello', 'and then?', 'STOP', 'START', 'HELP', `n ${i}`])),
+        world.users.write(person, chance.pick(['hello', 'and then?', 'STOP', 'START', 'HELP', `n ${i}`])),
       );
-    } else later('message', () => world.write(person, chance.pick(WORDS)));
+    } else later('message', () => world.users.write(person, chance.pick(WORDS)));
   }
   return at + chance.pick([0, 0, MINUTE, 5 * MINUTE]);
 }

@@ -1,0 +1,133 @@
+/** The carrier of the messages to people: it fails, hangs, and sends and then fails. It checks what it is handed (G6, STOP). */
+import { type OutgoingMessage, PermanentSendError, type Runtime } from '../../src/index.ts';
+import { Violation } from './ledger.ts';
+import { OUTSIDE } from './scheduler.ts';
+import { MINUTE, SECOND, type Surroundings } from './surroundings.ts';
+
+/** A message that it refused, for good or for now. */
+interface Refusal {
+  life: number;
+  at: number;
+  final: boolean;
+}
+
+export class Carrier {
+  readonly #world: Surroundings;
+  /** Whether something is bought in transactions, which others see only after their end. */
+  readonly #hasTransactions: () => boolean;
+  /** Keys of messages that it took. */
+  readonly #carried = new Set<string>();
+  readonly #bodies = new Map<string, string>();
+  /** By key, what it said last, where it refused. */
+  readonly #refusals = new Map<string, Refusal>();
+  /** Keys of messages that a process left behind when it may have sent them, and whose flow says to hold. */
+  readonly #toHold = new Set<string>();
+
+  constructor(world: Surroundings, hasTransactions: () => boolean) {
+    this.#world = world;
+    this.#hasTransactions = hasTransactions;
+  }
+
+  /** A process begins, and finds what the one before has left. */
+  begin(runtime: Runtime): void {
+    for (const { flow_type, key } of this.#world.database.read<{ flow_type: string; key: string }>(
+      "SELECT flow_type, idempotency_key AS key FROM outbox_messages WHERE status = 'sending' AND kind = 'message'",
+    ))
+      if (runtime.flows.get(flow_type)?.uncertain === 'hold') this.#toHold.add(key);
+  }
+
+  /** Takes a message from the process of this life, or not. */
+  send(message: OutgoingMessage, life: number): Promise<void> {
+    this.#check(message, life);
+    const { scheduler, chance, faults, calm } = this.#world;
+    const { idempotencyKey: key } = message;
+    const promise = (settle: (resolve: () => void, reject: (error: Error) => void) => void) =>
+      new Promise<void>(settle);
+    const delay = chance.pick(calm ? [0, 10] : [0, 0, 10, SECOND, 20 * SECOND]);
+    if (!calm) {
+      if (chance.happens(faults.sendFails)) {
+        const final = chance.happens(0.1);
+        const error = final ? new PermanentSendError('no such number') : new Error('the carrier is down');
+        const refuse = (reject: (error: Error) => void) => {
+          this.#refusals.set(key, { life, at: scheduler.elapsed, final });
+          reject(error);
+        };
+        return promise((_, reject) => scheduler.after(delay, `${key} fails`, () => refuse(reject), life));
+      }
+      if (chance.happens(faults.sendHangs)) {
+        if (chance.happens(0.5)) this.#carried.add(key);
+        return promise(() => {});
+      }
+      if (chance.happens(faults.sentAndFails)) {
+        this.#carried.add(key);
+        return promise((_, reject) =>
+          scheduler.after(delay, `${key} is sent, and fails`, () => reject(new Error('the line broke')), life),
+        );
+      }
+    }
+    return promise((resolve) => {
+      // On its way it reaches the carrier, whatever becomes of the process; the answer does not.
+      scheduler.after(delay, `${key} arrives`, () => this.#carried.add(key), OUTSIDE);
+      scheduler.after(delay, `${key} is sent`, resolve, life);
+    });
+  }
+
+  /** In the end each message was sent. @throws {Violation} */
+  close(): void {
+    const { database, scheduler } = this.#world;
+    for (const { recipient, idempotency_key, status } of database.read<any>(
+      "SELECT * FROM outbox_messages WHERE status IN ('pending', 'sending') AND created_at < ?",
+      [scheduler.clock.now() - 8 * MINUTE],
+    ))
+      throw new Violation('G6', `${idempotency_key} is never sent to ${recipient}: it is '${status}'`);
+    for (const { idempotency_key, kind } of database.read<any>("SELECT * FROM outbox_messages WHERE status = 'sent'"))
+      if (kind === 'message' && !this.#carried.has(idempotency_key))
+        throw new Violation('G6', `${idempotency_key} counts as sent, and never was`);
+  }
+
+  #check(message: OutgoingMessage, life: number): void {
+    const { scheduler, database, ledger, process, clockSet, tell } = this.#world;
+    const { idempotencyKey: key, id, to, maybeSent, payload } = message;
+    const broken = (guarantee: string, what: string) => this.#world.broken(guarantee, what);
+    tell(
+      `carrier: ${key} to ${to}, attempt ${message.attempt}${maybeSent ? ', maybe sent' : ''}: ${JSON.stringify(message.text)}`,
+    );
+    const [row] = database.read<{ status: string; flow_type: string | null; participant_id: string | null }>(
+      'SELECT * FROM outbox_messages WHERE id = ?',
+      [id],
+    );
+    // A transaction that is open may show rows that nobody else sees.
+    const [, address, version] = /^(.*):(\d+):\d+$/.exec(key) ?? [];
+    const isOpen = address && (ledger.actors.get(address)?.row.version ?? 0) < Number(version);
+    if (!row || isOpen) broken('G6', `${key} was handed over before it was committed`);
+    else if (row.status !== 'sending') broken('G6', `${key} was handed over with the status '${row.status}'`);
+    // What others say while a transaction is open is committed after it, and may have been numbered before.
+    const [whose, ids] = this.#hasTransactions()
+      ? ['participant_id = ? AND flow_type = ? AND', [row?.participant_id, row?.flow_type]]
+      : ['', []];
+    const before = database.read<{ idempotency_key: string }>(
+      `SELECT idempotency_key FROM outbox_messages WHERE ${whose} recipient = ? AND kind = 'message' AND id < ? AND status IN ('pending', 'sending')`,
+      [...ids, to, id],
+    );
+    if (before.length > 0) broken('G6', `${key} was handed over before ${before[0]!.idempotency_key}`);
+    if (this.#toHold.has(key)) broken('G6', `${key} may have been sent before, and its flow says to hold`);
+    const refusal = this.#refusals.get(key);
+    if (refusal?.life === life && !clockSet) {
+      if (refusal.final) broken('G6', `${key} was tried again, which the carrier had refused for good`);
+      else if (scheduler.elapsed < refusal.at + SECOND) broken('G6', `${key} was tried again without a pause`);
+    }
+    const body = JSON.stringify(payload);
+    if ((this.#bodies.get(key) ?? body) !== body) broken('G6', `${key} is two messages`);
+    this.#bodies.set(key, body);
+    if (this.#carried.has(key) && !maybeSent) broken('G6', `${key} was sent again without a mark`);
+    if (
+      this.#carried.has(key) &&
+      row?.flow_type &&
+      process!.flows.get(row.flow_type)?.uncertain === 'hold' &&
+      message.attempt === 1
+    )
+      broken('G6', `${key} was sent again, and its flow says to hold`);
+    const [out] = database.read('SELECT 1 FROM opt_outs WHERE address = ?', [to]);
+    if (out && !payload['essential']) broken('STOP', `${key} was sent to ${to}, who opted out`);
+  }
+}
