@@ -15,9 +15,7 @@ export async function chat(phone: string, { url, flow }: { url: string; flow: st
   if (flow !== 'intervention' && flow !== 'conversation') {
     throw new InvalidArgumentError(`There is no flow '${flow}'. Write --flow intervention or --flow conversation.`);
   }
-  const digits = phone.replace(/\D/g, '');
-  const participants = await call(url, `/${flow}/participants`);
-  const known = participants.find((participant: { phone_number: string }) => participant.phone_number === `+${digits}`);
+  const [known] = await call(url, `/${flow}/participants?phone_number=${encodeURIComponent(phone)}`);
   const { id, phone_number } = known ?? (await call(url, `/${flow}/participants`, { phone_number: phone }));
   console.log(`You are ${phone_number} (${id}). Type a message, or press Ctrl-D to leave.\n`);
 

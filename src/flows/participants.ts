@@ -9,6 +9,7 @@ import type { CountryCode } from 'libphonenumber-js';
 import { ActorNotFoundError, InvalidArgumentError, PhoneNumberTakenError } from '../errors.ts';
 import { nextLocalTime } from '../machine/index.ts';
 import { normalizePhoneNumber } from '../messaging/address.ts';
+import { pageOf } from '../operations/page.ts';
 import type { Runtime } from '../runtime.ts';
 import { forgetKept, keptActors } from './adoption/kept.ts';
 import type { ConversationFlow } from './conversation.ts';
@@ -187,9 +188,17 @@ export class Participants {
     return step;
   }
 
-  /** All of a flow, in the order of their enrolment. */
-  list(table: ParticipantTable): Promise<Participant[]> {
-    return this.#options.runtime.knex(table).orderBy('created_at').orderBy('id');
+  /**
+   * Those of a flow in the order of their enrolment, a page at a time.
+   * @throws {InvalidArgumentError} `limit` is none, or there is no participant `after`
+   */
+  async list(table: ParticipantTable, { phoneNumber, after, ...page }: ParticipantFilter = {}): Promise<Participant[]> {
+    const rows = this.#options.runtime.knex(table).orderBy('created_at').orderBy('id').limit(pageOf(page).limit);
+    if (phoneNumber !== undefined) rows.where({ phone_number: this.#phoneNumber({ phone_number: phoneNumber }) });
+    if (after === undefined) return rows;
+    const last = await this.get(table, after);
+    if (!last) throw new InvalidArgumentError(`There is no participant ${after} to go on after. List from the start.`);
+    return rows.whereRaw('(created_at, id) > (?, ?)', [last.created_at, last.id]);
   }
 
   /** One of them, if there is one. */
@@ -236,6 +245,16 @@ export class Participants {
       );
     }
   }
+}
+
+/** A part of the list of a flow's participants. */
+export interface ParticipantFilter {
+  /** How many at most, 1 to 1000. Default: 100. */
+  limit?: number;
+  /** Those after the participant with this id, the last of the page before. */
+  after?: string;
+  /** Only who has this number, in any usual form. */
+  phoneNumber?: string;
 }
 
 export type ParticipantTable = 'intervention_participants' | 'conversation_participants';

@@ -3,32 +3,42 @@ import { formatInstant } from '../clock.ts';
 import type { DeadLetter, DeadLetterFilter } from '../operations/dead-letters.ts';
 import { ok } from './answers.ts';
 import type { HttpOptions } from './plugin.ts';
-import { filterOf, type ListQuery, numberOf, reasonOf } from './queries.ts';
+import { filterOf } from './queries.ts';
+import * as is from './schemas.ts';
 
 /** Events that could not be applied. */
 export async function deadLetterRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
   type Named = { Params: { id: string } };
+  type List = { Querystring: is.ListQuery & { status?: NonNullable<DeadLetterFilter['status']> } };
+  const status = is.oneOf('open', 'retried', 'discarded', 'all');
 
-  app.get<{ Querystring: ListQuery & { status?: string } }>('/dead-letters', async ({ query }) => {
-    const status = query.status as DeadLetterFilter['status'];
-    const letters = await runtime.deadLetters.list({ ...filterOf(query), ...(status !== undefined && { status }) });
-    return ok(letters.map(described));
-  });
-
-  app.get<Named>('/dead-letters/:id', async ({ params: { id } }) =>
-    ok(described(await runtime.deadLetters.get(numberOf('The id of a dead letter', id)))),
+  app.get<List>(
+    '/dead-letters',
+    { schema: { querystring: is.listOf({ ...is.narrowed, status }) } },
+    async ({ query }) => {
+      const filter = { ...filterOf(query), ...(query.status !== undefined && { status: query.status }) };
+      return ok((await runtime.deadLetters.list(filter)).map(described));
+    },
   );
 
-  app.post<Named>('/dead-letters/:id/retry', async ({ params }) => {
-    const id = numberOf('The id of a dead letter', params.id);
+  app.get<Named>('/dead-letters/:id', { schema: { params: is.row } }, async ({ params }) =>
+    ok(described(await runtime.deadLetters.get(Number(params.id)))),
+  );
+
+  app.post<Named>('/dead-letters/:id/retry', { schema: { params: is.row } }, async ({ params }) => {
+    const id = Number(params.id);
     return ok({ id, status: 'retried', ...(await runtime.deadLetters.retry(id)) });
   });
 
-  app.post<Named>('/dead-letters/:id/discard', async ({ params, body }) => {
-    const id = numberOf('The id of a dead letter', params.id);
-    await runtime.deadLetters.discard(id, reasonOf(body));
-    return ok({ id, status: 'discarded' });
-  });
+  app.post<Named & { Body: is.Reason }>(
+    '/dead-letters/:id/discard',
+    { schema: { params: is.row, body: is.reason } },
+    async ({ params, body }) => {
+      const id = Number(params.id);
+      await runtime.deadLetters.discard(id, body?.reason);
+      return ok({ id, status: 'discarded' });
+    },
+  );
 }
 
 const described = ({ address, at, resolvedAt, ...letter }: DeadLetter) => ({

@@ -3,14 +3,12 @@ import { describeState } from '../actor/state.ts';
 import type { InboundMessage } from '../flow.ts';
 import { notFound, ok } from './answers.ts';
 import type { HttpOptions } from './plugin.ts';
-import { object } from './queries.ts';
+import * as is from './schemas.ts';
 
 /** Messages from people, and what was said. */
 export async function messageRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
-  app.post('/messages', async (request) => {
-    const { address, snapshot, reason, ...receipt } = await runtime.receive(
-      object(request.body) as unknown as InboundMessage,
-    );
+  app.post<{ Body: InboundMessage }>('/messages', { schema: { body: message } }, async ({ body }) => {
+    const { address, snapshot, reason, ...receipt } = await runtime.receive(body);
     return ok({
       ...receipt,
       ...(address && { participantId: address.participantId, flowType: address.flowType }),
@@ -18,10 +16,28 @@ export async function messageRoutes(app: FastifyInstance, { runtime }: HttpOptio
     });
   });
 
-  app.get<{ Params: { id: string } }>('/participants/:id/messages', async ({ params: { id } }, reply) => {
-    if (!(await runtime.knex('flow_states').where({ participant_id: id }).first('id')))
-      return notFound(reply, `There is no participant ${id}.`);
-    const messages = await runtime.messages(id);
-    return ok(messages.map(({ at, ...message }) => ({ ...message, at: new Date(at).toISOString() })));
-  });
+  app.get<{ Params: { id: string } }>(
+    '/participants/:id/messages',
+    { schema: { params: is.named } },
+    async ({ params: { id } }, reply) => {
+      if (!(await runtime.knex('flow_states').where({ participant_id: id }).first('id')))
+        return notFound(reply, `There is no participant ${id}.`);
+      const messages = await runtime.messages(id);
+      return ok(messages.map(({ at, ...message }) => ({ ...message, at: new Date(at).toISOString() })));
+    },
+  );
 }
+
+const part = (schema: object, description: string) => ({ ...schema, description, errorCode: 'INVALID_MESSAGE' });
+const message = is.object(
+  {
+    channel: part(is.id, "where the message came in, like 'sms'"),
+    id: part(
+      is.id,
+      "the channel's own id of the message, a text of 1 to 255 characters: it keeps a message from being applied twice",
+    ),
+    from: part(is.sender, 'who wrote it: a phone number, or another address of the channel'),
+    text: part(is.words, 'a text, which may be empty'),
+  },
+  ['channel', 'id', 'from', 'text'],
+);

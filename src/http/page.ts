@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { FastifyInstance } from 'fastify';
+import * as is from './schemas.ts';
 
 const FILES: [path: string, file: string, type: string][] = [
   ['/', 'index.html', 'text/html; charset=utf-8'],
@@ -11,7 +12,7 @@ const FILES: [path: string, file: string, type: string][] = [
 export async function pageRoutes(app: FastifyInstance): Promise<void> {
   for (const [path, file, type] of FILES) {
     const content = await readFile(new URL(`./page/${file}`, import.meta.url));
-    app.get(path, ({ url }, reply) => {
+    app.get(path, { schema: { querystring: is.anything } }, ({ url }, reply) => {
       const [asked = '', ...query] = url.split('?');
       // The page's own paths are relative to its folder, so that it works below any prefix.
       if (path === '/' && !asked.endsWith('/'))

@@ -14,8 +14,10 @@ import { operationRoutes } from './operations.ts';
 import { pageRoutes } from './page.ts';
 import { participantRoutes } from './participants.ts';
 import { quarantineRoutes } from './quarantine.ts';
+import { responseRoutes } from './responses.ts';
 import { timerRoutes } from './timers.ts';
 import { trafficRoutes } from './traffic.ts';
+import { validate } from './validation.ts';
 
 /** What the HTTP service works on. */
 export interface HttpOptions {
@@ -68,10 +70,19 @@ export async function perdureHttp(app: FastifyInstance, options: HttpOptions): P
   app.addHook('onRoute', (route) => {
     route.bodyLimit ??= 64 * 1024;
   });
+  validate(app);
   app.setErrorHandler<Error>((error, request, reply) => answerError(options, error, request, reply));
   app.setNotFoundHandler((request, reply) => notFound(reply, `There is nothing at ${request.method} ${request.url}.`));
   const { runtime, participants } = options; // a prefix counts once
-  for (const routes of [messageRoutes, trafficRoutes, operationRoutes, timerRoutes, quarantineRoutes, deadLetterRoutes])
+  for (const routes of [
+    messageRoutes,
+    trafficRoutes,
+    responseRoutes,
+    operationRoutes,
+    timerRoutes,
+    quarantineRoutes,
+    deadLetterRoutes,
+  ])
     await app.register(routes, { runtime });
   if (!participants) return;
   for (const routes of [participantRoutes, interventionRoutes, pageRoutes])

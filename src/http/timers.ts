@@ -5,33 +5,64 @@ import { formatInstant } from '../clock.ts';
 import type { ActorRow } from '../store/rows.ts';
 import { notFound, ok } from './answers.ts';
 import type { HttpOptions } from './plugin.ts';
+import * as is from './schemas.ts';
 
-/** Pending deadlines. A deadline is named by its actor, its instant and, of several at one instant, its number. */
+/** How many rows are read at a time. */
+const ROWS = 250;
+
+type List = { Querystring: is.ListQuery };
+
+/** A deadline is named by its actor, its instant and, of several at one instant, its number. */
+const NAME = /^([^:]+):([\s\S]+):(\d[\d.]*(?:e\+\d+)?):(\d{1,9})$/;
+const LENGTH = 600;
+const after = { type: 'string', maxLength: LENGTH, pattern: NAME.source, description: is.AFTER };
+
+/** Pending deadlines. */
 export async function timerRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
   const pending = () => runtime.knex('flow_states').whereNotNull('next_due_at').where({ status: 'active' });
   const find = async (id: string) => {
-    const [, flow_type, participant_id] = /^([^:]+):(.+):\d+:\d+$/s.exec(id) ?? [];
-    const row = flow_type && (await pending().where({ flow_type, participant_id }).first());
+    const [, flow_type, participant_id] = NAME.exec(id) ?? [];
+    if (flow_type === undefined) return undefined;
+    const row: ActorRow | undefined = await pending().where({ flow_type, participant_id }).first();
     return row && timersOf(row, runtime.clock.now()).find((timer) => timer.id === id);
   };
 
-  app.get<{ Querystring: { participant?: string; limit?: string } }>('/timers', async ({ query }) => {
-    const limited = pending()
-      .orderBy('next_due_at')
-      .limit(Math.min(Number(query.limit) || 1000, 10_000));
-    const rows: ActorRow[] = await (query.participant === undefined
-      ? limited
-      : limited.where({ participant_id: query.participant }));
-    const now = runtime.clock.now();
-    return ok(rows.flatMap((row) => timersOf(row, now)).sort((a, b) => a.due_at_ms - b.due_at_ms));
-  });
+  /** The next deadlines in the order of their instants. Actors are read in the order of their first deadline, as far as needed. */
+  const pageOf = async ({ limit: asked, after, flow, participant }: is.ListQuery): Promise<Timer[]> => {
+    const limit = Number(asked ?? 100);
+    const rows = pending().orderBy('next_due_at').orderBy('id').limit(ROWS);
+    if (flow !== undefined) rows.where({ flow_type: flow });
+    if (participant !== undefined) rows.where({ participant_id: participant });
+    const last = after === undefined ? undefined : positionOf(after);
+    let found: Timer[] = [];
+    for (let from: ActorRow | undefined, end = false; !end; ) {
+      const next = from && rows.clone().whereRaw('(next_due_at, id) > (?, ?)', [from.next_due_at, from.id]);
+      const read: ActorRow[] = await (next ?? rows.clone());
+      from = read.at(-1);
+      const now = runtime.clock.now();
+      const timers = read
+        .flatMap((row) => timersOf(row, now))
+        .filter(({ id }) => !last || compare(positionOf(id), last) > 0);
+      found = [...new Map([...found, ...timers].map((timer) => [timer.id, timer])).values()]
+        .sort((a, b) => compare(positionOf(a.id), positionOf(b.id)))
+        .slice(0, limit);
+      end = read.length < ROWS || (found.length === limit && found.at(-1)!.due_at_ms < from!.next_due_at!);
+    }
+    return found;
+  };
 
-  app.get<{ Params: { id: string } }>('/timers/:id', async ({ params: { id } }, reply) => {
+  const params = is.object({ id: is.filled(LENGTH) });
+
+  app.get<List>('/timers', { schema: { querystring: is.listOf({ ...is.narrowed, after }) } }, async ({ query }) =>
+    ok(await pageOf(query)),
+  );
+
+  app.get<{ Params: { id: string } }>('/timers/:id', { schema: { params } }, async ({ params: { id } }, reply) => {
     const timer = await find(id);
     return timer ? ok(timer) : gone(reply, id);
   });
 
-  app.delete<{ Params: { id: string } }>('/timers/:id', async ({ params: { id } }, reply) => {
+  app.delete<{ Params: { id: string } }>('/timers/:id', { schema: { params } }, async ({ params: { id } }, reply) => {
     const timer = await find(id);
     if (!timer) return gone(reply, id);
     const nth = Number(id.slice(id.lastIndexOf(':') + 1));
@@ -42,6 +73,16 @@ export async function timerRoutes(app: FastifyInstance, { runtime }: HttpOptions
 
 const gone = (reply: Parameters<typeof notFound>[0], id: string) =>
   notFound(reply, `There is no pending deadline ${id}. It may have fired or been cancelled: list them again.`);
+
+type Timer = ReturnType<typeof timersOf>[number];
+type Position = [dueAt: number, actor: string, nth: number];
+
+function positionOf(id: string): Position {
+  const [, flow, participant, dueAt, nth] = NAME.exec(id)!;
+  return [Number(dueAt), `${flow}:${participant}`, Number(nth)];
+}
+
+const compare = (a: Position, b: Position) => a[0] - b[0] || (a[1] < b[1] ? -1 : a[1] > b[1] ? 1 : 0) || a[2] - b[2];
 
 /** The deadlines in a row; none where it cannot be read, which its actor says when it is next used. */
 function timersOf(row: ActorRow, now: number) {

@@ -2,23 +2,23 @@ import { randomUUID } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { parse } from '../actor/codec.ts';
 import { describeState } from '../actor/state.ts';
-import { pageOf } from '../operations/page.ts';
+import type { DirectMessage } from '../messaging/inbound.ts';
 import { ok } from './answers.ts';
 import type { HttpOptions } from './plugin.ts';
-import { filterOf, type ListQuery, object, optionalText, text } from './queries.ts';
+import { pageOf } from './queries.ts';
+import * as is from './schemas.ts';
 
 /** Messages by hand, and what went in and out. */
 export async function trafficRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
-  app.post('/send', async ({ body }, reply) => {
-    const given = object(body);
-    const id = optionalText(given, 'id');
-    const message = { to: text(given, 'to'), text: text(given, 'text'), ...(id !== undefined && { id }) };
-    return reply.code(202).send(ok(await runtime.sendTo(message)));
-  });
+  const send = { body: is.object({ to: is.sender, text: is.words, id: is.id }, ['to', 'text']) };
+  app.post<{ Body: DirectMessage }>('/send', { schema: send }, async ({ body }, reply) =>
+    reply.code(202).send(ok(await runtime.sendTo(body))),
+  );
 
-  app.get<{ Querystring: ListQuery }>('/receipts', async ({ query }) => {
-    const { participantId, ...page } = filterOf(query);
-    const { limit, after } = pageOf(page);
+  const receipts = { querystring: is.listOf({ participant: is.id }) };
+  app.get<{ Querystring: is.ListQuery }>('/receipts', { schema: receipts }, async ({ query }) => {
+    const { limit, after } = pageOf(query);
+    const { participant: participantId } = query;
     const rows = runtime
       .knex('outbox_messages')
       .where('id', '>', after)
@@ -37,46 +37,24 @@ export async function trafficRoutes(app: FastifyInstance, { runtime }: HttpOptio
     );
   });
 
-  app.post('/response', async ({ body }) => {
-    const given = object(body);
-    const { address, snapshot, ...receipt } = await runtime.receive({
-      channel: 'operator',
-      id: optionalText(given, 'id') ?? randomUUID(),
-      from: text(given, 'from'),
-      text: text(given, 'text'),
-    });
-    return ok({
-      ...receipt,
-      ...(address && { participantId: address.participantId, flowType: address.flowType }),
-      ...(snapshot && { state: describeState(snapshot) }),
-    });
-  });
-
-  app.get<{ Querystring: ListQuery }>('/responses', async ({ query }) => {
-    const { limit } = pageOf(filterOf(query));
-    const { knex } = runtime;
-    const fromActors = await knex('flow_journal as j')
-      .leftJoin('flow_states as f', (on) =>
-        on.on('f.participant_id', 'j.participant_id').on('f.flow_type', 'j.flow_type'),
-      )
-      .leftJoin('inbox as i', 'i.id', 'j.inbox_id')
-      .whereNotNull('j.text')
-      .orderBy('j.id', 'desc')
-      .limit(limit)
-      .select({ from: 'f.address', participant: 'j.participant_id', channel: 'i.channel', text: 'j.text', at: 'j.at' });
-    const fromOthers = await knex('inbox')
-      .whereNotNull('text')
-      .orderBy('id', 'desc')
-      .limit(limit)
-      .select({ from: 'sender', channel: 'channel', text: 'text', at: 'applied_at' });
-    const all = [...fromActors, ...fromOthers.map((row) => ({ participant: null, ...row }))];
-    return ok(
-      all
-        .sort((a, b) => b.at - a.at)
-        .slice(0, limit)
-        .map(({ at, ...message }) => ({ ...message, at: new Date(at).toISOString() })),
-    );
-  });
+  const response = { body: is.object({ from: is.sender, text: is.words, id: is.id }, ['from', 'text']) };
+  app.post<{ Body: { from: string; text: string; id?: string } }>(
+    '/response',
+    { schema: response },
+    async ({ body }) => {
+      const { address, snapshot, ...receipt } = await runtime.receive({
+        channel: 'operator',
+        id: body.id ?? randomUUID(),
+        from: body.from,
+        text: body.text,
+      });
+      return ok({
+        ...receipt,
+        ...(address && { participantId: address.participantId, flowType: address.flowType }),
+        ...(snapshot && { state: describeState(snapshot) }),
+      });
+    },
+  );
 
   app.get('/stats', async () => {
     const { knex } = runtime;

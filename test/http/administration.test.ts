@@ -520,8 +520,15 @@ describe('what an operator does over HTTP', () => {
       await test.advance('1s');
       await good('POST', '/response', { from: BOB, text: 'who are you?' });
       expect(await good('GET', '/responses')).toEqual([
-        { participant: null, from: BOB, channel: 'operator', text: 'who are you?', at: '2026-01-05T08:00:01.000Z' },
-        { participant: id, from: ADA, channel: 'operator', text: 'ready', at: '2026-01-05T08:00:00.000Z' },
+        {
+          id: '0-2',
+          participant: null,
+          from: BOB,
+          channel: 'operator',
+          text: 'who are you?',
+          at: '2026-01-05T08:00:01.000Z',
+        },
+        { id: '2-2', participant: id, from: ADA, channel: 'operator', text: 'ready', at: '2026-01-05T08:00:00.000Z' },
       ]);
       expect(await good('GET', '/responses?limit=1')).toHaveLength(1);
     });

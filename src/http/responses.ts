@@ -1,0 +1,81 @@
+/**
+ * What people wrote, the last first. Two logs hold it: the journal, what actors were told, and the inbox, what was for no
+ * actor. Both are read backwards and merged by their instants. An entry's `id` is how far both logs are read up to it, so that
+ * the next page goes on there.
+ */
+import type { FastifyInstance } from 'fastify';
+import { ok } from './answers.ts';
+import type { HttpOptions } from './plugin.ts';
+import * as is from './schemas.ts';
+
+interface Written {
+  id: number;
+  at: number;
+  from: string | null;
+  participant: string | null;
+  channel: string | null;
+  text: string;
+}
+
+/** The ids of the last entries in the journal and in the inbox; 0: none yet. */
+const PLACE = '^(\\d{1,15})-(\\d{1,15})$';
+
+export async function responseRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
+  const after = { type: 'string', pattern: PLACE, description: is.AFTER };
+
+  app.get<{ Querystring: is.PageQuery }>(
+    '/responses',
+    { schema: { querystring: is.listOf({ after }) } },
+    async ({ query }) => {
+      const limit = Number(query.limit ?? 100);
+      const place = query.after?.split('-').map(Number) ?? [0, 0];
+      const logs = await Promise.all([fromJournal(place[0]!, limit), fromInbox(place[1]!, limit)]);
+      const heads = [0, 0];
+      const page = [];
+      while (page.length < limit) {
+        const [told, untold] = [logs[0]![heads[0]!], logs[1]![heads[1]!]];
+        const log = told && !(untold && untold.at > told.at) ? 0 : 1;
+        const next = log === 0 ? told : untold;
+        if (!next) break;
+        heads[log]!++;
+        place[log] = next.id;
+        page.push({ ...next, id: place.join('-'), at: new Date(next.at).toISOString() });
+      }
+      return ok(page);
+    },
+  );
+
+  function fromJournal(before: number, limit: number): Promise<Written[]> {
+    const rows = runtime
+      .knex('flow_journal as j')
+      .leftJoin('flow_states as f', (on) =>
+        on.on('f.participant_id', 'j.participant_id').on('f.flow_type', 'j.flow_type'),
+      )
+      .leftJoin('inbox as i', 'i.id', 'j.inbox_id')
+      .whereNotNull('j.text')
+      .orderBy('j.id', 'desc')
+      .limit(limit);
+    if (before > 0) rows.where('j.id', '<', before);
+    return rows.select({
+      id: 'j.id',
+      from: 'f.address',
+      participant: 'j.participant_id',
+      channel: 'i.channel',
+      text: 'j.text',
+      at: 'j.at',
+    });
+  }
+
+  function fromInbox(before: number, limit: number): Promise<Written[]> {
+    const rows = runtime.knex('inbox').whereNotNull('text').orderBy('id', 'desc').limit(limit);
+    if (before > 0) rows.where('id', '<', before);
+    return rows.select({
+      id: 'id',
+      from: 'sender',
+      participant: runtime.knex.raw('NULL'),
+      channel: 'channel',
+      text: 'text',
+      at: 'applied_at',
+    });
+  }
+}
