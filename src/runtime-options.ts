@@ -10,7 +10,8 @@ import { type Address, InvalidArgumentError } from './errors.ts';
 import type { AnyFlow, InboundMessage } from './flow.ts';
 import type { Texts } from './messaging/keywords.ts';
 import type { RecoveryMode } from './recovery/index.ts';
-import type { DatabaseOption, SqliteOptions } from './store/database.ts';
+import type { SqliteOptions } from './store/database.ts';
+import type { DatabaseOption } from './store/location.ts';
 
 /** What {@link createRuntime} is given. */
 export interface RuntimeOptions {

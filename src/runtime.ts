@@ -30,6 +30,7 @@ import { FlowRecovery, type RecoverOptions, RecoveryManager, type RecoveryReport
 import { createRegistry, type RuntimeRegistry } from './registry.ts';
 import { paceOf, type RuntimeOptions } from './runtime-options.ts';
 import { type OpenDatabase, openDatabase, openDatabaseForReading } from './store/database.ts';
+import { absolute } from './store/location.ts';
 import { SERVER_SETTING, type Server } from './store/presence.ts';
 import type { Commit, OutboxStatus } from './store/rows.ts';
 import { Store } from './store/store.ts';
@@ -102,7 +103,7 @@ interface Running {
 
 /**
  * Creates a runtime. Nothing happens before `start()`.
- * @throws {InvalidArgumentError} two flows of one type and version
+ * @throws {InvalidArgumentError} two flows of one type and version, or a database that is not understood
  */
 export function createRuntime(options: RuntimeOptions): Runtime {
   return new Runtime(options);
@@ -132,7 +133,7 @@ export class Runtime {
 
   /** @internal use {@link createRuntime} */
   constructor(options: RuntimeOptions) {
-    this.#options = options;
+    this.#options = { ...options, database: absolute(options.database) };
     this.#versions = versionsOf(options.flows);
     this.#flows = new Map([...this.#versions].map(([type, { newest }]) => [type, newest]));
     this.#pace = paceOf(options);

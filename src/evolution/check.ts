@@ -4,7 +4,8 @@
  */
 import { differences, fingerprintOf, shapeOf } from '../actor/shape.ts';
 import type { AnyFlow } from '../flow.ts';
-import { type DatabaseOption, openDatabaseForReading } from '../store/database.ts';
+import { openDatabaseForReading } from '../store/database.ts';
+import type { DatabaseOption } from '../store/location.ts';
 import type { ActorRow } from '../store/rows.ts';
 import { Store } from '../store/store.ts';
 import { type FlowVersions, versionsOf } from '../versions.ts';

@@ -11,7 +11,7 @@ import { nextLocalTime } from '../machine/index.ts';
 import { normalizePhoneNumber } from '../messaging/address.ts';
 import { pageOf } from '../operations/page.ts';
 import type { Runtime } from '../runtime.ts';
-import { forgetKept, keptActors } from './adoption/kept.ts';
+import { forgetKept, forgetLogs, keptActors } from './adoption/kept.ts';
 import type { ConversationFlow } from './conversation.ts';
 import { microHealthInterventionFlow } from './micro-health-intervention.ts';
 import type { ParticipantStatus } from './participation.ts';
@@ -158,8 +158,7 @@ export class Participants {
       // The logs by phone number stay for as long as the number takes part in the other flow.
       if (await trx(other).where({ phone_number: phone }).first('id')) return;
       await trx('inbox').whereIn('sender', phones).update({ sender: null, text: null });
-      await trx('receipts').whereIn('recipient', phones).delete();
-      await trx('responses').whereIn('sender', phones).delete();
+      await forgetLogs(trx, phones);
     });
     return true;
   }

@@ -4,11 +4,9 @@ import createKnex, { type Knex } from 'knex';
 import { type Duration, milliseconds } from '../duration.ts';
 import { InvalidArgumentError, StoreError } from '../errors.ts';
 import { Connection, storeError } from './connection.ts';
-import { lockDatabase } from './lock.ts';
-import { assertMigrated, migrate } from './migrate.ts';
-
-/** `'sqlite:FILE'`, `':memory:'`, or a Knex instance on the `sqlite3` driver. */
-export type DatabaseOption = string | Knex;
+import { assertWhole, type DatabaseOption, filenameOf, MEMORY, trueName } from './location.ts';
+import { DatabaseLock } from './lock.ts';
+import { assertMigrated, assertRoom, migrate } from './migrate.ts';
 
 export interface SqliteOptions {
   /** SQLite's `synchronous`. `FULL` (default) survives a power cut; `NORMAL` may lose the last commits in one. */
@@ -29,9 +27,11 @@ export interface OpenDatabase {
 }
 
 /**
- * Opens and locks the database.
+ * Opens and locks the database. Where it is refused, nothing in it was changed.
  * @throws {DatabaseInUseError} another process runs on this file
  * @throws {StoreError} it cannot be opened or written
+ * @throws {NewerDatabaseError} it was written by a newer Perdure
+ * @throws {InvalidArgumentError} something else in it has a name that we need
  */
 export async function openDatabase(
   option: DatabaseOption,
@@ -40,29 +40,47 @@ export async function openDatabase(
 ): Promise<OpenDatabase> {
   const given = typeof option !== 'string';
   const pragmas = pragmaStatements(sqlite);
-  const knex = given ? option : createKnex(configuration(option, pragmas));
-  assertSqlite(knex);
-  const file = fileOf(knex);
-  let unlock: (() => Promise<void>) | undefined;
+  let file = given ? undefined : fileIn(option);
+  let knex: Knex | undefined;
+  let lock: DatabaseLock | undefined;
   const close = async () => {
-    if (!given) await knex.destroy();
-    await unlock?.();
+    if (!given) await knex?.destroy();
+    await lock?.release();
   };
   try {
-    unlock = file === undefined ? undefined : await lockDatabase(file, milliseconds(wait));
-    if (given) await Connection.use(knex, (connection) => runAll(connection, pragmas));
+    if (given) {
+      knex = option;
+      assertSqlite(knex);
+      file = await fileOf(knex);
+    }
+    if (file !== undefined) {
+      lock = await DatabaseLock.take(file, milliseconds(wait));
+      assertWhole(file);
+    }
+    knex ??= createKnex(configuration({ filename: file ?? MEMORY }, pragmas));
+    if (given) await Connection.use(knex, (connection) => connection.exec(pragmas.join(';')));
+    await assertRoom(knex);
+    if (file !== undefined) await Connection.use(knex, makeWritable);
   } catch (error) {
     await close();
-    throw explained(error);
+    throw file === undefined ? explained(error) : unwritable(explained(error), file);
   }
-  return { knex, migrate: () => migrate(knex).catch(rethrow), close };
+  const open = knex;
+  return { knex: open, migrate: () => migrate(open).catch(rethrow), close };
 }
 
 /** Opens a database that another process may run on, and changes nothing in it. */
 export async function openDatabaseForReading(option: DatabaseOption, sqlite: SqliteOptions): Promise<OpenDatabase> {
   const given = typeof option !== 'string';
   const [patience] = pragmaStatements(sqlite);
-  const knex = given ? option : createKnex(configuration(option, [patience!, 'PRAGMA query_only = ON'], true));
+  const file = given ? undefined : fileIn(option);
+  if (file !== undefined) assertWhole(file);
+  // Knex adds flags to those for writing, so that only a URI can take them away.
+  const connection =
+    file === undefined
+      ? { filename: MEMORY }
+      : { filename: `${pathToFileURL(file).href}?mode=ro`, flags: ['OPEN_URI'] };
+  const knex = given ? option : createKnex(configuration(connection, [patience!, 'PRAGMA query_only = ON']));
   assertSqlite(knex);
   const close = async () => {
     if (!given) await knex.destroy();
@@ -81,6 +99,26 @@ function unreadable(error: unknown): unknown {
   );
 }
 
+/**
+ * Sets the file to a write-ahead log, and writes to it what is there already: a file, folder or file system that is
+ * read-only shows at the start, and not at somebody's first message.
+ */
+async function makeWritable(connection: Connection): Promise<void> {
+  await connection.all('PRAGMA journal_mode = WAL');
+  const [version] = await connection.all<{ user_version: number }>('PRAGMA user_version');
+  await connection.run(`PRAGMA user_version = ${version!.user_version}`);
+}
+
+function unwritable(error: unknown, file: string): unknown {
+  if (!(error instanceof StoreError) || !error.cause || !['readonly', 'io'].includes(error.reason)) return error;
+  return new StoreError(
+    'readonly',
+    `The database ${file} cannot be written (${(error.cause as Error).message}). The file and its folder must be writable for this ` +
+      `user, and nothing else may stand in the place of ${file}-wal and ${file}-shm, which SQLite keeps beside it.`,
+    { cause: error.cause },
+  );
+}
+
 const explained = (error: unknown) =>
   (error as { code?: string }).code?.startsWith('SQLITE_') ? storeError(error) : error;
 
@@ -88,33 +126,23 @@ const rethrow = (error: unknown) => {
   throw explained(error);
 };
 
-function configuration(option: string, pragmas: string[], reading = false): Knex.Config {
-  const filename = option === ':memory:' ? option : /^sqlite:(.+)$/.exec(option)?.[1];
-  if (!filename) {
-    throw new InvalidArgumentError(
-      `database: '${option}' is not understood. Write 'sqlite:study.db', ':memory:', or give a Knex instance.`,
-    );
-  }
-  return {
-    client: 'sqlite3',
-    // Knex adds flags to those for writing, so that only a URI can take them away.
-    connection: reading ? { filename: `${pathToFileURL(filename).href}?mode=ro`, flags: ['OPEN_URI'] } : { filename },
-    useNullAsDefault: true,
-    pool: {
-      min: 1,
-      // Each connection to ':memory:' is a database of its own. On a file, readers do not wait for the writer (WAL).
-      max: filename === ':memory:' ? 1 : 4,
-      afterCreate: (
-        driver: { exec(sql: string, done: (error: Error | null) => void): void },
-        done: (error: Error | null) => void,
-      ) => driver.exec(pragmas.join(';'), done),
-    },
-  };
-}
+const configuration = (connection: Knex.Sqlite3ConnectionConfig, pragmas: string[]): Knex.Config => ({
+  client: 'sqlite3',
+  connection,
+  useNullAsDefault: true,
+  pool: {
+    min: 1,
+    // Each connection to ':memory:' is a database of its own. On a file, readers do not wait for the writer (WAL).
+    max: connection.filename === MEMORY ? 1 : 4,
+    afterCreate: (
+      driver: { exec(sql: string, done: (error: Error | null) => void): void },
+      done: (error: Error | null) => void,
+    ) => driver.exec(pragmas.join(';'), done),
+  },
+});
 
 const pragmaStatements = ({ synchronous = 'FULL', busyTimeout = '5s' }: SqliteOptions) => [
   `PRAGMA busy_timeout = ${milliseconds(busyTimeout)}`,
-  'PRAGMA journal_mode = WAL',
   `PRAGMA synchronous = ${synchronous}`,
   'PRAGMA foreign_keys = ON',
   'PRAGMA temp_store = MEMORY',
@@ -122,10 +150,6 @@ const pragmaStatements = ({ synchronous = 'FULL', busyTimeout = '5s' }: SqliteOp
   // Larger than the default of 1000 pages: fewer checkpoints, each over pages that changed many times.
   'PRAGMA wal_autocheckpoint = 10000',
 ];
-
-async function runAll(connection: Connection, statements: string[]): Promise<void> {
-  for (const statement of statements) await connection.all(statement);
-}
 
 function assertSqlite(knex: Knex): void {
   const { dialect, driverName } = knex.client as { dialect: string; driverName: string };
@@ -135,7 +159,17 @@ function assertSqlite(knex: Knex): void {
   );
 }
 
-function fileOf(knex: Knex): string | undefined {
-  const { filename } = knex.client.connectionSettings as { filename: string };
-  return filename === ':memory:' || filename === '' ? undefined : filename;
+/** The true name of the file in `'sqlite:FILE'`; `undefined`: memory. */
+function fileIn(option: string): string | undefined {
+  const filename = filenameOf(option);
+  return filename === MEMORY ? undefined : trueName(filename);
+}
+
+/** The true name of the file that the instance is on, as SQLite knows it; `undefined`: memory. Opens it, and reads nothing. */
+async function fileOf(knex: Knex): Promise<string | undefined> {
+  const databases = await Connection.use(knex, (connection) =>
+    connection.all<{ name: string; file: string | undefined }>('PRAGMA database_list'),
+  );
+  const file = databases.find(({ name }) => name === 'main')?.file;
+  return file ? trueName(file) : undefined;
 }

@@ -25,7 +25,8 @@ import createKnex, { type Knex } from 'knex';
 import sqlite3 from 'sqlite3';
 import { InvalidArgumentError, NotAdoptableError } from '../errors.ts';
 import { Connection, storeError } from './connection.ts';
-import { lockDatabase } from './lock.ts';
+import { trueName } from './location.ts';
+import { DatabaseLock } from './lock.ts';
 import { isMigrated } from './migrate.ts';
 
 /** What is in a file: its tables with their columns, by name in lower case; and whether they are ours. */
@@ -55,7 +56,7 @@ export async function contentsOf(file: string): Promise<Contents> {
 export async function undoHalf(file: string): Promise<void> {
   assertSqlite(file);
   if (!existsSync(journalOf(file))) return;
-  const unlock = await lockDatabase(file, 0);
+  const lock = await DatabaseLock.take(trueName(file), 0);
   const knex = createKnex(configuration(file, ['PRAGMA busy_timeout = 1000']));
   try {
     await Connection.use(knex, tablesIn);
@@ -63,7 +64,7 @@ export async function undoHalf(file: string): Promise<void> {
     throw explained(error);
   } finally {
     await knex.destroy();
-    await unlock();
+    await lock.release();
   }
 }
 
@@ -110,7 +111,7 @@ const halfWritten = (file: string, cause: unknown) =>
  * @throws {DatabaseInUseError | NotAdoptableError} a program runs on it
  */
 export async function inPlace<T>(file: string, backup: string, body: (transaction: Knex.Transaction) => Promise<T>) {
-  const unlock = await lockDatabase(file, 0);
+  const lock = await DatabaseLock.take(trueName(file), 0);
   const knex = createKnex(configuration(file, ['PRAGMA busy_timeout = 1000', 'PRAGMA synchronous = FULL']));
   try {
     await assertAlone(knex, file);
@@ -130,7 +131,7 @@ export async function inPlace<T>(file: string, backup: string, body: (transactio
     throw explained(error);
   } finally {
     await knex.destroy();
-    await unlock();
+    await lock.release();
   }
 }
 

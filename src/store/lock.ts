@@ -3,9 +3,12 @@
  * operating system drops it with the process, however that dies, so there is no stale lock and no heartbeat. The owner's
  * pid is committed there first, for readers; since somebody may slip in between that commit and the lasting transaction,
  * the winner looks whether the pid is still its own.
+ *
+ * A lock file that is deleted or replaced excludes nobody any more. Its owner notices ({@link DatabaseLock.isHeld}) and takes
+ * the file that is there now, or a new one ({@link DatabaseLock.retake}). If another process was faster, the lock is lost.
  */
-import { realpathSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import sqlite3 from 'sqlite3';
 import { DatabaseInUseError, StoreError } from '../errors.ts';
@@ -15,50 +18,81 @@ const POLL = 200;
 /** How long SQLite itself waits, in ms: long enough for another one's short transaction; the lasting one does not end. */
 const BUSY = 100;
 
-/**
- * Locks the database file for this process.
- * @param wait how long to wait for another process to let go, in ms; 0 fails at once
- * @returns what lets go of it
- * @throws {DatabaseInUseError} naming the other process
- */
-export async function lockDatabase(file: string, wait: number): Promise<() => Promise<void>> {
-  const lock = await LockFile.open(`${trueName(file)}-lock`);
-  const until = Date.now() + wait;
-  try {
-    while (!(await lock.take())) {
-      if (Date.now() >= until) throw await inUse(file, lock);
-      await delay(POLL);
-    }
-  } catch (error) {
-    await lock.close();
-    throw error;
-  }
-  return () => lock.close();
-}
+export class DatabaseLock {
+  readonly #path: string;
+  #file: LockFile;
+  #inode: string | undefined;
 
-/** One name for one file, by whatever links it was reached. */
-function trueName(file: string): string {
-  try {
-    return realpathSync(file);
-  } catch {
+  private constructor(path: string, file: LockFile) {
+    this.#path = path;
+    this.#file = file;
+    this.#inode = inodeOf(path);
+  }
+
+  /**
+   * Locks the database file for this process.
+   * @param file its true name
+   * @param wait how long to wait for another process to let go, in ms; 0 fails at once
+   * @throws {DatabaseInUseError} naming the other process
+   * @throws {StoreError} the lock file cannot be written
+   */
+  static async take(file: string, wait: number): Promise<DatabaseLock> {
+    const path = `${file}-lock`;
+    const lock = await LockFile.open(path);
+    const until = Date.now() + wait;
     try {
-      return join(realpathSync(dirname(file)), basename(file)); // it is not there yet
-    } catch (cause) {
-      throw new StoreError('io', `The folder of the database ${file} cannot be opened. Create it, or check the path.`, {
-        cause,
-      });
+      while (!(await lock.take())) {
+        if (Date.now() >= until) throw inUse(file, await lock.owner());
+        await delay(POLL);
+      }
+    } catch (error) {
+      await lock.close();
+      throw error;
     }
+    return new DatabaseLock(path, lock);
+  }
+
+  /** Whether the file of this name is still the one that is locked. */
+  get isHeld(): boolean {
+    return inodeOf(this.#path) === this.#inode;
+  }
+
+  /**
+   * Locks the file that is there now, if nobody has used it meanwhile.
+   * @returns who else has used it; `undefined`: nobody, and the lock is held again
+   */
+  async retake(): Promise<{ pid: number | undefined } | undefined> {
+    const lock = await LockFile.open(this.#path);
+    const pid = await lock.owner();
+    if (pid !== undefined || !(await lock.take())) {
+      const owner = { pid: pid ?? (await lock.owner()) };
+      await lock.close();
+      return owner;
+    }
+    const former = this.#file;
+    this.#file = lock;
+    this.#inode = inodeOf(this.#path);
+    await former.close();
+    return undefined;
+  }
+
+  release(): Promise<void> {
+    return this.#file.close();
   }
 }
 
-async function inUse(file: string, lock: LockFile): Promise<DatabaseInUseError> {
-  const pid = await lock.owner();
-  return new DatabaseInUseError(
+/** Which file has this name: its device and inode. */
+export function inodeOf(path: string): string | undefined {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found && `${found.dev}:${found.ino}`;
+}
+
+const inUse = (file: string, pid: number | undefined) =>
+  new DatabaseInUseError(
     `The database ${file} is in use by ${pid === undefined ? 'another process' : `the process with pid ${pid}`}. ` +
       'Stop that one first, let this one wait (option `lock: { wait }`, on the command line --wait), or use another file.',
     pid,
   );
-}
 
 class LockFile {
   readonly #db: sqlite3.Database;
@@ -69,7 +103,9 @@ class LockFile {
 
   static open(path: string): Promise<LockFile> {
     return new Promise((resolve, reject) => {
-      const db = new sqlite3.Database(path, (error) => (error ? reject(storeError(error)) : resolve(new LockFile(db))));
+      const db = new sqlite3.Database(path, (error) =>
+        error ? reject(unwritable(path, error)) : resolve(new LockFile(db)),
+      );
       db.configure('busyTimeout', BUSY);
     });
   }
@@ -108,4 +144,14 @@ class LockFile {
       this.#db.run(sql, (error: Error | null) => (error ? reject(error) : resolve())),
     );
   }
+}
+
+function unwritable(path: string, cause: Error): StoreError {
+  const error = storeError(cause);
+  if (error.reason !== 'io') return error;
+  return new StoreError(
+    'readonly',
+    `${path} cannot be written, which keeps a second process from the database. Make the folder ${dirname(path)} writable for this user, and let nothing else have that name.`,
+    { cause },
+  );
 }

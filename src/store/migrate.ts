@@ -25,15 +25,64 @@ const TABLE = 'perdure_migrations';
  * @throws {InvalidArgumentError} it is a database of the system before, which has to be adopted first
  */
 export async function migrate(knex: Knex): Promise<void> {
-  const names = await applied(knex);
+  const names = await assertRoom(knex);
   if (names?.length === Object.keys(MIGRATIONS).length) return;
   if (names) {
     // This process holds the file's lock, so a migration lock in the table is left over from a process that died.
     await knex.migrate.forceFreeMigrationsLock({ tableName: TABLE, migrationSource: source });
   }
-  await assertNotLegacy(knex);
   await knex.migrate.latest({ tableName: TABLE, migrationSource: source });
 }
+
+/**
+ * Looks whether the schema can be brought up to date, before anything is changed.
+ * @returns the migrations that the database has; `undefined` where it has none of ours
+ * @throws {NewerDatabaseError} the database has migrations that this version does not know
+ * @throws {InvalidArgumentError} something else in it has a name that we need, or it is a database of the system before
+ */
+export async function assertRoom(knex: Knex): Promise<string[] | undefined> {
+  const names = await applied(knex);
+  if (names?.length === Object.keys(MIGRATIONS).length) return names;
+  if (!names?.length && (await knex.schema.hasColumn('flow_states', 'flow_type')))
+    throw new InvalidArgumentError(
+      'The file has a table flow_states that is not of Perdure. If it is a database of PromptPipe, adopt it first: perdure adopt FILE. Nothing was changed.',
+    );
+  const found: { type: string; name: string }[] = await knex('sqlite_master').select('type', 'name');
+  if (found.length === 0) return names;
+  const made = await namesAfter(names ?? []);
+  const [clash] = found.filter(({ name }) => made.has(name.toLowerCase()));
+  if (clash) throw nameTaken(clash);
+  return names;
+}
+
+const nameTaken = ({ type, name }: { type: string; name: string }) =>
+  new InvalidArgumentError(
+    `The database has a ${type} '${name}' that is not Perdure's, and Perdure needs that name. Give Perdure a file of its own ` +
+      `(database: 'sqlite:perdure.db'), or rename the ${type}. Nothing was changed.`,
+  );
+
+/** The names in lower case that the migrations give to tables and indexes, of which these have been made already. */
+async function namesAfter(names: readonly string[]): Promise<Set<string>> {
+  const knex = inMemory();
+  try {
+    const former =
+      names.length === 0 ? [] : await schemaNames(knex, { ...source, getMigrations: async () => [...names] });
+    const all = new Set(await schemaNames(knex, source));
+    for (const name of former) all.delete(name);
+    return all;
+  } finally {
+    await knex.destroy();
+  }
+}
+
+async function schemaNames(knex: Knex, migrationSource: Knex.MigrationSource<string>): Promise<string[]> {
+  await knex.migrate.latest({ tableName: TABLE, migrationSource });
+  const names: string[] = await knex('sqlite_master').pluck('name');
+  return names.filter((name) => !name.startsWith('sqlite_')).map((name) => name.toLowerCase());
+}
+
+const inMemory = () =>
+  createKnex({ client: 'sqlite3', connection: ':memory:', useNullAsDefault: true, pool: { min: 1, max: 1 } });
 
 /** Makes our tables in a file that has none of them, as a part of a transaction that is under way. */
 export async function migrateWithin(transaction: Knex.Transaction): Promise<void> {
@@ -42,12 +91,7 @@ export async function migrateWithin(transaction: Knex.Transaction): Promise<void
 
 /** The names of all tables that are ours. */
 export async function ownTables(): Promise<string[]> {
-  const knex = createKnex({
-    client: 'sqlite3',
-    connection: ':memory:',
-    useNullAsDefault: true,
-    pool: { min: 1, max: 1 },
-  });
+  const knex = inMemory();
   try {
     await migrate(knex);
     const tables: { name: string }[] = await knex('sqlite_master').where({ type: 'table' }).select('name');
@@ -75,16 +119,11 @@ export async function assertMigrated(knex: Knex): Promise<void> {
   );
 }
 
-async function assertNotLegacy(knex: Knex): Promise<void> {
-  if ((await isMigrated(knex)) || !(await knex.schema.hasTable('flow_states'))) return;
-  throw new InvalidArgumentError(
-    'The file has a table flow_states that is not of Perdure. If it is a database of PromptPipe, adopt it first: perdure adopt FILE. Nothing was changed.',
-  );
-}
-
 /** The migrations that the database has; `undefined` where it is none of ours. */
 async function applied(knex: Knex): Promise<string[] | undefined> {
-  if (!(await knex.schema.hasTable(TABLE))) return undefined;
+  const found: { type: string } | undefined = await knex('sqlite_master').where({ name: TABLE }).first('type');
+  if (!found) return undefined;
+  if (!(await knex.schema.hasColumn(TABLE, 'batch'))) throw nameTaken({ ...found, name: TABLE });
   const names: string[] = await knex(TABLE).pluck('name');
   const unknown = names.filter((name) => !(name in MIGRATIONS));
   if (unknown.length === 0) return names;

@@ -6,6 +6,7 @@
  */
 import sqlite3 from 'sqlite3';
 import { storeError } from './connection.ts';
+import { assertWhole, trueName } from './location.ts';
 
 /** A process that serves a database over HTTP. */
 export interface Server {
@@ -21,6 +22,7 @@ export const SERVER_SETTING = 'server';
  * @throws {StoreError} it cannot be read
  */
 export async function presenceIn(file: string): Promise<{ server: Server | undefined } | undefined> {
+  assertWhole(trueName(file));
   const db = await new Promise<sqlite3.Database>((resolve, reject) => {
     const opened = new sqlite3.Database(file, sqlite3.OPEN_READONLY, (error) =>
       error ? reject(storeError(error)) : resolve(opened),

@@ -382,8 +382,12 @@ describe('a participant', () => {
         response_type: 'general',
         timestamp: '2026-07-15 12:00:00',
       });
+    for (const recipient of ['15550000001', '15550009999'])
+      await legacy.insert('receipts', { recipient, status: 'sent', time: 1 });
     const { test, participants } = await begin();
+    await test.knex('intervention_participants').where({ id }).update({ phone_number: '+15550000001' });
     await participants.remove('intervention_participants', id);
+    expect(await test.knex('receipts').pluck('recipient')).toEqual(['15550009999']);
     for (const table of ['flow_states', 'intervention_participants', 'intervention_responses']) {
       for (const name of [table, `promptpipe_${table}`]) {
         const rows = JSON.stringify(await test.knex(name));

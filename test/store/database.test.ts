@@ -1,10 +1,12 @@
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import createKnex from 'knex';
 import sqlite3 from 'sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createRuntime, type Runtime, type RuntimeOptions } from '../../src/index.ts';
+import { checkDatabase, createRuntime, type Runtime, type RuntimeOptions } from '../../src/index.ts';
+import { presenceIn } from '../../src/store/presence.ts';
 import { counter } from '../guarantees/machines.ts';
 
 describe('a database that cannot be used is refused with a clear, typed error', () => {
@@ -153,5 +155,114 @@ describe('a database that cannot be used is refused with a clear, typed error', 
     expect(await knex('users').pluck('name')).toEqual(['Ada']); // and the instance is still the application's
     expect(await knex('knex_migrations')).toEqual([]);
     await knex.destroy();
+  });
+
+  it.each([
+    ['table', 'inbox', 'CREATE TABLE inbox (id INTEGER PRIMARY KEY, letter TEXT)'],
+    ['table', 'Dead_Letters', 'CREATE TABLE Dead_Letters (id INTEGER PRIMARY KEY)'],
+    ['table', 'flow_states', 'CREATE TABLE flow_states (id INTEGER PRIMARY KEY)'],
+    ['table', 'perdure_migrations', 'CREATE TABLE perdure_migrations (id INTEGER PRIMARY KEY)'],
+    ['view', 'opt_outs', 'CREATE VIEW opt_outs AS SELECT 1 AS address'],
+    ['index', 'flow_states_due', 'CREATE TABLE x (id); CREATE INDEX flow_states_due ON x (id)'],
+  ])('a %s %s of the application: it is named, and nothing is changed', async (type, name, sql) => {
+    const other = await program();
+    await other.run(sql);
+    await other.close();
+    const before = readFileSync(file);
+    const knex = createKnex({ client: 'sqlite3', connection: { filename: file }, useNullAsDefault: true });
+    for (const database of [`sqlite:${file}`, knex]) {
+      await expect(start({ database })).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+        message: expect.stringMatching(`has a ${type} '${name}' that is not Perdure's.*Give Perdure a file of its own`),
+      });
+    }
+    await knex.destroy();
+    expect(readFileSync(file).equals(before)).toBe(true);
+    expect(readdirSync(folder).sort()).toEqual(['study.db', 'study.db-lock']);
+  });
+
+  it.each(['study.db-wal', 'study.db-lock'])(
+    'a file that cannot be written, for what stands in the place of %s',
+    async (name) => {
+      await (await start()).stop();
+      rmSync(join(folder, name), { force: true });
+      mkdirSync(join(folder, name));
+      await expect(start()).rejects.toMatchObject({
+        code: 'STORE_ERROR',
+        reason: 'readonly',
+        message: expect.stringContaining(`study.db`),
+      });
+      rmSync(join(folder, name), { recursive: true });
+      await start();
+    },
+  );
+
+  it('a file that may only be read', async () => {
+    await (await start()).stop();
+    const connection = { filename: `${pathToFileURL(file).href}?mode=ro`, flags: ['OPEN_URI'] };
+    const knex = createKnex({ client: 'sqlite3', connection, useNullAsDefault: true, pool: { min: 1, max: 1 } });
+    await knex.raw('PRAGMA query_only = ON');
+    await expect(start({ database: knex })).rejects.toMatchObject({
+      code: 'STORE_ERROR',
+      reason: 'readonly',
+      message: expect.stringContaining('must be writable'),
+    });
+    await knex.destroy();
+  });
+
+  it('a link into a folder without a file yet: one runs on it, and no other', async () => {
+    mkdirSync(join(folder, 'volume'));
+    symlinkSync(join(folder, 'volume', 'study.db'), file);
+    await start();
+    for (const path of [file, join(folder, 'volume', 'study.db')])
+      await expect(start({ database: `sqlite:${path}` })).rejects.toMatchObject({ code: 'DATABASE_IN_USE' });
+  });
+
+  it('an empty file beside a log: neither a start nor a look deletes the log', async () => {
+    const knex = createKnex({ client: 'sqlite3', connection: { filename: file }, useNullAsDefault: true });
+    writeFileSync(file, '');
+    writeFileSync(`${file}-wal`, 'frames');
+    for (const database of [`sqlite:${file}`, knex])
+      await expect(start({ database })).rejects.toMatchObject({ code: 'STORE_ERROR', reason: 'io' });
+    await expect(presenceIn(file)).rejects.toMatchObject({ code: 'STORE_ERROR', reason: 'io' });
+    await expect(checkDatabase({ database: `sqlite:${file}`, flows: [counter] })).rejects.toThrow('write-ahead log');
+    expect(readFileSync(`${file}-wal`, 'utf8')).toBe('frames');
+    await knex.destroy();
+  });
+
+  it('means the same file for as long as the process lives, wherever that works', async () => {
+    const cwd = process.cwd();
+    try {
+      process.chdir(folder);
+      mkdirSync('elsewhere');
+      const knex = createKnex({
+        client: 'sqlite3',
+        connection: { filename: 'given.db' },
+        useNullAsDefault: true,
+        pool: { min: 0, max: 4 },
+      });
+      for (const [name, database] of [
+        ['study.db', 'sqlite:study.db'],
+        ['given.db', knex],
+      ] as const) {
+        process.chdir(folder);
+        const runtime = createRuntime({ database, flows: [counter] });
+        process.chdir('elsewhere');
+        for (let life = 0; life < 2; life++) {
+          await runtime.start();
+          if (life === 0) await runtime.spawn(counter, 'p_1');
+          const counts = await Promise.all(
+            Array.from({ length: 6 }, () => runtime.knex('flow_states').count({ n: '*' })),
+          );
+          expect(counts).toEqual(Array(6).fill([{ n: 1 }]));
+          await runtime.stop();
+        }
+        expect(readdirSync(folder)).toContain(name);
+        expect(readdirSync('.')).toEqual([]);
+      }
+      await knex.destroy();
+    } finally {
+      process.chdir(cwd);
+    }
   });
 });

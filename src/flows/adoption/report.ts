@@ -33,7 +33,7 @@ export interface AdoptedTable {
   table: string;
   rows: number;
   /**
-   * `adopted`: row by row. `stays`: it is as it was, and ours as well. `kept`: there is a table of ours of that name, so it has
+   * `adopted`: row by row. `stays`: it is as it was; who is deleted is deleted from it as well. `kept`: there is a table of ours of that name, so it has
    * another name now. `untouched`: ours know nothing of it.
    */
   fate: 'adopted' | 'stays' | 'kept' | 'untouched';

@@ -15,6 +15,7 @@ import { Crowd, GIVEN, type Member, type Placing } from './crowd.ts';
 import { StateData } from './data.ts';
 import { instantOf, isoOf } from './instants.ts';
 import { adoptIntervention } from './intervention.ts';
+import type { AdoptedTables } from './kept.ts';
 import { type LegacyRow, pages, quoted } from './legacy-table.ts';
 import { type AdoptedFlow, PARTICIPANTS, type PeopleOptions } from './people.ts';
 import type { AdoptedRow, Tally } from './report.ts';
@@ -31,12 +32,6 @@ export interface TakeoverOptions extends PeopleOptions {
 
 /** Clocks of two machines may differ by so much, in ms. */
 const SKEW = 5 * 60_000;
-
-/** Tables that are ours as they are, if they have these columns. */
-const SHARED: Record<string, string[]> = {
-  receipts: ['id', 'recipient', 'status', 'time'],
-  responses: ['id', 'sender', 'body', 'time'],
-};
 
 const COMMON = ['id', 'phone_number', 'name', 'timezone', 'status', 'enrolled_at', 'created_at', 'updated_at'];
 const insertPeople: Record<AdoptedFlow, GroupStatement> = {
@@ -68,12 +63,16 @@ export async function takeOver(transaction: Knex.Transaction, options: TakeoverO
     const tables = new Map(
       [...found].map(([key, { name }]) => [key, options.dryRun ? name : (kept.get(key) ?? name)] as const),
     );
-    await new Takeover(connection, tables, kept, options).run(ours);
-    if (!options.dryRun)
-      await connection.run('INSERT INTO runtime_settings (key, value) VALUES (?, ?)', [
-        'adoption',
-        JSON.stringify(options.mark),
-      ]);
+    await new Takeover(connection, tables, kept, options).run(found);
+    if (options.dryRun) return;
+    const adopted: AdoptedTables = {
+      kept: [...kept.values()],
+      logs: [...found.keys()].filter((key) => isLog(key, found)),
+    };
+    await connection.run('INSERT INTO runtime_settings (key, value) VALUES (?, ?)', [
+      'adoption',
+      JSON.stringify({ ...options.mark, ...adopted }),
+    ]);
   });
 }
 
@@ -99,12 +98,20 @@ const schemaOf = (transaction: Knex.Transaction): Promise<string[]> =>
     .orderByRaw("type <> 'table'")
     .pluck('sql');
 
+/** PromptPipe's logs of what went out and came in: they stay as they are, and who is deleted is deleted from them. */
+const LOGS: Record<string, string[]> = {
+  receipts: ['recipient', 'status', 'time'],
+  responses: ['sender', 'body', 'time'],
+};
+
+const isLog = (key: string, found: Contents['tables']) =>
+  LOGS[key]?.every((column) => found.get(key)!.columns.has(column)) ?? false;
+
 /** The names that legacy tables get whose names are ours. */
 function keptNames(found: Contents['tables'], ours: ReadonlySet<string>): Map<string, string> {
   const names = new Map<string, string>();
-  for (const [key, { columns }] of found) {
+  for (const key of found.keys()) {
     if (!ours.has(key) || key.startsWith('perdure_')) continue;
-    if (SHARED[key]?.every((column) => columns.has(column))) continue;
     let name = `promptpipe_${key}`;
     for (let n = 2; found.has(name); n++) name = `promptpipe_${key}_${n}`;
     names.set(key, name);
@@ -132,7 +139,7 @@ class Takeover {
     this.#options = options;
   }
 
-  async run(ours: ReadonlySet<string>): Promise<void> {
+  async run(found: Contents['tables']): Promise<void> {
     const { tally } = this.#options;
     for (const [key, table] of this.#tables) {
       if (key.startsWith('perdure_')) continue;
@@ -141,7 +148,7 @@ class Takeover {
         ? 'adopted'
         : this.#kept.has(key)
           ? 'kept'
-          : ours.has(key)
+          : isLog(key, found)
             ? 'stays'
             : 'untouched';
       tally.table(key, fate, counted!.rows, this.#kept.get(key));
