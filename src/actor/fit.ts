@@ -2,17 +2,16 @@
  * Whether a stored actor fits a machine other than the one that wrote it. XState restores a snapshot as soon as it finds
  * the states that are named in it: it fills in what is not named (a new region, the inner states of what was a leaf), and
  * has no idea of deadlines and invocations that the snapshot should have, and would then wait for ever. Here all of that
- * is looked for before anything is restored.
- *
- * What a state should have and the snapshot has not may be missing by right: a deadline that fired and whose guard said no,
- * one that was cancelled, an invocation that is done. So it counts only where the machine that wrote the snapshot did not
- * have it in that state, or where nothing is known of that machine.
+ * is looked for before anything is restored: the states in fit-states.ts, what is pending in fit-pending.ts.
  */
-import type { AnyActorLogic, AnyStateMachine, StateNode } from 'xstate';
+import type { AnyActorLogic, AnyStateMachine } from 'xstate';
 import type { Misfit } from '../errors.ts';
+import { FitCase } from './fit-case.ts';
+import { misfitsOfPending } from './fit-pending.ts';
+import { enter, misfitsOfHistory, misfitsOfStates } from './fit-states.ts';
 import type { StoredTimer } from './live-actor.ts';
 import { isMachine, kindOf, resolveActor } from './logic.ts';
-import { contextFields, deadlineOf, knowsEvent, pathOfNode, type Shape, shapeOf } from './shape.ts';
+import { contextFields, type Shape } from './shape.ts';
 
 /** A validator of any library that follows Standard Schema (zod, valibot, arktype, …); https://standardschema.dev */
 export interface ContextSchema {
@@ -33,76 +32,45 @@ export interface FitOptions {
   waived?: ReadonlySet<string>;
 }
 
-interface Stored {
+/** What is stored of an actor, or of a child. */
+export interface StoredActorState {
   snapshot: any;
   timers?: readonly StoredTimer[];
 }
 
 /** What does not fit; nothing, where all does. */
-export function misfitsOf(logic: AnyActorLogic, { snapshot, timers = [] }: Stored, options: FitOptions): Misfit[] {
+export function misfitsOf(logic: AnyActorLogic, stored: StoredActorState, options: FitOptions): Misfit[] {
+  const { snapshot } = stored;
   if (snapshot.status !== 'active') return [];
   const misfits = misfitsOfContext(logic, snapshot.context, options.context);
-  if (isMachine(logic)) misfits.push(...misfitsOfMachine(logic, snapshot, timers, options.formers, options.waived, ''));
+  if (isMachine(logic)) misfits.push(...misfitsOfMachine(logic, stored, options.formers, options));
   return misfits;
 }
 
 function misfitsOfMachine(
   machine: AnyStateMachine,
-  snapshot: any,
-  timers: readonly StoredTimer[],
+  stored: StoredActorState,
+  formers: readonly (Shape | undefined)[],
+  { waived }: FitOptions,
+): Misfit[] {
+  const { snapshot } = stored;
+  const active = enter(machine, snapshot.value);
+  const wrong = typeof active === 'string' ? [active] : misfitsOfHistory(machine, snapshot.historyValue ?? {});
+  // What else does not fit follows from that.
+  if (typeof active === 'string' || wrong.length > 0) return wrong.map((reason) => ({ kind: 'state', reason }));
+  const it = new FitCase(machine, stored, active, formers, waived ?? new Set());
+  return [...misfitsOfStates(it), ...misfitsOfPending(it), ...misfitsOfChildren(it, formers, waived)];
+}
+
+/** What the machine's children run, and whether they fit that. */
+function misfitsOfChildren(
+  { machine, stored, active, was }: FitCase,
   formers: readonly (Shape | undefined)[],
   waived: ReadonlySet<string> | undefined,
-  whose: string,
 ): Misfit[] {
   const misfits: Misfit[] = [];
-  const add = (kind: Misfit['kind'], reason: string) => misfits.push({ kind, reason: whose + reason });
-  const active: StateNode[] = [];
-  const wrong = enter(machine.root, snapshot.value, active);
-  if (wrong) add('state', wrong);
-  else if (isAtEnd(machine.root, active))
-    add('state', 'it stands where the machine ends, and has not ended: it would wait for ever');
-  for (const { id } of Object.values<{ id: string }[]>(snapshot.historyValue ?? {}).flat()) {
-    if (!(machine as unknown as { idMap: Map<string, unknown> }).idMap.has(id))
-      add('state', `the state '${id}', which its history remembers, is gone`);
-  }
-  if (misfits.length > 0) return misfits; // what else does not fit follows from that
-
-  const had = (has: (shape: Shape) => boolean) =>
-    formers.length > 0 && formers.every((shape) => shape !== undefined && has(shape));
-  const mine = timers.filter(({ target = [] }) => target.length === 0);
-  for (const { event, source = [] } of mine) {
-    const deadline = deadlineOf(event.type);
-    if (deadline && source.length === 0) {
-      if (!active.some((node) => node.after.some(({ eventType }) => eventType === event.type)))
-        add(
-          'deadline',
-          `its pending deadline '${deadline.delay}' of the state '${deadline.node}' does not exist any more`,
-        );
-    } else if (
-      !knowsEvent(shapeOf(machine), event.type) &&
-      !(formers.length > 0 && !had((shape) => knowsEvent(shape, event.type)))
-    ) {
-      add('deadline', `its pending deadline brings the event '${event.type}', which no state takes any more`);
-    }
-  }
-  for (const node of active) {
-    for (const type of new Set(node.after.map(({ eventType }) => eventType))) {
-      const { delay } = deadlineOf(type, node.id)!;
-      if (mine.some(({ event }) => event.type === type) || waived?.has(type)) continue;
-      if (!had(({ states }) => states?.[node.id]?.after?.[delay] !== undefined))
-        add('deadline', `${named(node)} has a deadline '${delay}', which the snapshot has not: it would wait for ever`);
-    }
-    for (const { id, src } of node.invoke) {
-      const child = snapshot.children?.[id];
-      if (!child) {
-        if (!had(({ states }) => states?.[node.id]?.invoke?.[id] !== undefined))
-          add('invocation', `${named(node)} invokes '${id}', which the snapshot has not: it would wait for ever`);
-      } else if (child.src !== src) {
-        add('invocation', `${named(node)} invokes '${src}' as '${id}', and in the snapshot that is '${child.src}'`);
-      }
-    }
-  }
-  for (const [key, child] of Object.entries<any>(snapshot.children ?? {})) {
+  const add = (kind: Misfit['kind'], reason: string) => misfits.push({ kind, reason });
+  for (const [key, child] of Object.entries<any>(stored.snapshot.children ?? {})) {
     const src = String(child?.src);
     const logic = resolveActor(machine, src);
     if (!logic) {
@@ -110,58 +78,36 @@ function misfitsOfMachine(
       continue;
     }
     const invoked = active.some((node) => node.invoke.some(({ id }) => id === key));
-    if (!invoked && had(({ states }) => Object.values(states ?? {}).some(({ invoke }) => invoke?.[key] !== undefined)))
+    if (!invoked && was(({ states }) => Object.values(states ?? {}).some(({ invoke }) => invoke?.[key] !== undefined)))
       add('invocation', `its invocation '${key}' is not invoked by any state that it is in`);
-    const stored = 'value' in Object(child.snapshot);
-    if (stored !== isMachine(logic)) {
+    const isStored = 'value' in Object(child.snapshot);
+    if (isStored !== isMachine(logic)) {
       add(
         'child',
-        `its child '${key}' is ${stored ? 'a' : 'no'} machine in the snapshot, and '${src}' is a ${kindOf(logic)}`,
+        `its child '${key}' is ${isStored ? 'a' : 'no'} machine in the snapshot, and '${src}' is a ${kindOf(logic)}`,
       );
       continue;
     }
     if (!isMachine(logic) || child.snapshot.status !== 'active') continue;
-    for (const { kind, reason } of misfitsOfContext(logic, child.snapshot.context, undefined))
-      add(kind, `in its child '${key}', ${reason}`);
-    const inner = timers.flatMap(({ source = [], target = [], ...timer }) =>
-      target[0] === key ? [{ ...timer, source: source.slice(1), target: target.slice(1) }] : [],
-    );
     const shapes = formers.map((shape) => shape?.actors?.[src]);
-    misfits.push(...misfitsOfMachine(logic, child.snapshot, inner, shapes, waived, `${whose}in its child '${key}', `));
+    const inner = [
+      ...misfitsOfContext(logic, child.snapshot.context, undefined),
+      ...misfitsOfMachine(logic, childOf(stored, key), shapes, {
+        formers: [],
+        ...(waived && { waived }),
+      }),
+    ];
+    for (const { kind, reason } of inner) add(kind, `in its child '${key}', ${reason}`);
   }
   return misfits;
 }
 
-/** Collects the active nodes of a value; tells what the value names and the machine has not, or the other way round. */
-function enter(node: StateNode, value: unknown, active: StateNode[]): string | undefined {
-  active.push(node);
-  const inner: Record<string, unknown> =
-    typeof value === 'string' ? { [value]: undefined } : ((value as Record<string, unknown> | undefined) ?? {});
-  const keys = Object.keys(inner);
-  for (const key of keys) {
-    const path = [...node.path, key].join('.');
-    if (!node.states[key]) return `the state '${path}' is gone`;
-    if (node.states[key].type === 'history') return `the state '${path}' is a history, in which nobody can be`;
-  }
-  if (node.type === 'parallel') {
-    const missing = Object.keys(node.states).find((key) => !keys.includes(key));
-    if (missing !== undefined)
-      return `${named(node)} has a region '${missing}', and the snapshot does not say where that stands`;
-  } else if (node.type === 'compound' && keys.length !== 1) {
-    return `${named(node)} has inner states, and the snapshot does not say which of them it is in`;
-  }
-  for (const key of keys) {
-    const wrong = enter(node.states[key]!, inner[key], active);
-    if (wrong) return wrong;
-  }
-  return undefined;
-}
-
-/** A machine ends when it enters such states; one that is restored in them never does. */
-function isAtEnd(node: StateNode, active: readonly StateNode[]): boolean {
-  const inner = active.filter(({ parent }) => parent === node);
-  if (node.type === 'compound') return inner.some(({ type }) => type === 'final');
-  return node.type === 'final' || (node.type === 'parallel' && inner.every((region) => isAtEnd(region, active)));
+/** What is stored of a child: its snapshot, and its deadlines as it sees them itself. */
+function childOf({ snapshot, timers = [] }: StoredActorState, key: string): StoredActorState {
+  const own = timers.flatMap(({ source = [], target = [], ...timer }) =>
+    target[0] === key ? [{ ...timer, source: source.slice(1), target: target.slice(1) }] : [],
+  );
+  return { snapshot: snapshot.children[key].snapshot, timers: own };
 }
 
 /** What is wrong with a context. */
@@ -183,5 +129,3 @@ interface Issue {
   message: string;
   path?: readonly (PropertyKey | { key: PropertyKey })[];
 }
-
-const named = (node: StateNode) => (node.path.length === 0 ? 'the machine' : `the state '${pathOfNode(node)}'`);

@@ -11,7 +11,7 @@
  */
 import type { AnyActorLogic, AnyStateMachine, StateNode } from 'xstate';
 import { InvalidArgumentError, UnsupportedLogicError } from '../errors.ts';
-import { asText } from './codec.ts';
+import { assertReferences } from './references.ts';
 
 export type LogicKind = 'machine' | 'reducer' | 'promise' | 'callback' | 'observable';
 
@@ -76,6 +76,7 @@ export function assertDurable(logic: unknown, flowType: string): asserts logic i
 function assertMachine(machine: AnyStateMachine, where: string, seen: Set<AnyStateMachine>): void {
   if (seen.has(machine)) return;
   seen.add(machine);
+  assertReferences(machine, where);
   const actors = machine.implementations.actors as Record<string, unknown>;
   for (const node of (machine as unknown as { idMap: Map<string, StateNode> }).idMap.values()) {
     for (const invocation of node.invoke) {
@@ -92,22 +93,6 @@ function assertMachine(machine: AnyStateMachine, where: string, seen: Set<AnySta
         );
       }
       if (isMachine(logic)) assertMachine(logic, `${where}, invoked in '#${node.id}'`, seen);
-    }
-    for (const transition of node.after) {
-      const name = typeof transition.delay === 'string' ? transition.delay : undefined;
-      if (name === undefined || !Number.isNaN(Number(name))) continue;
-      const delays: Record<string, unknown> = machine.implementations.delays;
-      if (!(name in delays)) {
-        throw new InvalidArgumentError(
-          `${where}, state '#${node.id}' has a deadline '${name}', which the machine does not provide. Name it in setup({ delays: { … } }).`,
-        );
-      }
-      // XState would take the transition at once.
-      if (typeof delays[name] !== 'number' && typeof delays[name] !== 'function') {
-        throw new InvalidArgumentError(
-          `${where}, state '#${node.id}' has a deadline '${name}', whose delay is ${asText(delays[name])}. A delay is a number of milliseconds, or a function that gives one.`,
-        );
-      }
     }
     const transitions = [...node.transitions.values()].flat();
     const actions = [

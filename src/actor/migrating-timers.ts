@@ -5,8 +5,9 @@
 import type { AnyActorLogic, AnyStateMachine, StateNode } from 'xstate';
 import type { StoredTimer } from './live-actor.ts';
 import { isMachine } from './logic.ts';
+import { nodesOf } from './nodes.ts';
 import type { ActorPath } from './refs.ts';
-import { deadlineOf, nodesOf } from './shape.ts';
+import { deadlineOf } from './shape.ts';
 
 /** The deadline of a state's `after`. */
 export interface AfterTimer {
@@ -54,7 +55,9 @@ export function toStored(
     if (!('after' in timer)) {
       if (typeof timer.event?.type !== 'string')
         throw new TypeError(`gave a deadline without event, or state and after: ${JSON.stringify(timer)}`);
-      return Number.isFinite(dueAt) ? [{ ...timer, dueAt: Math.ceil(dueAt) }] : [];
+      if (Number.isFinite(dueAt)) return [{ ...timer, dueAt: Math.ceil(dueAt) }];
+      waived.add(timer.event.type);
+      return [];
     }
     const type = `xstate.after.${timer.after}.${nodeId(logic, timer.state)}`;
     if (!Number.isFinite(dueAt)) {

@@ -4,8 +4,9 @@
  * descriptions, tags and the order of keys are no part of it.
  */
 import { createHash } from 'node:crypto';
-import type { AnyActorLogic, AnyStateMachine, StateNode } from 'xstate';
+import type { AnyActorLogic, StateNode } from 'xstate';
 import { isMachine, kindOf, type LogicKind, resolveActor } from './logic.ts';
+import { nodesOf } from './nodes.ts';
 
 export interface Shape {
   kind: LogicKind;
@@ -73,9 +74,6 @@ export function deadlineOf(eventType: string, of?: string): { delay: string; nod
 
 const AFTER = 'xstate.after.';
 
-/** The state of a node as people write it; the root is `''`. */
-export const pathOfNode = (node: { path: string[] }) => node.path.join('.');
-
 function describe(logic: AnyActorLogic, seen: Set<AnyActorLogic>): Shape {
   const kind = kindOf(logic);
   if (!isMachine(logic) || seen.has(logic)) return { kind };
@@ -121,12 +119,15 @@ function stateShape(node: StateNode): StateShape {
   };
 }
 
+/** What a transition without a target does. */
+const STAYS = '→ stays';
+
 /** e.g. `[isAdult] → booking.asking / note, xstate.emit` */
 function transition(of: StateNode['on'][string][number]): string {
   const done = actions(of.actions as unknown[]);
   return [
     of.guard === undefined ? '' : `[${guard(of.guard)}]`,
-    of.target === undefined ? '→ stays' : `→ ${of.target.map(({ id }) => id).join(', ')}`,
+    of.target === undefined ? STAYS : `→ ${of.target.map(({ id }) => id).join(', ')}`,
     of.reenter ? '(reenters)' : '',
     done.length > 0 ? `/ ${done.join(', ')}` : '',
   ]
@@ -200,16 +201,18 @@ function stateDifferences(before: StateShape, after: StateShape, state: string):
 const both = (a: object, b: object) => [...new Set([...Object.keys(a), ...Object.keys(b)])].sort();
 
 /** Whether some state of the shape does something with the event. */
-export function knowsEvent(shape: Shape, type: string): boolean {
-  return Object.values(shape.states ?? {}).some(({ on = {} }) => Object.keys(on).some((it) => matches(it, type)));
-}
+export const knowsEvent = (shape: Shape, type: string): boolean =>
+  Object.values(shape.states ?? {}).some((state) => takes(state, type));
+
+/** Whether the state does something with the event. */
+export const takes = ({ on = {} }: StateShape, type: string): boolean =>
+  Object.keys(on).some((it) => matches(it, type));
+
+/** Whether something leads from the state to another one. */
+export const leadsOn = ({ on = {}, after = {}, always = [] }: StateShape): boolean =>
+  [...Object.values(on), ...Object.values(after), always].flat().some((text) => !text.includes(STAYS));
 
 const matches = (descriptor: string, type: string) =>
   descriptor === type ||
   descriptor === '*' ||
   (descriptor.endsWith('.*') && (type === descriptor.slice(0, -2) || type.startsWith(descriptor.slice(0, -1))));
-
-/** The states of a machine, for those who want each of them once. */
-export const nodesOf = (machine: AnyStateMachine): StateNode[] => [
-  ...(machine as unknown as { idMap: Map<string, StateNode> }).idMap.values(),
-];

@@ -5,6 +5,7 @@
  */
 import { decodeState, encodeState } from '../actor/codec.ts';
 import { misfitsOf } from '../actor/fit.ts';
+import { keepPending } from '../actor/keep-pending.ts';
 import type { StoredTimer } from '../actor/live-actor.ts';
 import { type MigratingTimer, toMigrating, toStored } from '../actor/migrating-timers.ts';
 import {
@@ -57,16 +58,18 @@ export function migrateRow(versions: FlowVersions | undefined, row: MigratedRow,
     const reason = `state_data is not readable (${(cause as Error).message})`;
     throw refuse([{ kind: 'unreadable', reason }], cause);
   }
+  const before = { snapshot: stored.snapshot, timers: (stored.timers ?? []) as StoredTimer[] };
   let last = row.flow_version;
   try {
-    let timers = toMigrating(flow.logic, (stored.timers ?? []) as StoredTimer[]);
+    let timers = toMigrating(flow.logic, before.timers);
     for (; last < flow.version; last++) {
       const actor = { participantId: row.participant_id, timers, at, updatedAt: Date.parse(row.updated_at) };
       const result = flow.migrate![last]!(stored.snapshot, actor);
       ({ snapshot: stored.snapshot, timers } = understood(result, timers));
     }
     last--;
-    const { waived, timers: pending } = declared(flow, timers);
+    const { waived, timers: given } = declared(flow, timers);
+    const pending = keepPending(flow.logic, before, { snapshot: stored.snapshot, timers: given }, waived);
     complete(stored);
     delete stored.timers;
     if (pending.length > 0) stored.timers = pending;

@@ -6,8 +6,8 @@ import type { AnyActorLogic, AnyEventObject } from 'xstate';
 import { decodeState } from '../actor/codec.ts';
 import { LiveActor, type Stimulus } from '../actor/live-actor.ts';
 import { isMachine, kindOf, resolveActor } from '../actor/logic.ts';
+import { nodesOf } from '../actor/nodes.ts';
 import { onlooker } from '../actor/onlooker.ts';
-import { nodesOf } from '../actor/shape.ts';
 import type { AnyFlow } from '../flow.ts';
 
 /** What an invoked promise comes to. */

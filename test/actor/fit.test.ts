@@ -193,3 +193,105 @@ describe('a context fits', () => {
     expect(shapeOf(needy).context).toBeUndefined();
   });
 });
+
+describe('a state that has become another kind of state', () => {
+  const sub = (states: object, more: object = {}) => ({ initial: 'i', states, ...more });
+  const done = { onDone: 'next' };
+
+  it('is told where it is final now, and its parent waits for that', () => {
+    const before = machine({
+      initial: 'p',
+      states: { p: sub({ i: { on: { go: 'end' } }, end: { type: 'final' } }, done), next: {} },
+    });
+    const now = (more: object) =>
+      machine({ initial: 'p', states: { p: sub({ i: { type: 'final' } }, more), next: {} } });
+    expect(reasons(now(done), active({ p: 'i' }), [shapeOf(before)])).toEqual([
+      "the state 'p.i' has become final, and it stands there: the state 'p' would never be done",
+    ]);
+    expect(reasons(now({ on: { leave: 'next' } }), active({ p: 'i' }), [shapeOf(before)])).toEqual([]);
+    expect(reasons(now(done), active({ p: 'i' }), [shapeOf(now(done))])).toEqual([]);
+  });
+
+  it('is told where it was the end of a region, and all regions wait for each other', () => {
+    const other = sub({ i: { on: { go: 'end' } }, end: { type: 'final' } });
+    const both = (one: object) =>
+      machine({
+        initial: 'p',
+        states: { p: { type: 'parallel', states: { one: sub({ i: one }), other }, ...done }, next: {} },
+      });
+    const there = active({ p: { one: 'i', other: 'i' } });
+    expect(reasons(both({ on: { go: {} } }), there, [shapeOf(both({ type: 'final' }))])).toContain(
+      "the state 'p.one.i' is no longer final, and it stands there: the state 'p' may never be done",
+    );
+    expect(reasons(both({ type: 'final' }), there, [shapeOf(both({ type: 'final' }))])).toEqual([]);
+  });
+
+  it('is told where it is left at once now', () => {
+    const with_ = (always: unknown) =>
+      machine({
+        initial: 'a',
+        context: { n: 2 },
+        states: { a: { on: { go: 'b' }, ...(always ? { always } : {}) }, b: {} },
+      });
+    const before = [shapeOf(with_(undefined))];
+    const told = ["the state 'a' is left at once now, and it stands there: it would stay until the next event"];
+    const there = active('a', { context: { n: 2 } });
+    const if_ = (least: number) => ({ guard: ({ context }: any) => context.n >= least, target: 'b' });
+    expect(reasons(with_('b'), there, before)).toEqual(told);
+    expect(reasons(with_(if_(2)), there, before)).toEqual(told);
+    expect(reasons(with_(if_(3)), there, before)).toEqual([]);
+    expect(reasons(with_(if_(2)), there, [shapeOf(with_(if_(2)))])).toEqual([]);
+  });
+
+  it('is told where something led on, and nothing does any more', () => {
+    const now = (more: object) => machine({ initial: 'a', states: { a: more, b: {} } });
+    const before = [shapeOf(now({ on: { go: 'b' } }))];
+    const told = ["nothing leads on from the state 'a' any more: it would wait for ever"];
+    expect(reasons(now({}), active('a'), before)).toEqual(told);
+    expect(reasons(now({ on: { go: { actions: () => {} } } }), active('a'), before)).toEqual(told);
+    expect(reasons(now({ on: { leave: 'b' } }), active('a'), before)).toEqual([]);
+    expect(reasons(now({}), active('b'), before)).toEqual([]);
+  });
+
+  it('is told where the history that remembers it has another name', () => {
+    const now = (name: string) =>
+      machine({ initial: 'c', states: { a: sub({ i: {}, [name]: { type: 'history' } }), c: {} } });
+    const there = active('c', { historyValue: { 'm.a.back': [{ id: 'm.a.i' }] } });
+    expect(reasons(now('back'), there)).toEqual([]);
+    expect(reasons(now('again'), there)).toEqual([
+      "the history 'm.a.back', which remembers where it was, is gone: it would begin anew there",
+    ]);
+  });
+});
+
+describe('what is under way is heard', () => {
+  const poke = [{ event: { type: 'poke' }, dueAt: 1 }];
+
+  it('where a delayed event is taken by a state that it is in', () => {
+    const taking = (...states: string[]) =>
+      machine({
+        initial: 'a',
+        states: Object.fromEntries(['a', 'b'].map((key) => [key, states.includes(key) ? { on: { poke: {} } } : {}])),
+      });
+    expect(reasons(taking('b'), active('a'), [shapeOf(taking('a', 'b'))], poke)).toEqual([
+      "its pending deadline brings the event 'poke', which no state that it is in takes any more",
+    ]);
+    // It may get to the other state until then, as it could before.
+    expect(reasons(taking('b'), active('a'), [shapeOf(taking('b'))], poke)).toEqual([]);
+  });
+
+  it('where the end of what runs is taken', () => {
+    const invoking = (more: object) =>
+      machine({ initial: 'a', states: { a: { invoke: { id: 'job', src: 'work', ...more }, on: { go: 'b' } }, b: {} } });
+    const running = (status: string) => active('a', { children: { job: { src: 'work', snapshot: { status } } } });
+    const before = [shapeOf(invoking({ onDone: 'b', onError: 'b' }))];
+    expect(reasons(invoking({ onError: 'b' }), running('active'), before)).toEqual([
+      "its child 'job' is under way, and no state that it is in takes its result any more",
+    ]);
+    expect(reasons(invoking({ onDone: 'b' }), running('active'), before)).toEqual([
+      "its child 'job' is under way, and no state that it is in takes its error any more",
+    ]);
+    expect(reasons(invoking({}), running('done'), before)).toEqual([]);
+    expect(reasons(invoking({}), running('active'), [shapeOf(invoking({}))])).toEqual([]);
+  });
+});
