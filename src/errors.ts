@@ -101,13 +101,26 @@ export class NotSerializableError extends PerdureError {
 
 /** A stored snapshot that is not readable, or does not fit the flow's machine. */
 export class SnapshotIncompatibleError extends PerdureError {
-  readonly code = 'SNAPSHOT_INCOMPATIBLE';
+  readonly code: 'SNAPSHOT_INCOMPATIBLE' | 'SNAPSHOT_NEWER' = 'SNAPSHOT_INCOMPATIBLE';
   /** What does not fit, apart from whose it is. */
   readonly misfits: readonly Misfit[];
   constructor(message: string, options: { address?: Address; cause?: unknown; misfits?: readonly Misfit[] } = {}) {
     super(message, options);
     this.misfits = options.misfits ?? [];
   }
+}
+
+/**
+ * A stored snapshot of a newer version of its flow than any that is registered. The actor stays asleep, as it is: its deadlines
+ * wait, and it takes no events, until the release that wrote it runs again.
+ */
+export class SnapshotNewerError extends SnapshotIncompatibleError {
+  override readonly code = 'SNAPSHOT_NEWER';
+}
+
+/** The database has actors of a newer version of a flow than any that is registered, and `recovery.newer` says `refuse`. */
+export class NewerFlowError extends PerdureError {
+  readonly code = 'NEWER_FLOW';
 }
 
 /** A golden snapshot does not go on under the present flow, is missing, or was changed by hand; the message names the file. */

@@ -45,6 +45,11 @@ export interface RuntimeEvents {
   restarting: { address: Address; event: string; error: Error; after: number };
   /** The machine of a version is another one than the database was run with, under the same number. A line a change. */
   flowChanged: { flowType: string; version: number; changes: readonly string[] };
+  /**
+   * So many actors are of a newer version than any that is registered, `newest`, e.g. after a rollback. They sleep: their
+   * deadlines wait, and they take no events, until a release that knows the version runs again.
+   */
+  newerRows: { flowType: string; version: number; newest: number; actors: number };
   /** Long recovery goes on. */
   recovering: { component: string; done: number; total?: number };
   /** A participant could not be recovered. */

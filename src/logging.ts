@@ -44,6 +44,12 @@ export function logEvents(events: EventChannel, logger: Logger): void {
         "Look who is affected with 'perdure check'; if anybody is, raise the version and declare migrate.",
     ),
   );
+  events.on('newerRows', ({ flowType, version, newest, actors }) =>
+    logger.error(
+      { flowType, version, newest, actors },
+      `${actors} actors of flow '${flowType}' are of version ${version}, and the newest here is ${newest}: they sleep until a release that knows it runs again`,
+    ),
+  );
   events.on('recovering', ({ component, done, total }) =>
     logger.info(`recovering ${component}: ${done}${total === undefined ? '' : ` of ${total}`}`),
   );

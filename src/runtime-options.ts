@@ -63,6 +63,12 @@ export interface RecoveryOptions {
   jitter?: number;
   /** A component that has neither ended nor told of any progress for so long, in real time, is given up. Default: `'5m'`. */
   patience?: Duration;
+  /**
+   * What a start does where actors are of a newer version of their flow than any that is registered, as after a rollback:
+   * `sleep` leaves them as they are, tells of them (the event `newerRows`, the log, the health), and goes on with the
+   * others; `refuse` does not start. Default: `sleep`.
+   */
+  newer?: 'sleep' | 'refuse';
   /** How often the database is looked at for what a failed step left behind. Default: `'5m'`. */
   sweepEvery?: Duration;
 }

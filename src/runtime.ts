@@ -17,7 +17,15 @@ import type { TransactionTurns } from './engine/transaction.ts';
 import type { Turns } from './engine/turns.ts';
 import { ActorNotFoundError, type Address, InvalidArgumentError, NotRunningError, UnknownFlowError } from './errors.ts';
 import { EventChannel, type RuntimeEvents } from './events.ts';
-import { loadShapes, type MigrateOptions, type MigrationReport, migrateAll, recordShapes } from './evolution/index.ts';
+import {
+  loadShapes,
+  type MigrateOptions,
+  type MigrationReport,
+  migrateAll,
+  newerRows,
+  recordShapes,
+  tellNewer,
+} from './evolution/index.ts';
 import type { AnyFlow, InboundMessage, InputOf } from './flow.ts';
 import { logEvents } from './logging.ts';
 import type { Option } from './machine/index.ts';
@@ -216,6 +224,7 @@ export class Runtime {
         const records = await loadShapes(store, this.#versions, (error) =>
           this.events.emit('fault', { during: "comparing the flows' machines with those of before", error }),
         );
+        if (purpose === 'run') await this.#tellNewer(store);
         if (purpose === 'run') await recordShapes(store, this.#versions, records, this.events, clock.now());
       },
       recover: async (purpose, signal) => {
@@ -245,6 +254,12 @@ export class Runtime {
         await close();
       },
     };
+  }
+
+  /** Actors that nobody here can read sleep, and somebody should know. */
+  async #tellNewer(store: Store): Promise<void> {
+    const troubles = tellNewer(await newerRows(store, this.#versions), this.#options.recovery?.newer, this.events);
+    for (const [about, what] of Object.entries(troubles)) this.#supervisor.trouble(about, what);
   }
 
   /** What a former process escalated, and nobody has decided since, is still to be known. */

@@ -24,6 +24,11 @@ export class FlowVersions {
     return this.all[0]!;
   }
 
+  /** Whether the row is of a newer version than any that is registered, e.g. after a rollback: nobody here can read it. */
+  isOlderThan({ flow_version }: { flow_version: number }): boolean {
+    return flow_version > this.newest.version;
+  }
+
   /** Where an actor of that version goes on, or why it cannot. */
   from(version: number): Way {
     let way = this.#ways.get(version);

@@ -360,10 +360,12 @@ export class LiveActor {
     const execute = scope.actionExecutor;
     replace(scope, 'actionExecutor', (action) => {
       if (action.type.startsWith('xstate.') && action.type !== 'xstate.log') execute(action);
-      else if (action.exec) {
+      else {
         this.#turn?.actions.push(() => {
           this.#tellOfAction(ref, action);
-          return action.exec?.(action.info, action.params);
+          // Names in the machine itself are looked up where the flow is defined; `enqueueActions` may name others.
+          if (!action.exec) throw new TypeError(`The machine does not provide the action '${action.type}'.`);
+          return action.exec(action.info, action.params);
         });
       }
     });

@@ -12,6 +12,7 @@ interface Options {
   database?: string;
   golden?: string;
   flow?: string;
+  strict?: boolean;
   json: boolean;
 }
 
@@ -29,6 +30,7 @@ export function registerEvolution(program: Command): void {
     .option('-d, --database <file>', `the SQLite file, whether a server runs on it or not (default: "${DATABASE}")`)
     .option('--golden <folder>', 'golden snapshots, instead of a database or besides')
     .option('--flow <type>', 'only this flow')
+    .option('--strict', 'exit 2 also where a machine was changed under its version', false)
     .option('--json', 'print the report as JSON', false)
     .action(check);
 
@@ -44,15 +46,28 @@ export function registerEvolution(program: Command): void {
     .action(migrate);
 }
 
-async function check(module: string | undefined, { database, golden, flow, json }: Options): Promise<void> {
+async function check(
+  module: string | undefined,
+  { database, golden, flow, strict = false, json }: Options,
+): Promise<void> {
   const file = database !== undefined || golden === undefined ? (database ?? DATABASE) : undefined;
   if (file !== undefined) await databaseIn(file);
   const flows = await flowsOf(module);
   const reports: { of: 'golden' | 'database'; what: string; report: CheckReport }[] = [];
   if (golden !== undefined)
-    reports.push({ of: 'golden', what: 'golden snapshots', report: checkGoldens(golden, versionsOf(flows), flow) });
+    reports.push({
+      of: 'golden',
+      what: 'golden snapshots',
+      report: checkGoldens(golden, versionsOf(flows), { ...of(flow), strict }),
+    });
   if (file !== undefined) {
-    const report = await checkDatabase({ database: `sqlite:${file}`, flows, ...of(flow), ...progress('checked') });
+    const report = await checkDatabase({
+      database: `sqlite:${file}`,
+      flows,
+      strict,
+      ...of(flow),
+      ...progress('checked'),
+    });
     reports.push({ of: 'database', what: 'participants', report });
   }
   assertKnown(flow, flows, reports);

@@ -38,6 +38,8 @@ export class Alarms {
   readonly #fire: (address: Address) => Promise<void>;
   /** The same in passing, for the backlog: actors that nobody else asks for. */
   readonly #pass: (address: Address) => Promise<void>;
+  /** Nobody here can read the row, whose deadlines wait for a release that can. */
+  readonly #sleeps: (row: DueRow) => boolean;
   readonly #fault: (error: unknown) => void;
   readonly #queue = new TinyQueue<Alarm>([], (a, b) => a.dueAt - b.dueAt);
   readonly #armed = new Map<string, number>();
@@ -60,18 +62,22 @@ export class Alarms {
     pace: Pace,
     fire: (address: Address) => Promise<void>,
     pass: (address: Address) => Promise<void>,
+    sleeps: (row: DueRow) => boolean,
     fault: (error: unknown) => void,
   ) {
     this.#store = store;
     this.#clock = clock;
     this.#fire = fire;
     this.#pass = pass;
+    this.#sleeps = sleeps;
     this.#fault = fault;
     this.#backlog = new Backlog<DueRow>({
       clock,
       pace,
       page: (after, limit) => store.due(this.#since - 1, after, limit),
-      take: (row) => this.#ring(addressOf(row), this.#pass),
+      take: async (row) => {
+        if (!sleeps(row)) await this.#ring(addressOf(row), this.#pass);
+      },
       failed: fault,
     });
   }
@@ -218,7 +224,7 @@ export class Alarms {
     let after = behind(this.#since - 1);
     for (;;) {
       const rows = await this.#store.due(horizon, after, PAGE);
-      for (const row of rows) this.#found(addressOf(row), row.next_due_at);
+      for (const row of rows) if (!this.#sleeps(row)) this.#found(addressOf(row), row.next_due_at);
       const last = rows.at(-1);
       if (!last || rows.length < PAGE || this.#stopped) break;
       after = last;

@@ -107,19 +107,24 @@ export class Engine {
       push: (cell, stimulus) => loop.push(cell, stimulus),
     });
     const observers = new Observers(events);
+    const sleeps = (row: Pick<ActorRow, 'flow_type' | 'flow_version'>) =>
+      versions.get(row.flow_type)?.isOlderThan(row) ?? false;
     const alarms = new Alarms(
       store,
       clock,
       pace,
       (address) => loop.fire(address),
       (address) => loop.pass(address),
+      sleeps,
       fault('firing deadlines'),
     );
     this.#orphans = new Backlog<LeasedRow>({
       clock,
       pace,
       page: (after, limit) => store.leased(after, limit),
-      take: (row) => loop.revive(addressOf(row)),
+      take: async (row) => {
+        if (!sleeps(row)) await loop.revive(addressOf(row));
+      },
       failed: fault('taking up invocations'),
     });
     const sweeper = new Sweeper({

@@ -13,6 +13,7 @@ import {
   type Misfit,
   NotSerializableError,
   SnapshotIncompatibleError,
+  SnapshotNewerError,
   UnknownFlowError,
 } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
@@ -33,7 +34,8 @@ export interface Migrated {
 
 /**
  * @param at the present instant, for the migration
- * @throws {SnapshotIncompatibleError} a step is missing or throws, what it gives does not fit, or the row is of a newer version
+ * @throws {SnapshotIncompatibleError} a step is missing or throws, or what it gives does not fit
+ * @throws {SnapshotNewerError} the row is of a newer version than any that is registered
  * @throws {UnknownFlowError} no version of the flow is registered
  */
 export function migrateRow(versions: FlowVersions | undefined, row: MigratedRow, at: number): Migrated {
@@ -43,11 +45,13 @@ export function migrateRow(versions: FlowVersions | undefined, row: MigratedRow,
       address,
     });
   const { newest } = versions;
-  const refuse = (misfits: Misfit[], cause?: unknown) =>
-    new SnapshotIncompatibleError(
+  const refuse = (misfits: Misfit[], cause?: unknown) => {
+    const Refused = versions.isOlderThan(row) ? SnapshotNewerError : SnapshotIncompatibleError;
+    return new Refused(
       `The snapshot of ${formatAddress(address)} is of version ${row.flow_version}, the flow of version ${newest.version}: ${misfits.map(({ reason }) => reason).join('; ')}.`,
       { address, cause, misfits },
     );
+  };
   const { flow, why } = versions.from(row.flow_version);
   if (!flow) throw refuse([{ kind: 'migration', reason: why }]);
   if (flow.version === row.flow_version) return { flow, text: row.state_data, changed: false };
@@ -119,7 +123,8 @@ function complete(stored: { snapshot: any; births?: number }): void {
       snapshot.children ??= {};
       snapshot.historyValue ??= {};
     }
-    for (const child of Object.values<any>(snapshot.children ?? {})) {
+    for (const [id, child] of Object.entries<any>(snapshot.children ?? {})) {
+      if (child === undefined || child === null) delete snapshot.children[id]; // it is to go
       if (!child?.snapshot) continue;
       if (child.sessionId === undefined) {
         stored.births = (stored.births ?? 0) + 1;

@@ -2,7 +2,13 @@
 import { type Host, incompatible, LiveActor, nothing } from '../actor/live-actor.ts';
 import { onlooker } from '../actor/onlooker.ts';
 import type { Clock } from '../clock.ts';
-import { ActorNotFoundError, type Address, formatAddress, SnapshotIncompatibleError } from '../errors.ts';
+import {
+  ActorNotFoundError,
+  type Address,
+  formatAddress,
+  SnapshotIncompatibleError,
+  SnapshotNewerError,
+} from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import { type ActorRow, addressOf } from '../store/rows.ts';
 import type { FlowVersions } from '../versions.ts';
@@ -111,6 +117,7 @@ export class Restorer {
       } catch (error) {
         // One that has ended takes no events anyway.
         if (!(error instanceof SnapshotIncompatibleError) || row.status !== 'active') throw error;
+        if (error instanceof SnapshotNewerError) throw error; // it sleeps until a release that knows it runs again
         await rewriter.quarantine(cell, rest, error);
         return;
       }

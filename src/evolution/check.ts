@@ -29,6 +29,8 @@ export interface CheckOptions {
   flows: readonly AnyFlow[];
   /** Only the participants of this one. */
   flowType?: string;
+  /** Is not ok either where a machine was changed under its version. Default: false. */
+  strict?: boolean;
   /** Told now and then how many participants have been looked at. */
   onProgress?: (progress: { done: number; total: number }) => void;
 }
@@ -48,7 +50,7 @@ export function migrateDryRun(options: CheckOptions): Promise<CheckReport> {
 }
 
 async function checkFile(
-  { database, flows, flowType, onProgress }: CheckOptions,
+  { database, flows, flowType, strict, onProgress }: CheckOptions,
   older: boolean,
 ): Promise<CheckReport> {
   const versions = versionsOf(flows);
@@ -57,7 +59,7 @@ async function checkFile(
     await open.migrate();
     const store = await Store.open(open.knex);
     await loadShapes(store, versions);
-    return await checkStore(store, versions, { flowType, older, onProgress });
+    return await checkStore(store, versions, { flowType, older, strict, onProgress });
   } finally {
     await open.close();
   }
@@ -74,6 +76,7 @@ export interface StoreCheckOptions {
   flowType?: string | undefined;
   /** Only participants of an older version than the newest. */
   older?: boolean;
+  strict?: boolean | undefined;
   onProgress?: CheckOptions['onProgress'] | undefined;
 }
 
@@ -81,7 +84,7 @@ export interface StoreCheckOptions {
 export async function checkStore(
   store: Store,
   versions: ReadonlyMap<string, FlowVersions>,
-  { flowType, older = false, onProgress }: StoreCheckOptions,
+  { flowType, older = false, strict = false, onProgress }: StoreCheckOptions,
 ): Promise<CheckReport> {
   const began = performance.now();
   const at = Date.now();
@@ -110,7 +113,12 @@ export async function checkStore(
   }
   const flows = [...checks.values()];
   for (const flow of flows) flow.versions.sort((a, b) => a.version - b.version);
-  return { ok: isOk(flows), at: new Date(at).toISOString(), durationMs: Math.round(performance.now() - began), flows };
+  return {
+    ok: isOk(flows, strict),
+    at: new Date(at).toISOString(),
+    durationMs: Math.round(performance.now() - began),
+    flows,
+  };
 }
 
 function judge(row: Row, of: FlowVersions | undefined, checks: Map<string, FlowCheck>, at: number): void {
@@ -139,16 +147,18 @@ export function judgeRow(
 }
 
 function flowCheck(flowType: string, versions: FlowVersions | undefined, version: number | null): FlowCheck {
-  return { flowType, version, notes: versions ? notesOn(versions) : [], versions: [] };
+  return { flowType, version, ...(versions ? comparison(versions) : { notes: [], changed: [] }), versions: [] };
 }
 
 /** In what registered machines are others than those that were seen with the database. */
-export function notesOn({ all, recorded }: FlowVersions): string[] {
+export function comparison({ all, recorded }: FlowVersions): Pick<FlowCheck, 'notes' | 'changed'> {
   const notes: string[] = [];
+  const changed: number[] = [];
   for (const { version, logic, context } of all) {
     const shape = shapeOf(logic);
     const seen = recorded.get(version) ?? [];
     if (seen.length > 0 && !seen.some((each) => fingerprintOf(each) === fingerprintOf(shape))) {
+      changed.push(version);
       notes.push(`The machine of version ${version} was changed under the same version:`);
       notes.push(...differences(seen.at(-1)!, shape).map((line) => `  ${line}`));
     }
@@ -157,5 +167,5 @@ export function notesOn({ all, recorded }: FlowVersions): string[] {
         `The fields of the context of version ${version} are not checked: it cannot be made without an input. Give defineFlow({ context }) a schema.`,
       );
   }
-  return notes;
+  return { notes, changed };
 }

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import type { Shape } from '../actor/shape.ts';
 import { GoldenSnapshotError, InvalidArgumentError } from '../errors.ts';
 import type { FlowVersions } from '../versions.ts';
-import { judgeRow, notesOn } from './check.ts';
+import { type CheckOptions, comparison, judgeRow } from './check.ts';
 import { type CheckReport, type FlowCheck, isOk, noteFlowless, versionCheck } from './report.ts';
 
 /** An actor in a file. */
@@ -144,7 +144,11 @@ export const rowOf = ({ flow, version, state, at, stored }: Golden, file: string
  * @throws {InvalidArgumentError} there are none
  * @throws {GoldenSnapshotError} a file cannot be believed
  */
-export function checkGoldens(folder: string, flows: ReadonlyMap<string, FlowVersions>, flowType?: string): CheckReport {
+export function checkGoldens(
+  folder: string,
+  flows: ReadonlyMap<string, FlowVersions>,
+  { flowType, strict = false }: Pick<CheckOptions, 'flowType' | 'strict'> = {},
+): CheckReport {
   const began = performance.now();
   const at = Date.now();
   const checks: FlowCheck[] = [];
@@ -161,7 +165,7 @@ export function checkGoldens(folder: string, flows: ReadonlyMap<string, FlowVers
     const flow: FlowCheck = {
       flowType: type,
       version: versions?.newest.version ?? null,
-      notes: versions ? notesOn(versions) : [],
+      ...(versions ? comparison(versions) : { notes: [], changed: [] }),
       versions: [],
     };
     checks.push(flow);
@@ -175,5 +179,5 @@ export function checkGoldens(folder: string, flows: ReadonlyMap<string, FlowVers
     }
   }
   const durationMs = Math.round(performance.now() - began);
-  return { ok: isOk(checks), at: new Date(at).toISOString(), durationMs, flows: checks };
+  return { ok: isOk(checks, strict), at: new Date(at).toISOString(), durationMs, flows: checks };
 }

@@ -14,6 +14,7 @@ export {
   versionsIn,
 } from './golden.ts';
 export { type MigrateOptions, type MigrationReport, migrateAll } from './migrate.ts';
+export { type NewerRows, newerRows, tellNewer } from './newer.ts';
 export {
   type CheckFinding,
   type CheckReport,

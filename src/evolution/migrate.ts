@@ -48,7 +48,7 @@ export async function migrateAll(
   let done = 0;
   for (const one of selected) {
     const [type, of] = one;
-    const flow: FlowCheck = { flowType: type, version: of.newest.version, notes: [], versions: [] };
+    const flow: FlowCheck = { flowType: type, version: of.newest.version, notes: [], changed: [], versions: [] };
     flows.push(flow);
     for (let after = 0; ; ) {
       signal?.throwIfAborted();

@@ -36,12 +36,14 @@ export interface FlowCheck {
   version: number | null;
   /** What is to be known besides, e.g. in what the machine of a version changed. */
   notes: string[];
+  /** The versions whose machine is another one than the database was run with, under the same number. */
+  changed: number[];
   versions: VersionCheck[];
 }
 
 /** What becomes of everybody. */
 export interface CheckReport {
-  /** Everybody goes on. */
+  /** Everybody goes on; and, where the check was strict, no machine was changed under its version. */
   ok: boolean;
   /** ISO 8601. */
   at: string;
@@ -85,8 +87,12 @@ export function note(
   if (same.participants.length < MOST_NAMED) same.participants.push(participant);
 }
 
-export const isOk = (flows: readonly FlowCheck[]): boolean =>
-  flows.every(({ versions }) => versions.every(({ findings }) => findings.length === 0));
+/** @param strict a machine that was changed under its version is not ok either */
+export const isOk = (flows: readonly FlowCheck[], strict = false): boolean =>
+  flows.every(
+    ({ versions, changed }) =>
+      versions.every(({ findings }) => findings.length === 0) && !(strict && changed.length > 0),
+  );
 
 /** Counts a participant of a flow that was not given. */
 export function noteFlowless(check: VersionCheck, flowType: string, participant: string): void {
@@ -109,11 +115,14 @@ export function formatCheck({ ok, flows, durationMs }: CheckReport, what = 'part
     }
     lines.push('');
   }
-  lines.push(
-    ok
-      ? `All go on. (${(durationMs / 1_000).toFixed(1)} s)`
-      : `Not all go on. See docs/evolving.md for what to do: raise the version and declare migrate, or keep the old version registered. (${(durationMs / 1_000).toFixed(1)} s)`,
-  );
+  let conclusion = 'All go on.';
+  if (!isOk(flows))
+    conclusion =
+      'Not all go on. See docs/evolving.md for what to do: raise the version and declare migrate, or keep the old version registered.';
+  else if (!ok)
+    conclusion =
+      'All go on, but a machine was changed under its version, which a strict check refuses: raise the version.';
+  lines.push(`${conclusion} (${(durationMs / 1_000).toFixed(1)} s)`);
   return lines.join('\n');
 }
 

@@ -145,6 +145,11 @@ export class FlowRecovery implements ParticipantRecoverable {
         report.skipped.ended++;
         continue;
       }
+      if (row.status === 'active' && row.flow_version > this.#flow.version) {
+        const reason = `It is of version ${row.flow_version}, and the newest here is ${this.#flow.version}.`;
+        registry.failed({ ...addressOf(row), reason, action: 'sleeps until a release that knows it runs again' });
+        continue;
+      }
       const wrong = this.#wrong(row) ?? this.#examine(row, registry);
       if (typeof wrong === 'string') {
         await this.#putAside(registry, row, wrong);

@@ -35,13 +35,15 @@ export const addressOf = ({ flow_type, participant_id }: Pick<ActorRow, 'flow_ty
 });
 
 /** An actor that has a deadline. */
-export type DueRow = Pick<ActorRow, 'id' | 'participant_id' | 'flow_type'> & { next_due_at: number };
+export type DueRow = Pick<ActorRow, 'id' | 'participant_id' | 'flow_type' | 'flow_version'> & { next_due_at: number };
 
 /** Behind which actor the next page of those with deadlines begins. */
 export type DueCursor = Pick<DueRow, 'next_due_at' | 'flow_type' | 'id'>;
 
 /** An actor that has processes outside of turns. */
-export type LeasedRow = Pick<ActorRow, 'id' | 'participant_id' | 'flow_type'> & { lease_until: number };
+export type LeasedRow = Pick<ActorRow, 'id' | 'participant_id' | 'flow_type' | 'flow_version'> & {
+  lease_until: number;
+};
 
 /** What a turn changes in its actor's row; applied only if the row still has `version - 1`. */
 export type ActorUpdate = Pick<

@@ -191,11 +191,11 @@ export const messagesOf = `${line}
   FROM line JOIN outbox_messages AS o ON o.id >= line.outbox_id AND o.id < line.outbox_id + line.outbox_count
   WHERE o.kind = 'message' ORDER BY 1, 3, 4`;
 
-export const dueActors = `SELECT id, participant_id, flow_type, next_due_at FROM flow_states
+export const dueActors = `SELECT id, participant_id, flow_type, flow_version, next_due_at FROM flow_states
   WHERE next_due_at IS NOT NULL AND next_due_at <= ? AND (next_due_at, flow_type, id) > (?, ?, ?) AND status = 'active'
   ORDER BY next_due_at, flow_type, id LIMIT ?`;
 
-export const leasedActors = `SELECT id, participant_id, flow_type, lease_until FROM flow_states
+export const leasedActors = `SELECT id, participant_id, flow_type, flow_version, lease_until FROM flow_states
   WHERE lease_until IS NOT NULL AND (lease_until, id) > (?, ?) AND status = 'active'
   ORDER BY lease_until, id LIMIT ?`;
 

@@ -45,11 +45,11 @@ describe('a machine that names what it does not provide is refused', () => {
     ],
     ["spawns 'worker'", inA({ entry: spawnChild('worker') })],
     ["has a deadline 'soon'", inA({ after: { soon: 'b' } })],
-    ["sends an event after the delay 'soon'", inA({ entry: raise({ type: 'go' }, { delay: 'soon' }) })],
+    ["sends an event after the delay 'soon'", inA({ entry: raise({ type: 'go' }, { delay: 'soon' as never }) })],
     [
       "sends an event after the delay 'soon'",
       inA({ entry: 'later' }),
-      { actions: { later: sendTo('x', { type: 'go' }, { delay: 'soon' }) } },
+      { actions: { later: sendTo('x', { type: 'go' }, { delay: 'soon' as never }) } },
     ],
   ])('%s', (reason, config, implementations) => {
     expect(() => flow(config, implementations)).toThrow(`Flow 'f', state '#m`);
@@ -79,7 +79,7 @@ it('a machine that provides all of it is taken', () => {
           'say',
           () => {},
           spawnChild('work'),
-          raise({ type: 'go' }, { delay: 'soon' }),
+          raise({ type: 'go' }, { delay: 'soon' as never }),
         ],
         on: { go: { guard: 'both', target: 'b' }, stay: { guard: ({ context }) => context !== null, actions: 'note' } },
         after: { soon: { guard: and(['fine', 'inA', () => true]), target: 'b' }, 1.5: 'b' },

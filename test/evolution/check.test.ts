@@ -157,6 +157,28 @@ describe('a check of a database with people in it', () => {
     });
   });
 
+  it('on the command line, where it is strict, exits 2 also for a machine that was changed under its version', async () => {
+    const module = study.module('export const v1 = bookingV1;');
+    expect((await study.run('check', module, '-d', study.file, '--strict')).code).toBe(0);
+    await study.read(async (knex) => {
+      const { key, value } = await knex('runtime_settings').where('key', 'like', 'shape:%').first();
+      const [recorded] = JSON.parse(value);
+      recorded.shape.states.other = { type: 'atomic' };
+      await knex('runtime_settings')
+        .where({ key })
+        .update({ value: JSON.stringify([recorded]) });
+    });
+    expect((await study.run('check', module, '-d', study.file)).code).toBe(0);
+    expect((await study.run('check', module, '-d', study.file, '--strict')).code).toBe(2);
+    const report = await checkDatabase({
+      database: study.database,
+      flows: [changed((states) => ({ ...states, fresh: {} }))],
+      strict: true,
+    });
+    expect(report).toMatchObject({ ok: false, flows: [{ changed: [1], versions: [{ fates: { goesOn: 3 } }] }] });
+    expect(formatCheck(report)).toContain('which a strict check refuses: raise the version.');
+  });
+
   it('on the command line exits 0 where all go on, and 1 for what cannot be', async () => {
     const module = study.module('export const v2 = bookingV2(toV2);');
     expect(await study.run('check', module, '-d', study.file)).toMatchObject({

@@ -102,6 +102,11 @@ describe('the commands of operators, for real', { timeout: 120_000 }, () => {
         out: `${actor} goes on.\n`,
       });
       expect((await perdure('quarantine', 'list', ...where)).out).toBe('Nobody is quarantined.\n');
+      expect(await perdure('quarantine', 'retry', '--all', ...where)).toEqual({
+        code: 0,
+        out: 'Nobody is quarantined.\n',
+        err: '',
+      });
       expect((await perdure('quarantine', 'discard', actor, ...where)).err).toContain("its status is 'active'");
       const now = how === 'killed' ? await start() : server;
       expect(await say(now, 'm2', ADA, 'Ready')).toMatchObject({ status: 'applied' });
