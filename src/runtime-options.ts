@@ -38,7 +38,7 @@ export interface RuntimeOptions {
   sqlite?: SqliteOptions;
   /** How long to wait for another process to let go of the SQLite file. Default: not at all. */
   lock?: { wait: Duration };
-  /** How many idle actors stay in memory. Default: 10,000. */
+  /** How many idle actors stay in memory, a whole number from 0. It changes how fast answers come, and none of them. Default: 10,000. */
   cacheSize?: number;
   /** Whether each turn leaves a line in `flow_journal`. Default: true. */
   journal?: boolean;
@@ -71,6 +71,13 @@ export interface RecoveryOptions {
   newer?: 'sleep' | 'refuse';
   /** How often the database is looked at for what a failed step left behind. Default: `'5m'`. */
   sweepEvery?: Duration;
+}
+
+/** @throws {InvalidArgumentError} a size that cannot be */
+export function cacheSizeOf({ cacheSize = 10_000 }: RuntimeOptions): number {
+  if (!Number.isSafeInteger(cacheSize) || cacheSize < 0)
+    throw new InvalidArgumentError(`cacheSize must be a whole number from 0; it is ${cacheSize}.`);
+  return cacheSize;
 }
 
 /** @throws {InvalidArgumentError} a pace that cannot be */

@@ -36,7 +36,7 @@ import { DeadLetters } from './operations/dead-letters.ts';
 import { Quarantine, type QuarantinedActor } from './operations/quarantine.ts';
 import { FlowRecovery, type RecoverOptions, RecoveryManager, type RecoveryReport } from './recovery/index.ts';
 import { createRegistry, type RuntimeRegistry } from './registry.ts';
-import { paceOf, type RuntimeOptions } from './runtime-options.ts';
+import { cacheSizeOf, paceOf, type RuntimeOptions } from './runtime-options.ts';
 import { type OpenDatabase, openDatabase, openDatabaseForReading } from './store/database.ts';
 import { absolute } from './store/location.ts';
 import { SERVER_SETTING, type Server } from './store/presence.ts';
@@ -111,7 +111,7 @@ interface Running {
 
 /**
  * Creates a runtime. Nothing happens before `start()`.
- * @throws {InvalidArgumentError} two flows of one type and version, or a database that is not understood
+ * @throws {InvalidArgumentError} two flows of one type and version, or an option that cannot be used
  */
 export function createRuntime(options: RuntimeOptions): Runtime {
   return new Runtime(options);
@@ -136,6 +136,7 @@ export class Runtime {
   /** What a start that only recovers was asked. */
   #recoverOptions: RecoverOptions = {};
   readonly #pace: Pace;
+  readonly #cacheSize: number;
   #pruning: unknown;
   #isPruning = false;
 
@@ -145,6 +146,7 @@ export class Runtime {
     this.#versions = versionsOf(options.flows);
     this.#flows = new Map([...this.#versions].map(([type, { newest }]) => [type, newest]));
     this.#pace = paceOf(options);
+    this.#cacheSize = cacheSizeOf(options);
     if (options.logger) logEvents(this.events, options.logger);
     this.registry = createRegistry(this.#versions.values(), this.events);
     this.#supervisor = new Supervisor(this.#steps(), this.events);
@@ -281,7 +283,7 @@ export class Runtime {
     const flows = this.#flows;
     const store = await Store.open(database.knex);
     const clock = options.clock ?? (await clockOf(store, reading ? undefined : options.timeScale));
-    const cacheSize = options.cacheSize ?? 10_000;
+    const cacheSize = this.#cacheSize;
     const seed = reading ? '' : await seedOf(store);
     this.#inspection.key = seed;
     const engine = new Engine({

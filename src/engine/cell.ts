@@ -29,10 +29,20 @@ export interface Item {
   insistent?: true;
   /** What to write if the turn throws, instead of nothing; then the item counts as done. */
   onFailure?: (error: Error) => Pick<Commit, 'deadLetter'> & { notices?: Item['notices'] };
+  /** It is the actor's first turn, and there must be no actor yet. */
+  create?: SpawnOptions;
+  /** Called at once when its turn has committed. */
+  committed?: () => void;
   /** Where it comes from, if somebody traces. */
   origin?: unknown;
   resolve: (done: Done) => void;
   reject: (error: Error) => void;
+}
+
+/** What an actor begins with. */
+export interface SpawnOptions {
+  input: unknown;
+  phoneNumber?: string;
 }
 
 /** An item without those who wait for it. */
@@ -51,6 +61,13 @@ export interface Done {
 
 /** The row without the snapshot, which is in `live` or in the database. */
 export type Row = Omit<ActorRow, 'state_data'>;
+
+/** What is committed of an actor. */
+export interface Read {
+  row: Row;
+  snapshot: any;
+  timers: LiveActor['timers'];
+}
 
 export class Cell {
   readonly address: Address;
@@ -71,8 +88,8 @@ export class Cell {
   committed: any;
   /** When its number was last bound to it, in ms since the epoch. */
   boundAt = 0;
-  /** How many transactions have it in hand; while they do, it stays in memory. */
-  pins = 0;
+  /** How many have it in hand (see cells.ts); while they do, it stays in memory. */
+  holds = 0;
   /** Counts how often what was in memory was forgotten: a row that was being read meanwhile may be out of date. */
   generation = 0;
   readonly failures = new Failures();
@@ -83,11 +100,6 @@ export class Cell {
     this.flow = flow;
     const policies = () => this.flow.invocations;
     this.processes = new Processes({ ...host, name: this.key, policies });
-  }
-
-  /** Nothing is going on, so that it may leave memory. */
-  get idle(): boolean {
-    return !this.busy && this.pins === 0 && this.queue.length === 0 && this.processes.size === 0;
   }
 
   /** Takes over what a copy of it has come to. @param row as it was before that */

@@ -1,6 +1,22 @@
-/** The actors in memory. Those that are idle may leave it when it is full; the one that was not used for longest goes first. */
+/**
+ * The actors in memory, a cell each; of one actor there is one cell, or none.
+ *
+ *     hold ──> held ──the last hold is let go, and no process runs──> idle ──there are too many──> gone
+ *               ^                                                      │
+ *               └───────────────────────────hold───────────────────────┘
+ *
+ * - held: somebody has it in hand (its mailbox while that is worked off, a reader, an operator, a transaction), or a process of
+ *   its runs, whose result comes back to it. It stays, however many there are.
+ * - idle: nobody has it in hand, and its row is known. The one that was not used for longest goes first.
+ * - gone: a cell of which nothing is known (of an actor that does not exist, or that was changed elsewhere) is not kept.
+ *
+ * A cell is used between `hold` and `release`, and by nobody else: whoever awaits something in between finds it in its place
+ * afterwards. What comes later, such as a result, names the actor and not the cell.
+ */
+import { LRUCache } from 'lru-cache';
 import type { InspectionEvent } from 'xstate';
 import type { Host, Stimulus } from '../actor/live-actor.ts';
+import { upTo } from '../cache.ts';
 import type { Clock } from '../clock.ts';
 import { type Address, formatAddress, UnknownFlowError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
@@ -21,88 +37,117 @@ export interface CellsOptions {
   /** How many stay in memory while idle. */
   capacity: number;
   /** Takes what comes from within an actor, for which nobody waits. */
-  push(cell: Cell, stimulus: Stimulus): void;
+  push(address: Address, stimulus: Stimulus): void;
 }
-
-/** So many are looked at to find one that may leave memory. */
-const EVICTION_EFFORT = 64;
 
 export class Cells {
   readonly #options: CellsOptions;
-  /** In order of use. */
-  readonly #cells = new Map<string, Cell>();
+  readonly #held = new Map<string, Cell>();
+  readonly #idle: LRUCache<string, Cell>;
 
   constructor(options: CellsOptions) {
     this.#options = options;
+    this.#idle = new LRUCache(upTo(options.capacity));
   }
 
   /**
-   * The one at the address, which is used now.
+   * The one at the address, which is in the caller's hand until it is released.
    * @throws {UnknownFlowError}
    */
-  of(address: Address): Cell {
+  hold(address: Address): Cell {
     const key = formatAddress(address);
-    let cell = this.#cells.get(key);
-    if (cell) this.#cells.delete(key);
-    else {
-      cell = this.#make(address, this.flow(address));
-      if (this.#options.phase.quiet) cell.processes.hold();
-      this.#evict();
+    let cell = this.#held.get(key);
+    if (!cell) {
+      cell = this.#idle.get(key);
+      if (cell) this.#idle.delete(key);
+      else {
+        cell = this.#make(address, this.flow(address));
+        if (this.#options.phase.quiet) cell.processes.hold();
+      }
+      this.#held.set(key, cell);
     }
-    this.#cells.set(key, cell);
+    cell.holds++;
     return cell;
   }
 
+  /** Holds one that is held already once more. */
+  keep(cell: Cell): void {
+    cell.holds++;
+  }
+
+  /** Lets go of one that was held. */
+  release(cell: Cell): void {
+    cell.holds--;
+    this.#settle(cell);
+  }
+
+  /**
+   * Runs `body` with the one at the address in hand.
+   * @throws {UnknownFlowError}
+   */
+  async using<T>(address: Address, body: (cell: Cell) => T | Promise<T>): Promise<T> {
+    const cell = this.hold(address);
+    try {
+      return await body(cell);
+    } finally {
+      this.release(cell);
+    }
+  }
+
+  /** How many are in memory. */
+  get size(): number {
+    return this.#held.size + this.#idle.size;
+  }
+
   /** All that are in memory. */
-  [Symbol.iterator](): Iterator<Cell> {
-    return this.#cells.values();
+  *[Symbol.iterator](): Iterator<Cell> {
+    yield* this.#held.values();
+    for (const cell of this.#idle.rvalues()) if (cell) yield cell;
   }
 
   /** What is in memory of the actor is not to be trusted. */
   forget(address: Address): void {
-    this.#cells.get(formatAddress(address))?.forget();
-  }
-
-  /** It holds nothing. */
-  delete({ key }: Cell): void {
-    this.#cells.delete(key);
+    const key = formatAddress(address);
+    this.#idle.delete(key);
+    const cell = this.#held.get(key);
+    if (!cell) return;
+    cell.forget();
+    this.#settle(cell);
   }
 
   /** It is in memory, or on its way there. */
-  holds(address: Address): boolean {
-    const cell = this.#cells.get(formatAddress(address));
-    return cell !== undefined && (cell.row !== undefined || cell.busy);
+  includes(address: Address): boolean {
+    const key = formatAddress(address);
+    return this.#held.has(key) || this.#idle.has(key);
   }
 
   /** It need not stay in memory, where nothing goes on and nothing is counted. */
-  release(address: Address): void {
-    const cell = this.#cells.get(formatAddress(address));
-    if (!cell?.idle || !cell.failures.none) return;
-    this.#cells.delete(cell.key);
-    cell.forget();
+  drop(address: Address): void {
+    const key = formatAddress(address);
+    if (this.#idle.peek(key)?.failures.none) this.#idle.delete(key);
   }
 
   clear(): void {
-    this.#cells.clear();
+    this.#held.clear();
+    this.#idle.clear();
   }
 
-  /** The one at the address, which stays in memory until it is let go. */
-  pin(address: Address): Cell {
-    const cell = this.of(address);
-    cell.pins++;
-    return cell;
+  /** Puts one where it belongs, after a hold or a process has ended. */
+  #settle(cell: Cell): void {
+    if (cell.holds > 0 || cell.processes.size > 0) return;
+    this.#held.delete(cell.key);
+    if (cell.row) this.#idle.set(cell.key, cell);
   }
 
-  unpin(cell: Cell): void {
-    cell.pins--;
-    if (!cell.row && cell.idle && this.#cells.get(cell.key) === cell) this.#cells.delete(cell.key);
+  /**
+   * Another one for the same actor, which is not found here.
+   * @throws {UnknownFlowError}
+   */
+  copy(address: Address): Cell {
+    return this.#make(address, this.flow(address));
   }
 
-  /** Another one for the same actor, which is not found here. */
-  copyOf({ address, flow }: Cell): Cell {
-    return this.#make(address, flow);
-  }
-
+  /** There is such a flow. */
   has({ flowType }: Address): boolean {
     return this.#options.flows.has(flowType);
   }
@@ -126,7 +171,7 @@ export class Cells {
     const cell: Cell = new Cell(address, flow, {
       clock,
       chance,
-      settled: (sessionId, event) => push(cell, { kind: 'relay', sessionId, event }),
+      settled: (sessionId, event) => push(address, { kind: 'relay', sessionId, event }),
       failed: (attempt) => events.emit('invocationFailed', { address, ...attempt }),
       succeeded: (attempt) => events.emit('invoked', { address, ...attempt }),
       watch: (src) => {
@@ -136,21 +181,6 @@ export class Cells {
       },
     });
     return cell;
-  }
-
-  /** Makes room for one more; those that are at work stay, as if they had just been used. */
-  #evict(): void {
-    if (this.#cells.size < this.#options.capacity) return;
-    let effort = EVICTION_EFFORT;
-    for (const [key, cell] of this.#cells) {
-      this.#cells.delete(key);
-      if (cell.idle) {
-        cell.forget();
-        return;
-      }
-      this.#cells.set(key, cell);
-      if (--effort === 0) return;
-    }
   }
 }
 
@@ -181,7 +211,7 @@ class CellHost implements Host {
   }
 
   post(stimulus: Stimulus): void {
-    this.#options.push(this.#cell, stimulus);
+    this.#options.push(this.address, stimulus);
   }
 
   log(...args: unknown[]): void {

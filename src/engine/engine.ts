@@ -21,7 +21,7 @@ import type { Store } from '../store/store.ts';
 import type { FlowVersions } from '../versions.ts';
 import { Alarms } from './alarms.ts';
 import { Backlog, type Pace } from './backlog.ts';
-import type { Done, Row, Work } from './cell.ts';
+import type { Done, Row, SpawnOptions, Work } from './cell.ts';
 import { Cells } from './cells.ts';
 import { Commits } from './commits.ts';
 import { Committer } from './committer.ts';
@@ -39,7 +39,7 @@ import { Rewriter } from './rewriter.ts';
 import { Sweeper } from './sweeper.ts';
 import type { TransactionTurns } from './transaction.ts';
 import { Transactions } from './transactions.ts';
-import { type SpawnOptions, TurnLoop } from './turn-loop.ts';
+import { TurnLoop } from './turn-loop.ts';
 import { TurnMaker } from './turn-maker.ts';
 
 export interface EngineOptions {
@@ -104,7 +104,7 @@ export class Engine {
       inspect: options.inspect,
       chance,
       capacity: options.cacheSize,
-      push: (cell, stimulus) => loop.push(cell, stimulus),
+      push: (address, stimulus) => loop.push(address, stimulus),
     });
     const observers = new Observers(events);
     const sleeps = (row: Pick<ActorRow, 'flow_type' | 'flow_version'>) =>
@@ -276,6 +276,14 @@ export class Engine {
     return this.#loop.spawn(address, options);
   }
 
+  /**
+   * Creates an actor, unless there is one at the address; resolves once its first turn has committed.
+   * @returns whether it was created
+   */
+  ensure(address: Address, options: SpawnOptions): Promise<boolean> {
+    return this.#loop.ensure(address, options);
+  }
+
   /** Puts work into an actor's mailbox; resolves once its turn has committed. */
   post(address: Address, work: Work): Promise<Done> {
     return this.#loop.post(address, work);
@@ -315,6 +323,11 @@ export class Engine {
   /** Calls `observer` after each commit of the actor. */
   observe(address: Address, observer: Observer): () => void {
     return this.#observers.add(address, observer);
+  }
+
+  /** How many actors are in memory. */
+  get inMemory(): number {
+    return this.#cells.size;
   }
 
   /** Introduces the actors that are in memory to those who have begun to look. */

@@ -33,8 +33,8 @@ export class Observers {
   }
 
   /** The actor is gone. */
-  delete({ key }: Cell): void {
-    this.#observers.delete(key);
+  delete(address: Address): void {
+    this.#observers.delete(formatAddress(address));
   }
 
   clear(): void {

@@ -4,9 +4,9 @@ import { isStoredTimer, type StoredTimer } from '../actor/live-actor.ts';
 import { type Clock, LAST_INSTANT } from '../clock.ts';
 import { type Address, formatAddress, InvalidArgumentError, NotRunningError, StoreError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
-import type { ActorRow, ActorStatus, Commit } from '../store/rows.ts';
+import { type ActorRow, type ActorStatus, addressOf, type Commit } from '../store/rows.ts';
 import type { Alarms } from './alarms.ts';
-import type { Cell, Row } from './cell.ts';
+import type { Row } from './cell.ts';
 import type { Cells } from './cells.ts';
 import type { Commits } from './commits.ts';
 import { type Composer, LEASE } from './composer.ts';
@@ -46,10 +46,9 @@ export class Operator {
    */
   async retry(address: Address): Promise<ActorStatus> {
     const { cells, clock, events, loop, restorer, rewriter } = this.#options;
-    const cell = cells.of(address);
     const row = await restorer.row(address);
     if (row.status !== 'quarantined') return row.status;
-    const live = restorer.restore(cell, row);
+    const live = restorer.restore(row);
     const { status } = live.snapshot;
     const active = status === 'active';
     const taken = await rewriter.change(row, 'perdure.retried', null, {
@@ -59,8 +58,10 @@ export class Operator {
       lease_until: active && live.hasProcesses ? clock.now() + LEASE : null,
     });
     if (!taken) return this.retry(address); // somebody else was faster
-    cell.forget();
-    cell.failures.forget();
+    await cells.using(address, (cell) => {
+      cell.forget();
+      cell.failures.forget();
+    });
     events.emit('retried', { address });
     void loop.revive(address);
     return 'quarantined';
@@ -73,14 +74,13 @@ export class Operator {
    * @returns the row as it was found; only a quarantined actor is changed
    */
   async discard(address: Address, reason: string | undefined, also: NonNullable<Commit['also']>): Promise<Row> {
-    const { alarms, cells, commits, events, restorer, rewriter } = this.#options;
-    // A row whose flow nobody knows can be ended as it is.
-    const cell = cells.has(address) ? cells.of(address) : undefined;
+    const { cells, commits, events, restorer, rewriter } = this.#options;
     const row = await restorer.row(address);
     if (row.status !== 'quarantined') return row;
     const note = `discarded${reason ? `: ${reason}` : ''}`;
     const error = `${note[0]!.toUpperCase()}${note.slice(1)}. It was quarantined: ${row.last_error}`;
-    const commit = cell && this.#ending(cell, row, note, error, also);
+    // A row whose flow nobody knows can be ended as it is.
+    const commit = cells.has(address) ? this.#ending(row, note, error, also) : undefined;
     let done = false;
     if (commit) {
       const outcome = await commits.write(commit);
@@ -91,11 +91,7 @@ export class Operator {
       done = (await rewriter.change(row, 'xstate.stop', note, changes, also)) !== undefined;
     }
     if (!done) return this.discard(address, reason, also); // somebody else was faster
-    if (cell) {
-      cell.forget();
-      cell.processes.stopAll();
-      alarms.set(address, undefined, cell.key);
-    }
+    this.#leave(address);
     events.emit('discarded', { address, reason });
     return row;
   }
@@ -108,24 +104,31 @@ export class Operator {
     const { restorer, rewriter } = this.#options;
     for (let removed = false; !removed; ) {
       const row = await restorer.row(address);
+      if (row.status === 'active' && (await this.#stops(address, also))) return;
       if (row.status === 'quarantined')
         removed = (await this.discard(address, 'deleted', also)).status === 'quarantined';
-      else if (row.status !== 'active' || !(await this.#stops(address, also)))
-        removed = (await rewriter.change(row, 'perdure.deleted', null, {}, also)) !== undefined;
-      else removed = true;
+      else removed = (await rewriter.change(row, 'perdure.deleted', null, {}, also)) !== undefined;
     }
     this.gone(address);
   }
 
   /** Nothing of the actor is kept any more. */
   gone(address: Address): void {
-    const { alarms, cells, observers, outbox } = this.#options;
-    const cell = cells.of(address);
+    const { observers, outbox } = this.#options;
+    this.#leave(address);
+    observers.delete(address);
+    outbox.forget(address);
+  }
+
+  /** Nothing of the actor goes on in memory. */
+  #leave(address: Address): void {
+    const { alarms, cells } = this.#options;
+    if (!cells.has(address)) return;
+    const cell = cells.hold(address);
     cell.forget();
     cell.processes.stopAll();
     alarms.set(address, undefined, cell.key);
-    observers.delete(cell);
-    outbox.forget(address);
+    cells.release(cell);
   }
 
   /**
@@ -138,24 +141,29 @@ export class Operator {
     timer: Pick<StoredTimer, 'id' | 'event' | 'dueAt'>,
     state: string,
   ): Promise<boolean> {
-    const { cells, loop, restorer } = this.#options;
+    const { loop, restorer } = this.#options;
     // What is stored must be what can be restored.
     if (!isStoredTimer(timer) || Math.abs(timer.dueAt) > LAST_INSTANT)
       throw new InvalidArgumentError(
         `The deadline for ${formatAddress(address)} needs an event with a type, and an instant in ms since the epoch; it has ${inspect(timer.event)} and ${inspect(timer.dueAt)}.`,
         { address },
       );
-    const { row } = await restorer.peek(cells.of(address));
+    const { row } = await restorer.peek(address);
     const there = row.current_state === state || row.current_state.startsWith(`${state}.`);
     if (row.status !== 'active' || !there) return false;
     return (await loop.post(address, { stimulus: { kind: 'schedule', timer } })).handled;
   }
 
-  /** Ends an actor in a turn; false where it cannot be restored, or throws at that too. */
+  /** Deletes an actor in a turn that ends it; false where it cannot be restored, or throws at that too. */
   async #stops(address: Address, also: NonNullable<Commit['also']>): Promise<boolean> {
     const { loop } = this.#options;
     try {
-      await loop.post(address, { stimulus: { kind: 'stop' }, also });
+      await loop.post(address, {
+        stimulus: { kind: 'stop' },
+        also,
+        // Before the next in its mailbox has its turn, which may create the actor anew.
+        committed: () => this.gone(address),
+      });
       return true;
     } catch (error) {
       if (error instanceof NotRunningError || error instanceof StoreError) throw error;
@@ -164,20 +172,14 @@ export class Operator {
   }
 
   /** The turn that stops an actor which is put aside; `undefined` where it cannot be restored, or throws at that too. */
-  #ending(
-    cell: Cell,
-    row: ActorRow,
-    note: string,
-    error: string,
-    also: NonNullable<Commit['also']>,
-  ): Commit | undefined {
+  #ending(row: ActorRow, note: string, error: string, also: NonNullable<Commit['also']>): Commit | undefined {
     const { cells, composer, maker, restorer } = this.#options;
-    const copy = cells.copyOf(cell);
+    const copy = cells.copy(addressOf(row));
     try {
       restorer.copy(copy, copy, row);
       const live = copy.live!;
       const before = live.snapshot;
-      const ambient = maker.ambient(cell.address, row.version + 1);
+      const ambient = maker.ambient(copy.address, row.version + 1);
       const turn = live.perform({ kind: 'stop' }, ambient);
       const commit = composer.turn(copy, { stimulus: { kind: 'stop' }, also, note }, turn, before, ambient.now())!;
       commit.update!.last_error = error;

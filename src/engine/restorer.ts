@@ -13,7 +13,7 @@ import type { EventChannel } from '../events.ts';
 import { type ActorRow, addressOf } from '../store/rows.ts';
 import type { FlowVersions } from '../versions.ts';
 import type { Alarms } from './alarms.ts';
-import type { Cell, Row } from './cell.ts';
+import type { Cell, Read } from './cell.ts';
 import type { Cells } from './cells.ts';
 import type { Inspection } from './inspection.ts';
 import type { Loader } from './loader.ts';
@@ -50,16 +50,28 @@ export class Restorer {
     return row;
   }
 
-  /** What the row says, for looking at. */
-  async peek(cell: Cell): Promise<{ live: LiveActor; row: Row }> {
-    const row = await this.row(cell.address);
-    return { row, live: this.restore(cell, row) };
+  /** There is a row. */
+  async exists(address: Address): Promise<boolean> {
+    return (await this.#options.loader.load(address)) !== undefined;
   }
 
-  /** @throws {SnapshotIncompatibleError | UnknownFlowError} */
-  restore(cell: Cell, row: ActorRow): LiveActor {
+  /**
+   * What the row says, for looking at.
+   * @throws {ActorNotFoundError | SnapshotIncompatibleError | UnknownFlowError}
+   */
+  async peek(address: Address): Promise<Read> {
+    const row = await this.row(address);
+    const { snapshot, timers } = this.restore(row);
+    return { row, snapshot, timers };
+  }
+
+  /**
+   * The actor of a row, for looking at; nothing of it is started.
+   * @throws {SnapshotIncompatibleError | UnknownFlowError}
+   */
+  restore(row: ActorRow): LiveActor {
     const { flow, text } = this.#migrate(row);
-    return LiveActor.restore(flow.logic, text, this.#options.cells.host(cell));
+    return LiveActor.restore(flow.logic, text, onlooker(addressOf(row)));
   }
 
   /** Puts what the row holds into a copy of the actor in memory. */
@@ -103,7 +115,10 @@ export class Restorer {
     const row = await loader.load(cell.address);
     // Meanwhile a transaction has changed it.
     if (cell.generation !== generation) return cell.row ? undefined : this.load(cell);
-    if (!row) throw new ActorNotFoundError(cell.address);
+    if (!row) {
+      cell.processes.stopAll(); // of an actor that was deleted elsewhere
+      throw new ActorNotFoundError(cell.address);
+    }
     const { state_data, ...rest } = row;
     // It may have been put aside without an answer: what it had under way begins anew with its retry.
     if (row.status === 'quarantined') cell.processes.stopAll();

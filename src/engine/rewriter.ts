@@ -91,9 +91,10 @@ export class Rewriter {
   /** Puts an actor aside, whose row is not to be trusted. */
   async putAside(row: ActorRow, reason: string): Promise<void> {
     const { alarms, cells } = this.#options;
-    const cell = cells.of(addressOf(row));
-    await this.quarantine(cell, row, new Error(reason));
-    alarms.set(cell.address, undefined, cell.key);
+    await cells.using(addressOf(row), async (cell) => {
+      await this.quarantine(cell, row, new Error(reason));
+      alarms.set(cell.address, undefined, cell.key);
+    });
   }
 
   /** Writes a migrated row, in a group with others; `undefined`: it was changed meanwhile. */

@@ -26,7 +26,7 @@ import { ActorExistsError, ActorNotFoundError, type Address, formatAddress, Tran
 import type { EventChannel } from '../events.ts';
 import type { ActorRow, Commit, Outcome } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
-import type { Cell, Done, Row, Work } from './cell.ts';
+import type { Cell, Done, Row, SpawnOptions, Work } from './cell.ts';
 import type { Cells } from './cells.ts';
 import type { Commits } from './commits.ts';
 import type { Composer } from './composer.ts';
@@ -68,7 +68,7 @@ export class TransactionTurns implements Turns {
   #ended = () => {};
   readonly #parts: TransactionParts;
   readonly #inHand = new Map<string, InHand>();
-  /** Its actors in memory, pinned. */
+  /** Its actors in memory, held. */
   readonly cells = new Set<Cell>();
   readonly #effects: (() => void)[] = [];
   /** One thing at a time, in the order in which they were asked for. */
@@ -118,17 +118,20 @@ export class TransactionTurns implements Turns {
     }
   }
 
-  spawn(address: Address, options: Parameters<Turns['spawn']>[1]): Promise<Done> {
+  spawn(address: Address, create: SpawnOptions): Promise<Done> {
     const origin = this.#parts.events.tracing?.origin(true);
     return this.#next(address, async () => {
-      if ((await this.store.load([address])).length > 0) throw new ActorExistsError(address);
-      const cell = this.#pin(address);
-      const copy = this.#parts.cells.copyOf(cell);
-      const made = this.#parts.maker.first(copy, cell, options);
-      const actor = { cell, copy, found: { ...copy.row! } };
-      this.#inHand.set(cell.key, actor);
-      await this.#write(actor, made, origin);
-      return { snapshot: copy.live!.snapshot, handled: true, duplicate: false };
+      if (await this.#exists(address)) throw new ActorExistsError(address);
+      return this.#create(address, create, origin);
+    });
+  }
+
+  ensure(address: Address, create: SpawnOptions): Promise<boolean> {
+    const origin = this.#parts.events.tracing?.origin(true);
+    return this.#next(address, async () => {
+      if (await this.#exists(address)) return false;
+      await this.#create(address, create, origin);
+      return true;
     });
   }
 
@@ -221,7 +224,7 @@ export class TransactionTurns implements Turns {
     this.#open = false;
     this.#doom ??= new TransactionError('The transaction has ended.');
     await this.#rest();
-    for (const cell of this.cells) this.#parts.cells.unpin(cell);
+    for (const cell of this.cells) this.#parts.cells.release(cell);
     try {
       await rollback();
     } finally {
@@ -272,21 +275,35 @@ export class TransactionTurns implements Turns {
     const known = this.#inHand.get(formatAddress(address));
     if (known) return known;
     const row = await this.#row(address);
-    const cell = this.#pin(address);
-    const copy = this.#parts.cells.copyOf(cell);
+    const cell = this.#hold(address);
+    const copy = this.#parts.cells.copy(address);
     this.#parts.restorer.copy(copy, cell, row);
     const actor = { cell, copy, found: { ...copy.row! } };
     this.#inHand.set(cell.key, actor);
     return actor;
   }
 
-  #pin(address: Address): Cell {
+  #hold(address: Address): Cell {
     const { cells } = this.#parts;
-    const cell = cells.of(address);
+    const cell = cells.hold(address);
     // Once, however often it is taken in hand: it is let go of once.
-    if (!this.cells.has(cell)) cells.pin(address);
+    if (this.cells.has(cell)) cells.release(cell);
     this.cells.add(cell);
     return cell;
+  }
+
+  async #exists(address: Address): Promise<boolean> {
+    return (await this.store.load([address])).length > 0;
+  }
+
+  async #create(address: Address, create: SpawnOptions, origin: unknown): Promise<Done> {
+    const cell = this.#hold(address);
+    const copy = this.#parts.cells.copy(address);
+    const made = this.#parts.maker.first(copy, cell, create);
+    const actor = { cell, copy, found: { ...copy.row! } };
+    this.#inHand.set(cell.key, actor);
+    await this.#write(actor, made, origin);
+    return { snapshot: copy.live!.snapshot, handled: true, duplicate: false };
   }
 
   async #row(address: Address): Promise<ActorRow> {

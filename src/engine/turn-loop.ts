@@ -12,11 +12,10 @@
  * A turn whose commit did not succeed leaves the in-memory actor ahead of its row, so the actor is dropped and read again.
  */
 import type { AnyEventObject } from 'xstate';
-import type { LiveActor, Stimulus } from '../actor/live-actor.ts';
+import type { Stimulus } from '../actor/live-actor.ts';
 import type { Clock } from '../clock.ts';
 import {
   ActorExistsError,
-  ActorNotFoundError,
   ActorQuarantinedError,
   type Address,
   formatAddress,
@@ -24,10 +23,9 @@ import {
   StoreError,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
-import type { Commit } from '../store/rows.ts';
 import { errorOf } from '../thrown.ts';
 import type { Alarms } from './alarms.ts';
-import type { Cell, Done, Item, Row, Work } from './cell.ts';
+import type { Cell, Done, Item, Read, SpawnOptions, Work } from './cell.ts';
 import type { Cells } from './cells.ts';
 import { type Commits, RETRY } from './commits.ts';
 import type { Committer } from './committer.ts';
@@ -51,13 +49,6 @@ export interface TurnLoopOptions {
   commits: Commits;
   restorer: Restorer;
   failedTurns: FailedTurns;
-}
-
-export interface SpawnOptions {
-  input: unknown;
-  phoneNumber?: string;
-  /** More to write in the transaction of the first turn. */
-  also?: Commit['also'];
 }
 
 export class TurnLoop {
@@ -91,80 +82,105 @@ export class TurnLoop {
       const why = phase.now === 'new' ? 'not started yet: await runtime.start()' : 'stopping';
       return Promise.reject(new NotRunningError(`The runtime is ${why}.`, { address }));
     }
-    return new Promise((resolve, reject) => this.#enqueue(cells.of(address), { ...work, resolve, reject }));
+    return new Promise((resolve, reject) => {
+      const cell = cells.hold(address);
+      this.#enqueue(cell, { ...work, resolve, reject });
+      cells.release(cell);
+    });
   }
 
   /**
    * Creates an actor; resolves once its first turn has committed.
    * @throws {ActorExistsError}
    */
-  async spawn(address: Address, options: SpawnOptions): Promise<Done> {
-    const { cells } = this.#options;
-    const cell = cells.of(address);
-    if (cell.busy || cell.row) throw new ActorExistsError(address);
-    cell.busy = true;
-    const spawning = this.#spawn(cell, options).finally(() => {
-      cell.busy = false;
-    });
-    this.track(spawning.catch(() => {}));
+  async spawn(address: Address, create: SpawnOptions): Promise<Done> {
+    // Before its turn: it would wait for the pauses of one that there is.
+    if (await this.#options.cells.using(address, (cell) => cell.busy && this.#exists(cell)))
+      throw new ActorExistsError(address);
+    return this.post(address, { stimulus: { kind: 'event', event: { type: 'xstate.init' } }, create });
+  }
+
+  /**
+   * Creates an actor, unless there is one at the address; resolves once its first turn has committed.
+   * @returns whether it was created
+   */
+  async ensure(address: Address, create: SpawnOptions): Promise<boolean> {
+    if (await this.#options.cells.using(address, (cell) => this.#exists(cell))) return false;
     try {
-      return await spawning;
+      await this.spawn(address, create);
+      return true;
     } catch (error) {
-      cell.forget();
-      // What has come meanwhile is worked off by this very cell: there must be no second one.
-      if (cell.idle) cells.delete(cell);
+      if (error instanceof ActorExistsError) return false; // somebody else was faster
       throw error;
-    } finally {
-      if (cell.queue.length > 0) this.#run(cell);
     }
   }
 
-  /** The committed state: from memory, or read from the row. */
-  async read(address: Address): Promise<{ row: Row; snapshot: any; timers: LiveActor['timers'] }> {
+  async #exists({ row, address }: Cell): Promise<boolean> {
+    return row !== undefined || (await this.#options.restorer.exists(address));
+  }
+
+  /** The committed state, behind all that the actor was asked before: from memory, or read from the row. */
+  read(address: Address): Promise<Read> {
     const { cells, restorer } = this.#options;
-    const cell = cells.of(address);
-    if (cell.pausing) {
-      const { live, row } = await restorer.peek(cell);
-      return { row, snapshot: live.snapshot, timers: live.timers };
-    }
-    if (!cell.live || cell.busy)
-      await this.post(address, { stimulus: { kind: 'timer' } }).catch((error) => {
-        if (!(error instanceof ActorQuarantinedError)) throw error;
+    return cells.using(address, async (cell) => {
+      while (!cell.pausing) {
+        if (cell.live && !cell.busy) return readOf(cell);
+        const read = await this.#look(cell);
+        if (read === 'aside') break;
+        if (read) return read;
+      }
+      return restorer.peek(address);
+    });
+  }
+
+  /**
+   * Reads the state as soon as the mailbox gets there: later, it may be in the midst of another turn. `undefined`: it was
+   * forgotten meanwhile; `aside`: it was put aside, or waits for another attempt at a turn, and its row says what is committed.
+   */
+  #look(cell: Cell): Promise<Read | 'aside' | undefined> {
+    return new Promise((resolve, reject) => {
+      cell.onPause.push(() => resolve('aside'));
+      this.#enqueue(cell, {
+        stimulus: { kind: 'timer' },
+        resolve: () => resolve(cell.live && readOf(cell)),
+        reject: (error) => (error instanceof ActorQuarantinedError ? resolve('aside') : reject(error)),
       });
-    if (!cell.row) throw new ActorNotFoundError(address);
-    const live = cell.live ?? (await restorer.peek(cell)).live;
-    return { row: cell.row, snapshot: cell.committed ?? live.snapshot, timers: live.timers };
+    });
   }
 
   /** A stimulus from within the actor (a result, an action that calls `self.send`), for which nobody waits. */
-  push(cell: Cell, stimulus: Stimulus): void {
+  push(address: Address, stimulus: Stimulus): void {
     if (!this.#options.phase.running) return; // the process goes down; what matters follows from the row
-    this.#enqueue(cell, { stimulus, insistent: true, resolve: () => {}, reject: () => {} });
+    this.post(address, { stimulus, insistent: true }).catch(() => {});
   }
 
   /** Lets an actor fire what is due; resolves when it has, or waits for another attempt. */
   async fire(address: Address): Promise<void> {
     const { cells, phase } = this.#options;
     if (!phase.running || !cells.has(address)) return; // nobody here knows how; recovery reports it
-    const cell = cells.of(address);
-    if (cell.pausing) return;
-    await new Promise<unknown>((resolve, reject) => {
-      const refused = (error: Error) => {
-        if (error instanceof NotRunningError || error instanceof ActorQuarantinedError) resolve(undefined);
-        else reject(error);
-      };
-      // Before the work: a turn may fail at once.
-      cell.onPause.push(resolve as () => void);
-      this.#enqueue(cell, { stimulus: { kind: 'timer' }, insistent: true, resolve, reject: refused });
-    });
+    const cell = cells.hold(address);
+    try {
+      if (cell.pausing) return;
+      await new Promise<unknown>((resolve, reject) => {
+        const refused = (error: Error) => {
+          if (error instanceof NotRunningError || error instanceof ActorQuarantinedError) resolve(undefined);
+          else reject(error);
+        };
+        // Before the work: a turn may fail at once.
+        cell.onPause.push(resolve as () => void);
+        this.#enqueue(cell, { stimulus: { kind: 'timer' }, insistent: true, resolve, reject: refused });
+      });
+    } finally {
+      cells.release(cell);
+    }
   }
 
   /** The same, for who is taken up in passing: one that was not in memory leaves it again, as far as nothing goes on. */
   async pass(address: Address): Promise<void> {
     const { cells } = this.#options;
-    const isKnown = cells.holds(address);
+    const isKnown = cells.includes(address);
     await this.fire(address);
-    if (!isKnown) cells.release(address);
+    if (!isKnown) cells.drop(address);
   }
 
   /** Restores an actor and starts its processes. */
@@ -181,15 +197,16 @@ export class TurnLoop {
     });
   }
 
-  async #spawn(cell: Cell, { input, phoneNumber, also }: SpawnOptions): Promise<Done> {
-    const { commits, events, maker, phase } = this.#options;
+  /** The first turn. It is made on a copy: where there is an actor already, its cell stays as it is. */
+  async #create(cell: Cell, create: SpawnOptions, origin: unknown): Promise<Done> {
+    const { cells, commits, maker } = this.#options;
     const { address } = cell;
-    if (!phase.running) throw new NotRunningError('The runtime is not running: await runtime.start().', { address });
-    const origin = events.tracing?.origin(true);
-    const { turn, commit } = maker.first(cell, cell, { input, ...(phoneNumber && { phoneNumber }) });
-    if (also) commit.also = also;
+    if (cell.row) throw new ActorExistsError(address);
+    const copy = cells.copy(address);
+    const { turn, commit } = maker.first(copy, cell, create);
     if ((await commits.once(commit)) === 'conflict') throw new ActorExistsError(address);
-    commits.carryOut(cell, commit, turn, cell.live!.snapshot, origin);
+    cell.adopt(copy, copy.row!);
+    commits.carryOut(cell, commit, turn, copy.live!.snapshot, origin);
     return { snapshot: cell.committed, handled: true, duplicate: false };
   }
 
@@ -215,6 +232,7 @@ export class TurnLoop {
   #run(cell: Cell): void {
     if (cell.busy) return;
     cell.busy = true;
+    this.#options.cells.keep(cell);
     this.track(this.#workOff(cell));
   }
 
@@ -242,13 +260,13 @@ export class TurnLoop {
     cell.busy = false;
     inspection.introduce(cell);
     cell.onPause.length = 0;
-    // Where a process goes on, its result comes back to this cell.
-    if (!cell.row && cell.processes.size === 0 && cell.pins === 0) cells.delete(cell);
+    cells.release(cell);
   }
 
   /** One turn. `undefined`: not this item's turn yet, ask again. */
   async #work(cell: Cell, item: Item): Promise<Done | undefined> {
     const { alarms, clock, commits, committer, failedTurns, maker, phase, restorer } = this.#options;
+    if (item.create) return this.#create(cell, item.create, item.origin);
     if (!cell.row) await restorer.load(cell);
     const { row } = cell;
     if (!row) return undefined; // it was changed while it was put aside: read it again
@@ -284,6 +302,7 @@ export class TurnLoop {
         cell.live = live;
       }
       commits.carryOut(cell, commit, turn, live.snapshot, overdue ? undefined : item.origin);
+      if (!overdue) item.committed?.();
     }
     if (stimulus.kind === 'timer' || overdue) alarms.set(cell.address, activeDueAt(cell), cell.key);
     if (overdue) return undefined;
@@ -293,3 +312,10 @@ export class TurnLoop {
     return { snapshot: cell.committed ?? before, handled: turn.handled, duplicate: false };
   }
 }
+
+/** A copy, for the row is written to. */
+const readOf = ({ row, live, committed }: Cell): Read => ({
+  row: { ...row! },
+  snapshot: committed,
+  timers: live!.timers,
+});

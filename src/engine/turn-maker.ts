@@ -9,7 +9,7 @@ import { addressOf, type Commit } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { errorOf } from '../thrown.ts';
 import type { Alarms } from './alarms.ts';
-import type { Cell, Row, Work } from './cell.ts';
+import type { Cell, Row, SpawnOptions, Work } from './cell.ts';
 import type { Cells } from './cells.ts';
 import { chanceOf } from './chance.ts';
 import { type Composer, eventOf } from './composer.ts';
@@ -82,11 +82,7 @@ export class TurnMaker {
    * The first turn of an actor.
    * @param inMemory whose live actor it is to be
    */
-  first(
-    cell: Cell,
-    inMemory: Cell,
-    { input, phoneNumber }: { input: unknown; phoneNumber?: string },
-  ): { turn: Turn; commit: Commit } {
+  first(cell: Cell, inMemory: Cell, { input, phoneNumber }: SpawnOptions): { turn: Turn; commit: Commit } {
     const { cells, store } = this.#options;
     const { address } = cell;
     const flow = cells.flow(address);

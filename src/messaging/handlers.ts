@@ -4,6 +4,7 @@
  * spoke last is answered.
  */
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../cache.ts';
 import { type AnyFlow, boundUntil } from '../flow.ts';
 import { addressOf, isEnded } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
@@ -22,9 +23,6 @@ export interface Binding {
   /** In ms. */
   ttl: number;
 }
-
-/** Bounds a cache by its number of entries, without making room for all of them at once: that took some ms of each start. */
-export const upTo = (entries: number) => ({ maxSize: entries, sizeCalculation: () => 1 });
 
 export class Handlers {
   readonly #store: Store;

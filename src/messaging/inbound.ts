@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import type { CountryCode } from 'libphonenumber-js';
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../cache.ts';
 import { type Clock, formatInstant } from '../clock.ts';
 import { formatDuration } from '../duration.ts';
 import type { Done, Work } from '../engine/cell.ts';
@@ -25,7 +26,7 @@ import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts
 import { addressOf, type Commit } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { normalizeAddress } from './address.ts';
-import { type Binding, type Handler, Handlers, upTo } from './handlers.ts';
+import { type Binding, type Handler, Handlers } from './handlers.ts';
 import { type Keyword, keywordOf, type Texts } from './keywords.ts';
 
 /**
