@@ -190,7 +190,7 @@ class Line {
 function shortcut(sql: string): unknown[] | undefined {
   if (/^\s*PRAGMA cache_size$/i.test(sql)) return [{ cache_size: -2000 }];
   if (/^\s*PRAGMA busy_timeout$/i.test(sql)) return [{ timeout: 1000 }];
-  return /^\s*PRAGMA /i.test(sql) ? [] : undefined;
+  return /^\s*PRAGMA (?!table_info)/i.test(sql) ? [] : undefined;
 }
 
 /** An access, for people. */
