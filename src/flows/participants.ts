@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 import type { CountryCode } from 'libphonenumber-js';
 import { ActorNotFoundError, InvalidArgumentError, PhoneNumberTakenError } from '../errors.ts';
 import { nextLocalTime } from '../machine/index.ts';
-import { normalizePhoneNumber } from '../messaging/address.ts';
+import { formsOf, normalizePhoneNumber } from '../messaging/address.ts';
 import { pageOf } from '../operations/page.ts';
 import type { Runtime } from '../runtime.ts';
 import { forgetKept, forgetLogs, keptActors } from './adoption/kept.ts';
@@ -193,7 +193,8 @@ export class Participants {
    */
   async list(table: ParticipantTable, { phoneNumber, after, ...page }: ParticipantFilter = {}): Promise<Participant[]> {
     const rows = this.#options.runtime.knex(table).orderBy('created_at').orderBy('id').limit(pageOf(page).limit);
-    if (phoneNumber !== undefined) rows.where({ phone_number: this.#phoneNumber({ phone_number: phoneNumber }) });
+    if (phoneNumber !== undefined)
+      rows.whereIn('phone_number', formsOf(this.#phoneNumber({ phone_number: phoneNumber })));
     if (after === undefined) return rows;
     const last = await this.get(table, after);
     if (!last) throw new InvalidArgumentError(`There is no participant ${after} to go on after. List from the start.`);
@@ -227,24 +228,23 @@ export class Participants {
   async #enrol(table: ParticipantTable, row: Participant, flowType: string, input: unknown): Promise<void> {
     const { runtime } = this.#options;
     const flow = runtime.flows.get(flowType)!;
-    try {
-      await runtime.transaction(async (trx) => {
-        await trx(table)
-          .where({ phone_number: row.phone_number })
-          .whereIn('status', ['withdrawn', 'completed'])
-          .update({ phone_number: trx.raw("phone_number || ' (' || id || ')'") });
-        await trx(table).insert(row);
-        await trx.spawn(flow, row.id, { input, phoneNumber: row.phone_number });
-      });
-    } catch (error) {
-      if ((error as { code?: string }).code !== 'SQLITE_CONSTRAINT') throw error;
-      throw new PhoneNumberTakenError(
-        `${row.phone_number} belongs to an active participant already. Withdraw that one first, or use another number.`,
-        { cause: error },
-      );
-    }
+    await runtime.transaction(async (trx) => {
+      const forms = formsOf(row.phone_number);
+      if (await trx(table).whereIn('phone_number', forms).whereIn('status', ['active', 'paused']).first('id'))
+        throw numberTaken();
+      await trx(table)
+        .whereIn('phone_number', forms)
+        .update({ phone_number: trx.raw("phone_number || ' (' || id || ')'") });
+      await trx(table).insert(row);
+      await trx.spawn(flow, row.id, { input, phoneNumber: row.phone_number });
+    });
   }
 }
+
+const numberTaken = () =>
+  new PhoneNumberTakenError(
+    'The number belongs to an active participant already. Withdraw that one first, or use another number.',
+  );
 
 /** A part of the list of a flow's participants. */
 export interface ParticipantFilter {

@@ -1,6 +1,6 @@
 /**
  * Who gets a message from an address. The table `response_handlers` is the truth; this is a bounded cache in front of it.
- * Where an address belongs to actors of several flows, the one whose last turn is the most recent gets the message: who
+ * An address may be written in several forms (formsOf), and any of them leads to the same handlers. Where it belongs to actors of several flows, the one whose last turn is the most recent gets the message: who
  * spoke last is answered.
  */
 import { LRUCache } from 'lru-cache';
@@ -8,6 +8,7 @@ import { upTo } from '../cache.ts';
 import { type AnyFlow, boundUntil } from '../flow.ts';
 import { addressOf, isEnded } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
+import { formsOf, lineOf } from './address.ts';
 
 export interface Handler {
   flowType: string;
@@ -38,18 +39,18 @@ export class Handlers {
 
   /** All handlers of an address, expired ones too; the one that was active last comes first. */
   of(address: string): Handler[] | Promise<Handler[]> {
-    return this.#cache.get(address) ?? this.#read(address);
+    return this.#cache.get(lineOf(address)) ?? this.#read(address);
   }
 
   async #read(address: string): Promise<Handler[]> {
-    const rows = await this.#store.handlers(address);
+    const rows = await this.#store.handlers(formsOf(address));
     const handlers = rows.map((row) => {
       const flow = this.#flows.get(row.flow_type);
       // Renewed by every turn; the column is written now and then only.
       const renewed = flow ? boundUntil(flow, Date.parse(row.updated_at), isEnded(row.status)) : 0;
       return { ...addressOf(row), expiresAt: Math.max(row.expires_at, renewed) };
     });
-    if (handlers.length > 0) this.#cache.set(address, handlers);
+    if (handlers.length > 0) this.#cache.set(lineOf(address), handlers);
     return handlers;
   }
 
@@ -77,7 +78,7 @@ export class Handlers {
   /** An actor of this address has made a turn, its last one or not. */
   touch(address: string, flow: AnyFlow, at: number, ended: boolean): void {
     if (ended) this.forget(address);
-    const handlers = this.#cache.peek(address);
+    const handlers = this.#cache.peek(lineOf(address));
     const handler = handlers?.find((candidate) => candidate.flowType === flow.type);
     if (!handlers || !handler) return;
     handler.expiresAt = Math.max(handler.expiresAt, boundUntil(flow, at, false));
@@ -86,6 +87,6 @@ export class Handlers {
 
   /** The address was bound anew. */
   forget(address: string): void {
-    this.#cache.delete(address);
+    this.#cache.delete(lineOf(address));
   }
 }

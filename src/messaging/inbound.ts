@@ -25,7 +25,7 @@ import {
 import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts';
 import { addressOf, type Commit } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
-import { normalizeAddress } from './address.ts';
+import { formsOf, lineOf, normalizeAddress } from './address.ts';
 import { type Binding, type Handler, Handlers } from './handlers.ts';
 import { type Keyword, keywordOf, type Texts } from './keywords.ts';
 
@@ -140,7 +140,7 @@ export class Inbound {
         { address },
       );
     }
-    const number = normalizeAddress(phoneNumber, defaultCountry);
+    const number = normalizeAddress(phoneNumber, defaultCountry, 'channel');
     const [row] = await this.#store.load([address]);
     if (!row) throw new ActorNotFoundError(address);
     return this.handlers.bind({ ...binding, phoneNumber: number }, clock.now());
@@ -163,7 +163,7 @@ export class Inbound {
     const [turns, store] = [this.#turns, this.#store];
     if (typeof text !== 'string' || text.trim() === '') throw new InvalidArgumentError('The message has no text.');
     if (typeof id !== 'string' || id === '') throw new InvalidArgumentError("The message's id must be a text.");
-    const recipient = normalizeAddress(to, defaultCountry);
+    const recipient = normalizeAddress(to, defaultCountry, 'channel');
     if (this.#hasOptedOut(recipient)) {
       throw new InvalidArgumentError(
         `${recipient} asked not to be written to (STOP). They come back by writing START.`,
@@ -171,7 +171,7 @@ export class Inbound {
     }
     const payload = { type: 'message', text };
     const mark = { channel: 'perdure.send', messageId: id, text: null };
-    const bound = await store.handlers(recipient);
+    const bound = await store.handlers(formsOf(recipient));
     const handler = bound.find(({ flow_type, status }) => flows.has(flow_type) && status === 'active');
     if (handler) {
       const done = await turns.post(addressOf(handler), {
@@ -213,10 +213,12 @@ export class Inbound {
     }
     if (typeof message.text !== 'string')
       throw new InvalidMessageError('The message has no text. Send an empty text if it has none.');
-    let sender = this.#senders.get(message.from);
+    // WhatsApp gives full numbers in digits alone, also to who has set a default country.
+    const from = message.channel === 'whatsapp' ? message.from.replace(/^(?=\d+$)/, 'whatsapp:') : message.from;
+    let sender = this.#senders.get(from);
     if (sender === undefined) {
-      sender = normalizeAddress(message.from, this.#options.defaultCountry);
-      this.#senders.set(message.from, sender);
+      sender = normalizeAddress(from, this.#options.defaultCountry, 'channel');
+      this.#senders.set(from, sender);
     }
     return sender;
   }
@@ -265,20 +267,20 @@ export class Inbound {
   async #defaultReplyIsDue(sender: string): Promise<boolean> {
     if (this.#hasOptedOut(sender)) return false;
     const now = this.#options.clock.now();
-    let last = this.#lastDefaultReply.get(sender);
+    let last = this.#lastDefaultReply.get(lineOf(sender));
     if (last === undefined) {
       const row = await this.#store
         .knex('outbox_messages')
         .whereNull('participant_id')
-        .where({ recipient: sender })
+        .whereIn('recipient', formsOf(sender))
         .max('created_at as at')
         .first();
       last = Number(row?.at ?? 0);
     }
     if (now - last < HOUR) return false;
-    this.#lastDefaultReply.set(sender, now);
+    this.#lastDefaultReply.set(lineOf(sender), now);
     const { inbound, after } = this.#within ?? {};
-    if (inbound) after?.(() => void inbound.#lastDefaultReply.set(sender, now));
+    if (inbound) after?.(() => void inbound.#lastDefaultReply.set(lineOf(sender), now));
     return true;
   }
 
@@ -297,7 +299,9 @@ export class Inbound {
       );
       return this.#keyword(keyword, message, sender);
     }
-    const obeyed = (this.#obeying.get(sender) ?? Promise.resolve()).then(() => this.#keyword(keyword, message, sender));
+    const obeyed = (this.#obeying.get(lineOf(sender)) ?? Promise.resolve()).then(() =>
+      this.#keyword(keyword, message, sender),
+    );
     const settled = this.#decide(
       sender,
       obeyed.then(
@@ -310,11 +314,11 @@ export class Inbound {
 
   /** Until that is settled, later words of the person wait, and nothing is sent to them. */
   #decide(sender: string, decision: Promise<void>): Promise<void> {
-    const settled = Promise.all([this.#obeying.get(sender), decision]).then(() => {
-      if (this.#obeying.get(sender) === settled) this.#obeying.delete(sender);
+    const settled = Promise.all([this.#obeying.get(lineOf(sender)), decision]).then(() => {
+      if (this.#obeying.get(lineOf(sender)) === settled) this.#obeying.delete(lineOf(sender));
     });
-    this.#obeying.set(sender, settled);
-    this.#options.engine.outbox.hold(sender, settled);
+    this.#obeying.set(lineOf(sender), settled);
+    for (const form of formsOf(sender)) this.#options.engine.outbox.hold(form, settled);
     return settled;
   }
 
@@ -323,7 +327,10 @@ export class Inbound {
     const { engine, store } = this.#options;
     while (engine.running) {
       try {
-        this.#setOptedOut(address, (await store.knex('opt_outs').where({ address }).first('address')) !== undefined);
+        this.#setOptedOut(
+          address,
+          (await store.knex('opt_outs').whereIn('address', formsOf(address)).first('address')) !== undefined,
+        );
         return;
       } catch {
         await engine.pause(LOOK_UP_AGAIN);
@@ -369,7 +376,7 @@ export class Inbound {
   #recordOptOut(address: string, out: boolean, message: InboundMessage): NonNullable<Commit['also']> {
     const at = this.#options.clock.now();
     return async (run, knex) => {
-      await run(knex('opt_outs').where({ address }).delete() as never);
+      await run(knex('opt_outs').whereIn('address', formsOf(address)).delete() as never);
       if (!out) return;
       await run(
         knex('opt_outs').insert({
@@ -380,7 +387,8 @@ export class Inbound {
       );
       await run(
         knex('outbox_messages')
-          .where({ recipient: address, kind: 'message', status: 'pending' })
+          .whereIn('recipient', formsOf(address))
+          .where({ kind: 'message', status: 'pending' })
           .whereNot('payload', 'like', '%"essential":true%')
           .update({ status: 'cancelled', last_error: 'The recipient opted out.', updated_at: at }) as never,
       );
@@ -420,15 +428,15 @@ export class Inbound {
   }
 
   #setOptedOut(address: string, out: boolean): void {
-    if (out || this.#within) this.#optedOut.set(address, out);
-    else this.#optedOut.delete(address);
+    if (out || this.#within) this.#optedOut.set(lineOf(address), out);
+    else this.#optedOut.delete(lineOf(address));
     const { inbound, after } = this.#within ?? {};
     if (inbound) after?.(() => inbound.#setOptedOut(address, out));
-    else this.#options.engine.outbox.optOut(address, out);
+    else for (const form of formsOf(address)) this.#options.engine.outbox.optOut(form, out);
   }
 
   #hasOptedOut(address: string): boolean {
-    const known = this.#optedOut.get(address);
+    const known = this.#optedOut.get(lineOf(address));
     if (known !== undefined || !this.#within) return known ?? false;
     return this.#within.inbound.#hasOptedOut(address);
   }

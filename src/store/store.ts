@@ -202,11 +202,11 @@ export class Store {
     return (await this.knex('outbox_messages').where({ id }).whereIn('status', UNSENT).first('id')) !== undefined;
   }
 
-  /** Handlers of an address, the one whose actor was active last first. */
-  handlers(phoneNumber: string): Promise<(HandlerRow & { updated_at: string; status: ActorRow['status'] })[]> {
+  /** Handlers of an address, given in all its forms; the one whose actor was active last first. */
+  handlers(forms: readonly string[]): Promise<(HandlerRow & { updated_at: string; status: ActorRow['status'] })[]> {
     return this.knex('response_handlers as h')
       .join('flow_states as f', (on) => on.on('f.participant_id', 'h.participant_id').on('f.flow_type', 'h.flow_type'))
-      .where('h.phone_number', phoneNumber)
+      .whereIn('h.phone_number', forms)
       .select('h.*', 'f.updated_at', 'f.status')
       .orderBy('f.updated_at', 'desc');
   }

@@ -99,6 +99,28 @@ describe('inbound: a message is applied at most once, and acknowledged when it i
       expect(await say('hi', undefined, from)).toMatchObject({ status: 'applied' });
   });
 
+  it.each([
+    ['Mexico', '+52 55 1234 5678', '5215512345678', '+525512345678'],
+    ['Argentina', '+54 11 2345-6789', '5491123456789', '+541123456789'],
+    ['Argentina, the other way round', '+54 9 11 2345-6789', '541123456789', '+5491123456789'],
+    ['Brazil', '+55 31 98888-8888', '553188888888', '+5531988888888'],
+  ])('finds a mobile of %s in each of its forms, and heeds its STOP', async (_, enrolled, from, to) => {
+    await test.spawn(survey, 'ada', { phoneNumber: enrolled });
+    expect(await say('hello', undefined, from)).toMatchObject({ status: 'applied' });
+    await test.settle();
+    expect(test.delivered.map((message) => message.to)).toEqual([to]);
+    expect(await say('stop', undefined, from)).toMatchObject({ status: 'stopped' });
+    for (const number of [enrolled, from, to])
+      await expect(test.runtime.sendTo({ to: number, text: 'Hello?' })).rejects.toThrow('asked not to be written to');
+    await crash();
+    await expect(test.runtime.sendTo({ to, text: 'Hello?' })).rejects.toThrow('asked not to be written to');
+    expect(await say('start', undefined, enrolled)).toMatchObject({ status: 'started' });
+    expect(await test.knex('opt_outs')).toEqual([]);
+    expect(await say('again', undefined, from)).toMatchObject({ status: 'applied' });
+    await test.settle();
+    expect(test.delivered.at(-1)).toMatchObject({ to, text: 'noted' });
+  });
+
   it('acknowledges a message that means nothing to the flow, once, and keeps what was written', async () => {
     await test.spawn(counter, 'p_1', { phoneNumber: ADA });
     expect(await say('nothing', 'x')).toMatchObject({ status: 'ignored', handled: false });

@@ -68,7 +68,7 @@ export function readPerson(
   const enrolledAt = Math.min(instant('enrolled_at') ?? createdAt ?? updatedAt ?? now, now);
   const status = attempt(() => statusOf(cells['status']), undefined);
   const phone = attempt(() => nameOf(cells['phone_number'], 'phone_number')?.trim(), undefined);
-  const address = attempt(() => normalizePhoneNumber(phone, defaultCountry), null);
+  const address = attempt(() => normalizePhoneNumber(phone, defaultCountry, 'channel'), null);
   const timezone = attempt(() => nameOf(cells['timezone'], 'timezone')?.trim(), undefined) ?? 'UTC';
   const dailyPromptTime = attempt(() => timeOf(cells['daily_prompt_time']), '10:00');
   attempt(() => checkPromptTime(timezone, dailyPromptTime), undefined);
