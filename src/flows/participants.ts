@@ -231,7 +231,7 @@ export class Participants {
     await runtime.transaction(async (trx) => {
       const forms = formsOf(row.phone_number);
       if (await trx(table).whereIn('phone_number', forms).whereIn('status', ['active', 'paused']).first('id'))
-        throw numberTaken();
+        throw numberTaken(row.phone_number);
       await trx(table)
         .whereIn('phone_number', forms)
         .update({ phone_number: trx.raw("phone_number || ' (' || id || ')'") });
@@ -241,9 +241,9 @@ export class Participants {
   }
 }
 
-const numberTaken = () =>
+const numberTaken = (phoneNumber: string) =>
   new PhoneNumberTakenError(
-    'The number belongs to an active participant already. Withdraw that one first, or use another number.',
+    `${phoneNumber} belongs to an active participant already. Withdraw that one first, or use another number.`,
   );
 
 /** A part of the list of a flow's participants. */

@@ -48,7 +48,7 @@ export function normalizePhoneNumber(
     candidates.find((candidate) => candidate?.isPossible()) ??
     (isFull ? undefined : withoutPlus(written, digits, source));
   if (number) return number.number;
-  if (isFull || defaultCountry || digits.startsWith('00')) {
+  if (isFull || defaultCountry || digits.startsWith('00') || digits.length > LONGEST) {
     throw new InvalidPhoneNumberError(
       `${shown(text)} cannot be a phone number. Check its length and its country code, like +1 555 123 4567.`,
     );
@@ -57,6 +57,9 @@ export function normalizePhoneNumber(
     `${shown(text)} has no country. Write the number with its country code and a plus, like +1 555 123 4567.`,
   );
 }
+
+/** Digits of the longest full number (E.164). */
+const LONGEST = 15;
 
 /** What a number is written with; a plus only in front. */
 const NUMBER = /^[\s([]*\+?[\d\s().[\]/\p{Pd}\u2212]+$/u;
