@@ -68,7 +68,7 @@ export interface RuntimeEvents {
   deadLetterRetried: { address: Address; id: number };
   /** A dead letter was given up by an operator. */
   deadLetterDiscarded: { address: Address; id: number; reason: string | undefined };
-  /** A custom action threw after its commit. Nothing else is affected. */
+  /** A custom action threw after its commit, or a callback's or an observable's cleanup. Nothing else is affected. */
   actionFailed: { address: Address; error: unknown };
   /** A machine's `log(...)`. */
   log: { address: Address; args: unknown[] };

@@ -70,7 +70,7 @@ export function logEvents(events: EventChannel, logger: Logger): void {
     logger.warn({ actor: actor(address), reason }, `dead letter ${id} discarded`),
   );
   events.on('actionFailed', ({ address, error }) =>
-    logger.error({ actor: actor(address), err: error }, 'custom action threw'),
+    logger.error({ actor: actor(address), err: error }, 'custom action or cleanup threw'),
   );
   events.on('commitFailed', ({ error }) => logger.error({ err: error }, 'commit failed'));
   events.on('fault', ({ during, error }) => logger.error({ err: error }, `fault in ${during}`));

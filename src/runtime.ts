@@ -252,8 +252,11 @@ export class Runtime {
         await close();
       },
       release: async () => {
-        await this.#running?.engine.abandon();
-        await close();
+        try {
+          await this.#running?.engine.abandon();
+        } finally {
+          await close();
+        }
       },
     };
   }

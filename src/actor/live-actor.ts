@@ -36,6 +36,7 @@ import { type Ambient, inTurn, withAmbient } from '../machine/ambient.ts';
 import { sentence } from '../sentence.ts';
 import { errorOf, harmless } from '../thrown.ts';
 import { asText, decodeState, encodeState, isPlain } from './codec.ts';
+import { isEvent } from './event.ts';
 import { inlineSpawn, kindOf } from './logic.ts';
 import { asProcess, hasProcesses, type Processes } from './processes.ts';
 import { type ActorPath, collectRefs, detachRefs, isInTree, pathOf, resolvePath } from './refs.ts';
@@ -392,12 +393,17 @@ export class LiveActor {
       if (this.#turn) {
         if (target.system === root.system) {
           this.#pass();
+          if (source && source._parent === target && event?.type.startsWith('xstate.error.actor.')) endChildren(source);
           relay(source, target, event);
         } else {
           // An actor outside of this system is a side effect.
           this.#turn.actions.push(() => target.send(event));
         }
-      } else this.#host.post({ kind: 'relay', sessionId: target.sessionId, event });
+      } else if (isEvent(event)) this.#host.post({ kind: 'relay', sessionId: target.sessionId, event });
+      else
+        throw new TypeError(
+          `What was sent to '${target.id}' is no event: an event is an object whose type is a string.`,
+        );
     });
     system.scheduler = {
       // Rounded up: a fraction of a millisecond is not worth being early for, and databases hold whole numbers.
@@ -558,6 +564,12 @@ function hear(heard: Heard[], event: InspectionEvent): void {
  */
 const replace = <T extends object, K extends keyof T>(object: T, name: K, value: T[K]) =>
   Object.defineProperty(object, name, { value, configurable: true, enumerable: true, writable: true });
+
+/** A machine that throws leaves its children running in XState. What belongs to a machine that has ended is not to go on. */
+function endChildren(failed: AnyActorRef): void {
+  const { children = {} } = failed.getSnapshot() as { children?: Record<string, Internals | undefined> };
+  for (const child of Object.values(children)) child?._stop();
+}
 
 /** XState's own default is that a machine may go on for ever. One that says how long keeps that. */
 function endLoops({ options }: AnyStateMachine): void {

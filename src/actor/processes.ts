@@ -8,18 +8,18 @@
  *
  * A child keeps its session id for life, across restores too; it is what tells a process from a later one of the same
  * name. A promise outlives the in-memory actor that started it (its result finds the child by session id); a callback or
- * an observable is bound to the in-memory actor, and ends and starts again with it.
+ * an observable is bound to the in-memory actor, and ends and starts again with it (see bound.ts).
+ *
+ * A process that fails is started no second time: it stays here, at rest, until a turn has told its child. What a cleanup
+ * throws harms nothing else. As in XState, the machine that has left its state gets it as an error of that child; where the
+ * process ends for another reason, it is only reported.
  */
 import type { AnyActorLogic, AnyActorRef, AnyEventObject } from 'xstate';
 import { isMachineSnapshot } from 'xstate';
+import { harmless } from '../thrown.ts';
+import { bind, CALLBACK_ERROR, type Process } from './bound.ts';
 import { type AttemptHost, type Attempts, invoke } from './invocations.ts';
 import { kindOf, type ProcessKind } from './logic.ts';
-
-interface Process {
-  kind: ProcessKind;
-  stop(): void;
-  deliver?(event: AnyEventObject): void;
-}
 
 /** An active child that has a process behind it. */
 export interface Wanted {
@@ -47,6 +47,7 @@ export function asProcess(
       if (event.type === 'xstate.stop')
         return kind === 'promise' ? { ...state, status: 'stopped', input: undefined } : stopped(state);
       if (kind !== 'callback') return logic.transition(state, event, scope);
+      if (event.type === CALLBACK_ERROR) return { ...state, status: 'error', error: event['data'] };
       deliver(event);
       return state;
     },
@@ -59,8 +60,10 @@ export interface ProcessHost extends Omit<AttemptHost, 'failed' | 'succeeded' | 
   name: string;
   /** By the name of the invoked logic. */
   policies(): ReadonlyMap<string, Attempts>;
-  /** A promise ended; the event is to be applied to the child of that session id, in a turn. */
+  /** A process has an event for the actor of that session id, to be applied in a turn. */
   settled(sessionId: string, event: AnyEventObject): void;
+  /** A cleanup threw, and no actor is to hear of it. */
+  cleanupFailed(error: unknown): void;
   failed(attempt: Parameters<AttemptHost['failed']>[0] & { src: string }): void;
   succeeded(attempt: Parameters<AttemptHost['succeeded']>[0] & { src: string }): void;
   /** An invocation begins; the result is told of its attempts, if somebody traces. */
@@ -111,7 +114,10 @@ export class Processes {
 
   /** The in-memory actor goes; its promises stay. */
   unbind(): void {
-    for (const [sessionId, process] of this.#running) if (process.kind !== 'promise') this.#stop(sessionId, process);
+    for (const [sessionId, process] of this.#running) {
+      if (process.failed) harmless(() => process.stop(), this.#host.cleanupFailed);
+      else if (process.kind !== 'promise') this.#stop(sessionId, process);
+    }
   }
 
   stopAll(): void {
@@ -120,11 +126,14 @@ export class Processes {
 
   #stop(sessionId: string, process: Process): void {
     this.#running.delete(sessionId);
-    process.stop();
+    harmless(() => process.stop(), this.#host.cleanupFailed);
   }
 
   #start({ ref, logic, kind }: Wanted): void {
-    this.#running.set(ref.sessionId, kind === 'promise' ? this.#run(ref, logic) : bind(ref, logic, kind));
+    const { sessionId } = ref;
+    const told = (event: AnyEventObject) => this.#host.settled(sessionId, event);
+    const toParent = (event: AnyEventObject) => this.#host.settled(ref._parent!.sessionId, event);
+    this.#running.set(sessionId, kind === 'promise' ? this.#run(ref, logic) : bind(ref, logic, kind, told, toParent));
   }
 
   #run(ref: AnyActorRef, logic: AnyActorLogic): Process {
@@ -152,17 +161,6 @@ export class Processes {
   }
 }
 
-function bind(ref: AnyActorRef, logic: AnyActorLogic, kind: ProcessKind): Process {
-  const scope = (ref as unknown as { _actorScope: never })._actorScope;
-  const state = { ...ref.getSnapshot() };
-  logic.start?.(state as never, scope);
-  return {
-    kind,
-    stop: () => void logic.transition({ ...state, status: 'active' } as never, { type: 'xstate.stop' } as never, scope),
-    deliver: (event) => void logic.transition(state as never, event as never, scope),
-  };
-}
-
 /** Whether `root`'s snapshot asks for a process. */
 export function hasProcesses(root: AnyActorRef): boolean {
   const { children } = root.getSnapshot();
@@ -173,7 +171,7 @@ export function hasProcesses(root: AnyActorRef): boolean {
 /** What ought to run, as the snapshots of `ref` and its children say. */
 export function wantedProcesses(ref: AnyActorRef, found: Wanted[] = []): Wanted[] {
   const snapshot = ref.getSnapshot();
-  if (!isMachineSnapshot(snapshot)) return found;
+  if (!isMachineSnapshot(snapshot) || snapshot.status !== 'active') return found;
   for (const id in snapshot.children) {
     const child = snapshot.children[id] as AnyActorRef | undefined;
     if (!child) continue;

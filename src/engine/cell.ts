@@ -114,8 +114,8 @@ export class Cell {
   /** Forgets what is in memory, so that the next turn starts from the row. Promises go on. */
   forget(): void {
     this.generation++;
-    this.processes.unbind();
     this.live = undefined;
     this.row = undefined;
+    this.processes.unbind();
   }
 }

@@ -44,8 +44,11 @@ export async function openDatabase(
   let knex: Knex | undefined;
   let lock: DatabaseLock | undefined;
   const close = async () => {
-    if (!given) await knex?.destroy();
-    await lock?.release();
+    try {
+      if (!given) await knex?.destroy();
+    } finally {
+      await lock?.release();
+    }
   };
   try {
     if (given) {
