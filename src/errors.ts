@@ -1,3 +1,6 @@
+import { sentence } from './sentence.ts';
+import { errorOf } from './thrown.ts';
+
 /** The address of an actor: which flow, which participant. */
 export interface Address {
   flowType: string;
@@ -71,9 +74,21 @@ export class DeadLetterNotFoundError extends PerdureError {
   }
 }
 
-/** The event made the actor's logic throw. The turn was undone: the actor is as it was before the event. */
+/**
+ * The event made the actor's logic throw, or the flow's `receive`, `record`, `project`, `note` or `overdue`: `cause` is what
+ * they threw. The turn was undone: the actor is as it was before the event.
+ */
 export class TurnFailedError extends PerdureError {
   readonly code = 'TURN_FAILED';
+}
+
+/** What a turn threw, as an error of ours that names the actor and the event. */
+export function turnFailed(address: Address, event: string, cause: unknown): PerdureError {
+  if (cause instanceof PerdureError) return cause;
+  return new TurnFailedError(
+    `The event '${event}' made ${formatAddress(address)} throw: ${sentence(errorOf(cause).message)} The turn was undone; the actor is as it was before.`,
+    { address, cause },
+  );
 }
 
 /** A value that cannot be stored without loss: a function, a socket, a class instance. `path` says where it is. */
@@ -149,10 +164,14 @@ export class InvalidMessageError extends PerdureError {
   readonly code = 'INVALID_MESSAGE';
 }
 
-/** The database refused to open, read or write. `reason` tells which way; the turn in question was not committed. */
+/**
+ * The database refused to open, read or write; the turn in question was not committed, unless the message says that this is
+ * not known. With the reasons `busy`, `full`, `readonly`, `corrupt`, `io` and `timeout` (it did not answer in time) the
+ * database as a whole is at fault: try again later. With `constraint` and `unknown` it is what was to be written.
+ */
 export class StoreError extends PerdureError {
   readonly code = 'STORE_ERROR';
-  readonly reason: 'busy' | 'full' | 'readonly' | 'corrupt' | 'io' | 'constraint' | 'unknown';
+  readonly reason: 'busy' | 'full' | 'readonly' | 'corrupt' | 'io' | 'timeout' | 'constraint' | 'unknown';
   constructor(reason: StoreError['reason'], message: string, options: { address?: Address; cause?: unknown } = {}) {
     super(message, options);
     this.reason = reason;

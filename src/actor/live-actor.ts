@@ -24,17 +24,10 @@ import {
   isMachineSnapshot,
 } from 'xstate';
 import { LAST_INSTANT } from '../clock.ts';
-import {
-  type Address,
-  formatAddress,
-  NotSerializableError,
-  PerdureError,
-  SnapshotIncompatibleError,
-  TurnFailedError,
-} from '../errors.ts';
+import { type Address, formatAddress, NotSerializableError, SnapshotIncompatibleError, turnFailed } from '../errors.ts';
 import { type Ambient, inTurn, withAmbient } from '../machine/ambient.ts';
 import { sentence } from '../sentence.ts';
-import { errorOf, harmless } from '../thrown.ts';
+import { harmless } from '../thrown.ts';
 import { asText, decodeState, encodeState, isPlain } from './codec.ts';
 import { isEvent } from './event.ts';
 import { inlineSpawn, kindOf } from './logic.ts';
@@ -219,6 +212,13 @@ export class LiveActor {
   /** The earliest deadline, in ms since the epoch. */
   get nextDueAt(): number | undefined {
     return this.#timers[0]?.dueAt;
+  }
+
+  /** How many deadlines are due at `now`, in ms since the epoch. */
+  countDue(now: number): number {
+    let count = 0;
+    while (count < this.#timers.length && this.#timers[count]!.dueAt <= now) count++;
+    return count;
   }
 
   /** The last deadline, in ms since the epoch. */
@@ -503,7 +503,7 @@ export class LiveActor {
       this.#turn = undefined;
     }
     const snapshot = this.#root.getSnapshot();
-    if (snapshot.status === 'error') throw turnFailed(this.#host.address, event, snapshot.error);
+    if (snapshot.status === 'error') throw turnFailed(this.#host.address, event.type, snapshot.error);
     // What is still on its way to a child that has gone is not stored; it must not fire as long as the process lives, either.
     this.#timers = this.#timers.filter(
       ({ target }) => target.system !== this.#root.system || isInTree(this.#root, target),
@@ -650,15 +650,6 @@ export const incompatible = (address: Address, why: string, cause?: unknown) =>
     `The stored snapshot of ${formatAddress(address)} cannot be restored: ${sentence(why)}`,
     { address, cause, misfits: [{ kind: 'restore', reason: why }] },
   );
-
-function turnFailed(address: Address, event: AnyEventObject, cause: unknown): PerdureError {
-  if (cause instanceof PerdureError) return cause;
-  const reason = errorOf(cause).message;
-  return new TurnFailedError(
-    `The event '${event.type}' made ${formatAddress(address)} throw: ${sentence(reason)} The turn was undone; the actor is as it was before.`,
-    { address, cause },
-  );
-}
 
 const defined = <T extends object>(object: T) =>
   Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as Partial<T>;

@@ -25,6 +25,10 @@ export interface Item {
   notices?: { recipient: string; payload: object }[];
   /** A remark for the turn's line in the journal. */
   note?: string;
+  /** Without the rows of `record` and `project`: why they are left out. */
+  unrecorded?: Error;
+  /** For so many deadlines it still waits: those that were due when its turn had come. */
+  awaits?: number;
   /** Nobody would bring it again: it is tried until the actor's row can be read. */
   insistent?: true;
   /** What to write if the turn throws, instead of nothing; then the item counts as done. */

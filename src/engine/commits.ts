@@ -3,6 +3,7 @@
  * made after all.
  */
 import type { Turn } from '../actor/live-actor.ts';
+import type { StoreError } from '../errors.ts';
 import type { EventChannel, RuntimeEvents } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
 import { type Commit, isEnded, type Outcome } from '../store/rows.ts';
@@ -66,21 +67,19 @@ export class Commits {
     throw outcome.error;
   }
 
-  /** A turn that nobody can repeat (a deadline, a result) is committed again and again until that succeeds. */
-  async again(
-    cell: Cell,
-    { stimulus: { kind } }: Work,
-    commit: Commit,
-    failed: Outcome & { result: 'failed' },
-  ): Promise<Outcome> {
+  /**
+   * Commits a turn again that the database could not take, though nothing is wrong with the turn. One that nobody can repeat
+   * (a deadline, a result) is tried until that succeeds; of any other, who waits is told.
+   */
+  async again(cell: Cell, { stimulus: { kind } }: Work, commit: Commit, error: StoreError): Promise<Outcome> {
     const { committer, phase, pauses } = this.#options;
     let tell = (_committed: boolean) => {};
     const committed = new Promise<boolean>((resolve) => {
       tell = resolve;
     });
-    const repeatable = kind === 'event' || kind === 'cancel' || kind === 'stop';
-    let outcome: Outcome = failed;
-    while (outcome.result === 'failed') {
+    const repeatable = kind !== 'timer' && kind !== 'relay' && kind !== 'emit';
+    let outcome: Outcome = { result: 'failed', error };
+    while (outcome.result === 'failed' && isGeneral(outcome.error)) {
       this.#failed(commit, outcome.error, committed);
       if (repeatable || !phase.running) {
         cell.forget();
@@ -99,13 +98,13 @@ export class Commits {
   }
 
   /**
-   * Whether it was written is not known for sure: the outbox will ask, and a sweep finds what else it may have left.
+   * Sees to what the database as a whole failed to write. Whether it was written is not known for sure: the outbox will ask,
+   * and a sweep finds what else it may have left. What was refused for its own sake was undone; whoever asked for it is told.
    * @param committed where it is tried again: how that ends
    */
-  #failed({ outbox, also }: Commit, error: Error, committed = Promise.resolve(false)): void {
+  #failed({ outbox }: Commit, error: Error, committed = Promise.resolve(false)): void {
     const { phase, events, sweeper } = this.#options;
-    if (phase.stopped) return;
-    if (also && !isGeneral(error)) return; // the application's own writes were refused, and its caller is told
+    if (phase.stopped || !isGeneral(error)) return;
     if (outbox) this.#options.outbox.doubt(outbox, committed);
     events.emit('commitFailed', { turns: 1, error });
     sweeper.suspect();

@@ -22,6 +22,7 @@ import {
 import type { Store } from '../store/store.ts';
 import type { Cell, Work } from './cell.ts';
 import type { Outbox } from './outbox.ts';
+import { assertRecord } from './record.ts';
 
 /** How long a process may be taken to be alive, in ms, before another node may start it again. */
 export const LEASE = 60_000;
@@ -62,8 +63,16 @@ export class Composer {
   }
 
   /** What supervision writes: the actor without the deadline that made it throw, or stopped. */
-  supervised(cell: Cell, turn: Turn, before: any, undone: Undone, error: Error, at: number): Commit {
-    const work: Work = { stimulus: { kind: 'timer' } };
+  supervised(
+    cell: Cell,
+    turn: Turn,
+    before: any,
+    undone: Undone,
+    error: Error,
+    at: number,
+    unrecorded?: Error,
+  ): Commit {
+    const work: Work = { stimulus: { kind: 'timer' }, ...(unrecorded && { unrecorded }) };
     const commit = this.#compose(cell, work, turn, before, at, `failed: ${error.message}`);
     commit.deadLetter = {
       participant_id: cell.address.participantId,
@@ -129,16 +138,19 @@ export class Composer {
     if (work.inbound) commit.inbound = this.#mark(work.inbound, at);
     const outbox: OutboxRow[] = [];
     const notes = [work.note, remark].filter((note) => note !== undefined);
-    this.#emitted(cell, turn, update.version, at, commit, outbox, notes);
+    const isRecorded = work.unrecorded === undefined;
+    if (!isRecorded) notes.push(`not recorded: ${work.unrecorded!.message}`);
+    this.#emitted(cell, turn, update.version, at, commit, outbox, notes, isRecorded);
     work.notices?.forEach(({ recipient, payload }, i) => {
       const key = `${cell.key}:${update.version}:notice:${i}`;
       outbox.push(this.message(cell.address, key, recipient, payload, at));
     });
     if (outbox.length > 0) commit.outbox = outbox;
-    if (snapshot !== before) {
+    if (snapshot !== before && isRecorded) {
       const projection = flow.project?.({ participantId: row.participant_id, before, after: snapshot, at });
       if (projection) commit.records = [...(commit.records ?? []), projection];
     }
+    if (commit.records) for (const record of commit.records) assertRecord(record, cell.address);
     if (!ended) this.#renewHandler(cell, status, before === undefined, at, commit);
     if (this.#journal) {
       update.journal_id = this.#store.nextId('flow_journal');
@@ -209,6 +221,7 @@ export class Composer {
     commit: Commit,
     outbox: OutboxRow[],
     notes: string[],
+    isRecorded: boolean,
   ): void {
     const records: FlowRecord[] = [];
     turn.emitted.forEach((emitted, i) => {
@@ -220,6 +233,7 @@ export class Composer {
         const recipient = (emitted['to'] as string | undefined) ?? row!.address ?? address.participantId;
         outbox.push(this.message(address, key, recipient, emitted, at));
       }
+      if (!isRecorded) return;
       const record = flow.record?.(emitted as never, { participantId: address.participantId, at });
       if (record) records.push(record);
       const note = flow.note?.(emitted as never);

@@ -1,8 +1,13 @@
-/** What becomes of turns that threw. Each was undone: the actor is as it was before the event. */
+/**
+ * What becomes of turns that threw, or whose rows the database refused for their own sake. Each was undone: the actor is as it
+ * was before the event.
+ */
 import type { LiveActor, Stimulus, Turn } from '../actor/live-actor.ts';
 import type { Clock } from '../clock.ts';
 import { NotSerializableError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
+import { isGeneral } from '../store/store.ts';
+import { errorOf } from '../thrown.ts';
 import type { Cell, Done, Item } from './cell.ts';
 import type { Commits } from './commits.ts';
 import { type Composer, eventOf, type Undone } from './composer.ts';
@@ -10,7 +15,7 @@ import type { Pauses } from './pauses.ts';
 import type { Phase } from './phase.ts';
 import type { Restorer } from './restorer.ts';
 import type { Rewriter } from './rewriter.ts';
-import type { TurnMaker } from './turn-maker.ts';
+import { isDue, type TurnMaker } from './turn-maker.ts';
 
 export interface FailedTurnsOptions {
   clock: Clock;
@@ -50,6 +55,10 @@ export class FailedTurns {
       await this.#supervise(cell, item, overdue, error);
       return undefined;
     }
+    if (stimulus.kind === 'stop' && !item.unrecorded) {
+      item.unrecorded = error;
+      return undefined;
+    }
     if (!item.onFailure) throw error;
     await restorer.load(cell);
     if (!cell.live) return undefined;
@@ -65,7 +74,7 @@ export class FailedTurns {
 
   /** A turn threw that nobody outside can repeat; the flow's strategy decides how the actor goes on. */
   async #supervise(cell: Cell, item: Item, overdue: boolean, error: Error): Promise<void> {
-    const { chance, clock, commits, composer, events, maker, pauses, phase, restorer, rewriter } = this.#options;
+    const { chance, clock, events, pauses, phase, rewriter } = this.#options;
     const { address, flow } = cell;
     const { stimulus } = item;
     const { strategy } = flow.supervision;
@@ -85,21 +94,54 @@ export class FailedTurns {
         return;
       }
     }
-    await restorer.load(cell);
-    const { live } = cell;
-    if (!live) return;
-    const before = live.snapshot;
-    const deadline = overdue || stimulus.kind === 'timer';
-    const undone = deadline ? { kind: 'deadline' as const, ...live.earliest! } : undoneOf(stimulus, live);
-    const { event } = undone;
-    let turn: Turn | undefined;
-    if (strategy === 'stop') turn = live.perform({ kind: 'stop' }, maker.ambient(address, cell.row!.version + 1));
-    if (strategy === 'resume' && deadline) turn = live.dropTimer();
-    if (!turn) return rewriter.quarantine(cell, cell.row!, error);
-    const commit = composer.supervised(cell, turn, before, undone, error, clock.now());
-    if ((await commits.once(commit, cell)) !== 'committed') return;
-    commits.carryOut(cell, commit, turn);
-    events.emit('deadLetter', { address, event: event.type, error });
+    const isGivenUp = await this.#giveUp(cell, stimulus, overdue, error);
+    if (!isGivenUp && cell.row?.status === 'active') await rewriter.quarantine(cell, cell.row, error);
+  }
+
+  /**
+   * Lets the actor go on without the event, or ends it, as the strategy says; the event is kept as a dead letter. Where
+   * `project` or `record` throw at the end as well, or their rows are refused, the actor ends without them.
+   * @returns false where the strategy says neither, or not even that can be committed
+   */
+  async #giveUp(cell: Cell, stimulus: Stimulus, overdue: boolean, error: Error): Promise<boolean> {
+    const { clock, commits, composer, events, restorer } = this.#options;
+    const { address } = cell;
+    const isDeadline = overdue || stimulus.kind === 'timer';
+    let unrecorded: Error | undefined;
+    for (;;) {
+      if (!cell.live) await restorer.load(cell);
+      const { live, row } = cell;
+      // It was changed meanwhile: it is read again.
+      if (!live || row?.status !== 'active' || (isDeadline && !isDue(cell, clock.now()))) return true;
+      try {
+        const before = live.snapshot;
+        const undone = isDeadline ? { kind: 'deadline' as const, ...live.earliest! } : undoneOf(stimulus, live);
+        const turn = this.#turnOf(cell, live, undone);
+        if (!turn) return false;
+        const commit = composer.supervised(cell, turn, before, undone, error, clock.now(), unrecorded);
+        if ((await commits.once(commit, cell)) !== 'committed') return true;
+        commits.carryOut(cell, commit, turn);
+        events.emit('deadLetter', { address, event: undone.event.type, error });
+        return true;
+      } catch (cause) {
+        cell.forget();
+        if (isGeneral(cause)) throw cause;
+        if (!unrecorded) {
+          unrecorded = errorOf(cause);
+          continue;
+        }
+        await restorer.load(cell);
+        return false;
+      }
+    }
+  }
+
+  /** The turn with which the strategy lets the actor go on, or end. */
+  #turnOf({ address, flow, row }: Cell, live: LiveActor, { kind }: Undone): Turn | undefined {
+    const { strategy } = flow.supervision;
+    if (strategy === 'stop')
+      return live.perform({ kind: 'stop' }, this.#options.maker.ambient(address, row!.version + 1));
+    return strategy === 'resume' && kind === 'deadline' ? live.dropTimer() : undefined;
   }
 }
 

@@ -7,7 +7,8 @@ import { describeState } from '../actor/state.ts';
 import type { Clock } from '../clock.ts';
 import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
-import { type ActorRow, type ActorUpdate, addressOf, type Commit } from '../store/rows.ts';
+import { type ActorRow, type ActorUpdate, addressOf, type Commit, type JournalRow } from '../store/rows.ts';
+import { isGeneral } from '../store/store.ts';
 import type { Alarms } from './alarms.ts';
 import type { Cell, Row } from './cell.ts';
 import type { Cells } from './cells.ts';
@@ -43,8 +44,17 @@ export class Rewriter {
     changes: Partial<Row>,
     also?: Commit['also'],
   ): Promise<Row | undefined> {
-    const { cells, clock, commits, composer } = this.#options;
-    const journal = composer.line(row, event, note, clock.now());
+    const { clock, composer } = this.#options;
+    return this.#write(row, composer.line(row, event, note, clock.now()), changes, also);
+  }
+
+  async #write(
+    row: Row,
+    journal: JournalRow | undefined,
+    changes: Partial<Row>,
+    also?: Commit['also'],
+  ): Promise<Row | undefined> {
+    const { cells, commits } = this.#options;
     const columns = { ...changes, version: row.version + 1, ...(journal && { journal_id: journal.id }) };
     const lost = new Error('The row has another version.');
     const outcome = await commits.write({
@@ -72,13 +82,12 @@ export class Rewriter {
     this.#options.cells.forget(addressOf(row));
   }
 
-  /** Puts an actor aside, until an operator decides. */
+  /** Puts an actor aside, until an operator decides; without a line in the journal where that is refused. */
   async quarantine(cell: Cell, row: Row, error: Error): Promise<void> {
-    const quarantined = await this.change(row, 'perdure.quarantined', error.message, {
-      status: 'quarantined',
-      last_error: error.message,
-      next_due_at: null,
-      lease_until: null,
+    const changes = { status: 'quarantined', last_error: error.message, next_due_at: null, lease_until: null } as const;
+    const quarantined = await this.change(row, 'perdure.quarantined', error.message, changes).catch((refusal) => {
+      if (isGeneral(refusal)) throw refusal;
+      return this.#write(row, undefined, changes);
     });
     cell.forget();
     if (!quarantined) return; // somebody else changed it meanwhile; it is read again

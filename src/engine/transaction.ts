@@ -107,12 +107,23 @@ export class TransactionTurns implements Turns {
     });
   }
 
-  /** The turn of `work`, after those of deadlines that have passed. */
+  /**
+   * The turn of `work`, after those of deadlines that were due when it came. Where such a deadline throws, a stop goes on
+   * without it; where the flow throws at the stop itself, without what it records.
+   */
   async #make(actor: InHand, work: Work, origin?: unknown): Promise<Done> {
     const { copy } = actor;
     for (;;) {
       const next = this.#parts.maker.next(copy, work);
-      if ('error' in next) return this.#failed(actor, next.overdue ? undefined : work.onFailure && work, next.error);
+      if ('error' in next) {
+        const failed = this.#failed(actor, next.overdue ? undefined : work.onFailure && work, next.error);
+        if (work.stimulus.kind !== 'stop' || (!next.overdue && work.unrecorded)) return failed;
+        await failed.catch(() => {}); // the copy is as it was
+        if (this.#doom) throw this.#doom;
+        if (next.overdue) work.awaits = 0;
+        else work.unrecorded = next.error;
+        continue;
+      }
       await this.#write(actor, next.made, next.overdue ? undefined : origin);
       if (!next.overdue) return { snapshot: copy.live!.snapshot, handled: next.made.turn.handled, duplicate: false };
     }

@@ -23,6 +23,7 @@ import {
   StoreError,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
+import { isGeneral } from '../store/store.ts';
 import { errorOf } from '../thrown.ts';
 import type { Alarms } from './alarms.ts';
 import type { Cell, Done, Item, Read, SpawnOptions, Work } from './cell.ts';
@@ -34,7 +35,7 @@ import type { Inspection } from './inspection.ts';
 import type { Pauses } from './pauses.ts';
 import type { Phase } from './phase.ts';
 import type { Restorer } from './restorer.ts';
-import { activeDueAt, assertTakesEvents, isOvertaking, type Made, type TurnMaker } from './turn-maker.ts';
+import { activeDueAt, assertTakesEvents, isDue, isOvertaking, type Made, type TurnMaker } from './turn-maker.ts';
 
 export interface TurnLoopOptions {
   clock: Clock;
@@ -275,6 +276,8 @@ export class TurnLoop {
     const before = live.snapshot;
     const ambient = maker.ambient(cell.address, row.version + 1);
     const { stimulus } = item;
+    const isTimer = stimulus.kind === 'timer';
+    if (isTimer) item.awaits ??= live.countDue(ambient.now());
     const overdue = isOvertaking(cell, item, ambient.now());
     const step: Work = overdue ? { stimulus: { kind: 'timer' } } : item;
     let made: Made;
@@ -287,13 +290,19 @@ export class TurnLoop {
     const { turn, commit } = made;
     if (commit) {
       let outcome = await committer.add(commit);
-      if (outcome.result === 'failed') outcome = await commits.again(cell, step, commit, outcome);
+      if (outcome.result === 'failed' && isGeneral(outcome.error))
+        outcome = await commits.again(cell, step, commit, outcome.error);
       if (outcome.result === 'conflict') return void cell.forget();
       if (outcome.result === 'duplicate') {
         if (commit.update) cell.forget();
         return { snapshot: before, handled: false, duplicate: true };
       }
-      if (outcome.result === 'failed') throw outcome.error;
+      if (outcome.result === 'failed') {
+        cell.forget();
+        if (isGeneral(outcome.error)) throw outcome.error;
+        // The database refused what this turn writes, as it would again.
+        return await failedTurns.settle(cell, item, overdue, outcome.error);
+      }
       const next = commit.update?.version;
       if (next !== undefined && cell.live !== live && !(cell.row && cell.row.version >= next)) {
         // Meanwhile the turns of a transaction took its place, after which this one had been made.
@@ -304,11 +313,13 @@ export class TurnLoop {
       commits.carryOut(cell, commit, turn, live.snapshot, overdue ? undefined : item.origin);
       if (!overdue) item.committed?.();
     }
-    if (stimulus.kind === 'timer' || overdue) alarms.set(cell.address, activeDueAt(cell), cell.key);
+    if (isTimer || overdue) {
+      alarms.set(cell.address, activeDueAt(cell), cell.key);
+      item.awaits!--;
+    }
     if (overdue) return undefined;
-    // One stimulus fires one deadline; the next one may have passed as well, and can wait for the next process.
-    const goesOn = stimulus.kind === 'timer' && commit && phase.running;
-    if (goesOn && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= clock.now()) return undefined;
+    // One turn fires one deadline; what is due since it began fires after those who came meanwhile.
+    if (isTimer && commit && phase.running && item.awaits! > 0 && isDue(cell, clock.now())) return undefined;
     return { snapshot: cell.committed ?? before, handled: turn.handled, duplicate: false };
   }
 }

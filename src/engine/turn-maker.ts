@@ -1,7 +1,7 @@
 /** Makes turns, in memory: what they come to and what is to be written. Nothing of them has happened yet. */
 import { LiveActor, nothing, type Turn } from '../actor/live-actor.ts';
 import { type Clock, LAST_INSTANT } from '../clock.ts';
-import { ActorQuarantinedError, type Address, formatAddress, InvalidArgumentError } from '../errors.ts';
+import { ActorQuarantinedError, type Address, formatAddress, InvalidArgumentError, turnFailed } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
 import { sentence } from '../sentence.ts';
@@ -53,8 +53,21 @@ export class TurnMaker {
     return { now: () => at, random: random ?? chanceOf(seed, address, version) };
   }
 
-  /** One turn. `overdue`: it is a deadline's, ahead of what it must not be overtaken by. */
+  /**
+   * One turn.
+   * @param overdue whether it is that of a deadline, which goes ahead of an event
+   * @throws {PerdureError} the logic threw, or what the flow brings with it (`receive`, `record`, `project`, …)
+   */
   make(cell: Cell, work: Work, ambient: Ambient, overdue: boolean): Made {
+    const { event } = (work.stimulus.kind === 'timer' && cell.live!.earliest) || { event: eventOf(work.stimulus) };
+    try {
+      return this.#make(cell, work, ambient, overdue);
+    } catch (error) {
+      throw turnFailed(cell.address, event.type, error);
+    }
+  }
+
+  #make(cell: Cell, work: Work, ambient: Ambient, overdue: boolean): Made {
     const live = cell.live!;
     const before = live.snapshot;
     const isTimer = work.stimulus.kind === 'timer';
@@ -65,12 +78,13 @@ export class TurnMaker {
     return { turn, commit: this.#composer.turn(cell, step, turn, before, ambient.now()) };
   }
 
-  /** The next turn of a copy: of a deadline that has passed (`overdue`), or else of `work`. */
+  /** The next turn of a copy: of a deadline that is due (`overdue`) and that `work` waits for, or else of `work`. */
   next(copy: Cell, work: Work): { overdue: boolean; made: Made } | { overdue: boolean; error: Error } {
     const row = copy.row!;
     assertTakesEvents(row);
     const ambient = this.ambient(copy.address, row.version + 1);
     const overdue = isOvertaking(copy, work, ambient.now());
+    if (overdue) work.awaits!--;
     try {
       return { overdue, made: this.make(copy, overdue ? { stimulus: { kind: 'timer' } } : work, ambient, overdue) };
     } catch (error) {
@@ -89,7 +103,9 @@ export class TurnMaker {
     cell.flow = flow;
     const ambient = this.ambient(address, 1);
     const at = ambient.now();
-    const { actor, turn } = LiveActor.spawn(flow.logic, input, cells.host(inMemory), ambient);
+    const { actor, turn } = this.#spawn(address, () =>
+      LiveActor.spawn(flow.logic, input, cells.host(inMemory), ambient),
+    );
     cell.live = actor;
     const now = new Date(at).toISOString();
     cell.row = {
@@ -109,8 +125,16 @@ export class TurnMaker {
       journal_id: null,
     };
     const work: Work = { stimulus: { kind: 'event', event: turn.event! } };
-    const { update, ...rest } = this.#composer.turn(cell, work, turn, undefined, at)!;
+    const { update, ...rest } = this.#spawn(address, () => this.#composer.turn(cell, work, turn, undefined, at)!);
     return { turn, commit: { ...rest, insert: { ...cell.row, ...update! } } };
+  }
+
+  #spawn<T>(address: Address, part: () => T): T {
+    try {
+      return part();
+    } catch (error) {
+      throw turnFailed(address, 'xstate.init', error);
+    }
   }
 
   /** What is written in place of a turn that threw. */
@@ -141,9 +165,18 @@ export class TurnMaker {
 /** The earliest deadline of an actor that takes events. */
 export const activeDueAt = (cell: Cell) => (cell.row?.status === 'active' ? cell.live?.nextDueAt : undefined);
 
-/** An event never overtakes a deadline that has passed: that fires first, as a turn of its own. */
-export const isOvertaking = (cell: Cell, { stimulus }: Work, now: number): boolean =>
-  stimulus.kind !== 'timer' && (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= now;
+/**
+ * Whether a deadline goes ahead of an event. An event waits for the deadlines that were due when its turn came, each of which
+ * is a turn of its own, and for no more: one that is always due would keep it for ever.
+ */
+export function isOvertaking(cell: Cell, work: Work, now: number): boolean {
+  if (work.awaits === 0 || work.stimulus.kind === 'timer' || !isDue(cell, now)) return false;
+  work.awaits ??= cell.live!.countDue(now);
+  return true;
+}
+
+/** Whether a deadline of the actor has passed. */
+export const isDue = (cell: Cell, now: number): boolean => (activeDueAt(cell) ?? Number.POSITIVE_INFINITY) <= now;
 
 /** @throws {ActorQuarantinedError} */
 export function assertTakesEvents(row: Row): void {

@@ -16,8 +16,8 @@ import {
   DeadLetterNotFoundError,
   formatAddress,
   InvalidArgumentError,
-  PerdureError,
   TurnFailedError,
+  turnFailed,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import { eventFor, type InboundMessage, replyOf } from '../flow.ts';
@@ -129,7 +129,7 @@ export class DeadLetters {
       events.emit('deadLetterRetried', { address, id });
       return { handled, state: describeState(snapshot) };
     } catch (cause) {
-      const error = cause instanceof PerdureError ? cause : thrown(address, event, cause as Error);
+      const error = turnFailed(address, event.type, cause);
       if (error instanceof TurnFailedError || error.code === 'NOT_SERIALIZABLE') await this.#failedAgain(id, error);
       throw error;
     }
@@ -245,13 +245,5 @@ function assertOpen(row: LetterRow): void {
   throw new InvalidArgumentError(
     `The dead letter ${row.id} was ${row.status} before, at ${formatInstant(row.resolved_at ?? 0)}. Only an open one can be retried or discarded.`,
     { address: addressOf(row) },
-  );
-}
-
-/** The flow's `receive` threw. */
-function thrown(address: Address, event: AnyEventObject, cause: Error): TurnFailedError {
-  return new TurnFailedError(
-    `The event '${event.type}' made ${formatAddress(address)} throw: ${sentence(cause.message)} The turn was undone; the actor is as it was before.`,
-    { address, cause },
   );
 }

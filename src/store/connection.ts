@@ -17,7 +17,7 @@ export class Connection {
 
   /** Runs `body` with a connection that nobody else uses meanwhile. */
   static async use<T>(knex: Knex, body: (connection: Connection) => Promise<T>): Promise<T> {
-    const driver = (await knex.client.acquireConnection()) as Driver;
+    const driver = (await knex.client.acquireConnection().catch(rethrowUnreachable)) as Driver;
     try {
       return await body(new Connection(driver));
     } finally {
@@ -48,15 +48,23 @@ export class Connection {
     });
   }
 
-  /** Runs a Knex query on this connection. */
+  /**
+   * Runs a Knex query on this connection.
+   * @throws {StoreError} the database refused it; the error shows none of the values that Knex puts into its messages
+   */
   async query<T>(query: Knex.QueryBuilder<any, T> | Knex.Raw<T>): Promise<T> {
-    return (await (query as Knex.QueryBuilder).connection(this.#driver as never)) as T;
+    try {
+      return (await (query as Knex.QueryBuilder).connection(this.#driver as never)) as T;
+    } catch (error) {
+      throw isSqlite(error) ? storeError(error) : error;
+    }
   }
 }
 
+/** Reasons of the driver's codes, with what to do about them. Those that are not here lie in the statement. */
 const REASONS: [pattern: RegExp, reason: StoreError['reason'], advice: string][] = [
   [
-    /^SQLITE_(BUSY|LOCKED)/,
+    /^SQLITE_(BUSY|LOCKED|ABORT|INTERRUPT|PROTOCOL)/,
     'busy',
     'Another program holds a lock on the database file. Close it, or wait and try again.',
   ],
@@ -67,14 +75,53 @@ const REASONS: [pattern: RegExp, reason: StoreError['reason'], advice: string][]
     'The database cannot be written. Check the permissions of its file and folder.',
   ],
   [/^SQLITE_(CORRUPT|NOTADB)/, 'corrupt', 'The file is not a sound SQLite database. Restore it from a backup.'],
-  [/^SQLITE_(CANTOPEN|IOERR)/, 'io', 'The database file cannot be opened or read. Check its path and the disk.'],
+  [/^SQLITE_NOMEM/, 'io', 'There is no memory left. Give the process more of it.'],
+  [
+    /^SQLITE_(CANTOPEN|IOERR|INTERNAL|NOLFS)/,
+    'io',
+    'The database file cannot be opened or read. Check its path and the disk.',
+  ],
   [/^SQLITE_CONSTRAINT/, 'constraint', 'A row of the same key exists already, or a value is not allowed.'],
 ];
 
-/** The driver's error as a {@link StoreError} that says what to do. */
+/** Whether an error is the driver's own. */
+export const isSqlite = (error: unknown) =>
+  String((error as { code?: unknown } | undefined)?.code).startsWith('SQLITE_');
+
+/**
+ * The driver's error as a {@link StoreError} that says what to do. It has the statement's kind and SQLite's reason, and none
+ * of the values: Knex puts them before the reason, so that all before it is left out.
+ */
 export function storeError(error: unknown): StoreError {
   if (error instanceof StoreError) return error;
   const { code = '', message = String(error) } = error as { code?: string; message?: string };
-  const [, reason, advice] = REASONS.find(([pattern]) => pattern.test(code)) ?? [undefined, 'unknown' as const, ''];
-  return new StoreError(reason, `The database refused: ${message}. ${advice}`.trim(), { cause: error });
+  const begins = code === '' ? -1 : message.lastIndexOf(`${code}: `);
+  const told = begins > 0 ? message.slice(begins) : message;
+  const isClosed = /^SQLITE_MISUSE: Database .*closed/.test(told);
+  const [, reason, advice] = isClosed
+    ? [undefined, 'io' as const, 'The connection to the database is closed.']
+    : (REASONS.find(([pattern]) => pattern.test(code)) ?? [undefined, 'unknown' as const, '']);
+  const statement = begins > 0 ? ` ${statementOf(message) ?? ''}`.trimEnd() : '';
+  const why = told.replace(/unrecognized token: .*/s, 'unrecognized token');
+  return new StoreError(
+    reason,
+    `The database refused${statement}: ${why}. ${advice}`.trim(),
+    told === message ? { cause: error } : {},
+  );
+}
+
+/** The kind of a statement and its table, in words, from how Knex writes it. */
+function statementOf(sql: string): string | undefined {
+  const [, verb, table] = /^(insert into|update|delete from|select .*? from) `([^`]+)`/is.exec(sql) ?? [];
+  if (verb === undefined) return undefined;
+  const kind = verb.split(' ', 1)[0]!.toLowerCase();
+  return kind === 'insert' ? `an insert into '${table}'` : `${/^u/.test(kind) ? 'an' : 'a'} ${kind} of '${table}'`;
+}
+
+/** No connection was to be had: no statement was at fault. */
+function rethrowUnreachable(error: unknown): never {
+  if (isSqlite(error)) throw storeError(error);
+  throw new StoreError('timeout', `No connection to the database was to be had: ${(error as Error).message}`, {
+    cause: error,
+  });
 }

@@ -129,10 +129,16 @@ const rethrow = (error: unknown) => {
   throw explained(error);
 };
 
+/** So long a statement waits for a connection, in ms, where all of them are taken. */
+const CONNECTION_TIMEOUT = 10_000;
+
 const configuration = (connection: Knex.Sqlite3ConnectionConfig, pragmas: string[]): Knex.Config => ({
   client: 'sqlite3',
   connection,
   useNullAsDefault: true,
+  // Knex would put the values into its errors, which are logged.
+  compileSqlOnError: false,
+  acquireConnectionTimeout: CONNECTION_TIMEOUT,
   pool: {
     min: 1,
     // Each connection to ':memory:' is a database of its own. On a file, readers do not wait for the writer (WAL).

@@ -9,7 +9,7 @@
 import type { Knex } from 'knex';
 import type { Address } from '../errors.ts';
 import { StoreError, TransactionError } from '../errors.ts';
-import { Connection, storeError } from './connection.ts';
+import { Connection, isSqlite, storeError } from './connection.ts';
 import type {
   ActorRow,
   Commit,
@@ -36,9 +36,12 @@ const KEPT = 'Another transaction kept the lock for writing. End it sooner, or t
 
 const COMMITTED: Outcome = { result: 'committed' };
 
-/** Reasons that lie in the database and not in a turn: every turn of the group fails alike. */
-const GENERAL = new Set<StoreError['reason']>(['busy', 'full', 'readonly', 'corrupt', 'io']);
-export const isGeneral = (error: Error) => error instanceof StoreError && GENERAL.has(error.reason);
+/** Reasons that lie in the database as a whole: every turn of the group fails alike, and each may be tried again. */
+const GENERAL = new Set<StoreError['reason']>(['busy', 'full', 'readonly', 'corrupt', 'io', 'timeout']);
+
+/** Whether the database as a whole is at fault; any other error lies in what was to be written. */
+export const isGeneral = (error: unknown): error is StoreError =>
+  error instanceof StoreError && GENERAL.has(error.reason);
 
 export class Store {
   readonly knex: Knex;
@@ -360,9 +363,10 @@ function every<T>(group: readonly Commit[], pick: (commit: Commit) => T | T[] | 
 
 /** The driver's error as a {@link StoreError}, where the reason lies in the database and not in the statement. */
 export function generalError(error: unknown): StoreError | undefined {
+  if (isGeneral(error)) return error;
   if (!isSqlite(error)) return undefined;
   const explained = storeError(error);
-  return GENERAL.has(explained.reason) ? explained : undefined;
+  return isGeneral(explained) ? explained : undefined;
 }
 
 async function isLocked(connection: Connection): Promise<boolean> {
@@ -387,5 +391,3 @@ const turnsAreGone = () =>
   new TransactionError(
     'A savepoint was rolled back in which actors had taken turns. All of the transaction was rolled back: let no savepoint be open while actors take turns.',
   );
-
-const isSqlite = (error: unknown) => String((error as { code?: unknown })?.code).startsWith('SQLITE_');

@@ -132,11 +132,9 @@ describe('deadlines: absolute, once, never early, in order', () => {
     expect(await log()).toHaveLength(1);
   });
 
-  it('tries a turn that could not be written again and again, and fires once', async () => {
+  it('tries a turn again and again while the database takes no writes, and fires once', async () => {
     await begin('ask');
-    await test.knex.raw(
-      "CREATE TRIGGER refusal BEFORE INSERT ON flow_journal BEGIN SELECT RAISE(ABORT, 'refused by the test'); END",
-    );
+    await test.knex.raw('PRAGMA query_only = ON');
     const failures: Error[] = [];
     test.runtime.on('commitFailed', ({ error }) => failures.push(error));
     test.clock.moveTo(START + 15 * MINUTE);
@@ -144,7 +142,7 @@ describe('deadlines: absolute, once, never early, in order', () => {
       while (failures.length <= second) await new Promise(setImmediate);
       test.clock.moveTo(test.clock.now() + 1000);
     }
-    await test.knex.raw('DROP TRIGGER refusal');
+    await test.knex.raw('PRAGMA query_only = OFF');
     await test.advance('1m');
     expect(await log()).toHaveLength(1);
     expect(await test.outbox('p_1')).toHaveLength(2);

@@ -50,8 +50,7 @@ describe('removing an actor', () => {
   });
 
   it('removes one whose flow throws at its end', async () => {
-    const actor = await test.spawn(stubborn, 'ada');
-    await expect(actor.stop()).rejects.toThrow('I will not go');
+    await test.spawn(stubborn, 'ada');
     await test.runtime.remove(stubborn, 'ada');
     expect(await rows()).toEqual([0, 0, 0]);
   });

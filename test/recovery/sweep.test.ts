@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { assign, emit, fromPromise, setup } from 'xstate';
-import { defineFlow } from '../../src/index.ts';
+import { defineFlow, StoreError } from '../../src/index.ts';
 import { Store } from '../../src/store/store.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 
@@ -42,7 +42,7 @@ describe('sweep: what a failed step left behind is found without a restart', () 
     const actor = await test.spawn(flow, 'p_1', { phoneNumber: '+15552000001' });
     Store.prototype.commit = async function (group) {
       await commit.call(this, group);
-      return group.map(() => ({ result: 'failed', error: new Error('the connection is gone') }));
+      return group.map(() => ({ result: 'failed', error: new StoreError('io', 'the connection is gone') }));
     };
     await expect(actor.send({ type: 'order' })).rejects.toThrow('the connection is gone');
     Store.prototype.commit = commit;

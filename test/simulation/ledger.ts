@@ -255,7 +255,8 @@ export class Ledger {
       return note.startsWith('failed:') || note.startsWith('skipped:') ? reference.drop() : reference.fire();
     }
     if (note.includes('failed:')) return;
-    if (actor.row.status === 'active' && due && due.dueAt <= line.at)
+    // An event waits for the deadlines that were due when it came, not for one that came due behind those.
+    if (actor.row.status === 'active' && due && due.dueAt <= line.at && actor.line?.due_at == null)
       throw new Violation(
         'G4',
         `${address} took '${type}' at ${instant(line.at)}, before its deadline '${due.type}' of ${instant(due.dueAt)}.`,

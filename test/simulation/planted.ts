@@ -52,8 +52,8 @@ export const PLANTED: readonly PlantedBug[] = [
   {
     name: 'an event overtakes a deadline that has passed',
     file: 'src/engine/turn-maker.ts',
-    find: "stimulus.kind !== 'timer' && (activeDueAt(cell)",
-    replace: "stimulus.kind === 'stop' && (activeDueAt(cell)",
+    find: "work.stimulus.kind === 'timer' || !isDue(",
+    replace: "work.stimulus.kind !== 'stop' || !isDue(",
   },
   {
     name: 'deadlines are not looked for at a start',
