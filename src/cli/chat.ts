@@ -25,7 +25,7 @@ export async function chat(phone: string, { url, flow }: { url: string; flow: st
   terminal.on('close', () => leaving.abort());
   const printed = new Set<string>();
   const print = async () => {
-    const said: Said[] = await call(url, `/participants/${id}/messages`);
+    const said: Said[] = await call(url, `/participants/${encodeURIComponent(id)}/messages`);
     for (const message of said) {
       if (message.direction === 'in' || printed.has(message.id)) continue;
       printed.add(message.id);

@@ -58,7 +58,12 @@ program
   .description('start the server; it goes on where it was stopped or killed')
   .option('-d, --database <file>', 'the SQLite file', DATABASE)
   .option('-p, --port <port>', 'where to listen', port, 3000)
-  .option('--host <address>', 'on which address', '127.0.0.1')
+  .option('--host <address>', 'on which address; others than those of this machine alone need a token', '127.0.0.1')
+  .addOption(
+    new Option('--token <token>', 'what every request must have, as Authorization: Bearer').env('PERDURE_TOKEN'),
+  )
+  .option('--insecure', 'listen on any address without a token', false)
+  .option('--allowed-host <name...>', 'a name under which a proxy or people reach it; may be given again')
   .option(
     '--time-scale <factor>',
     'let time run faster, for a demonstration; a restart goes on at the same pace',

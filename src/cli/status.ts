@@ -1,5 +1,5 @@
 import type { RuntimeFigures } from '../registry.ts';
-import { send } from './client.ts';
+import { send, TokenWanted } from './client.ts';
 import { databaseIn, OR_URL } from './database.ts';
 import { facts, table } from './output.ts';
 
@@ -25,8 +25,12 @@ async function figuresOf({ database, url }: { database: string; url?: string }):
   if (url !== undefined) return send(url, 'GET', '/status');
   const { server } = await databaseIn(database, OR_URL);
   // One that died has left its address, where another server may listen by now.
-  const answer: Answer | undefined = server && (await send(server.url, 'GET', '/status').catch(() => undefined));
+  const answer: Answer | undefined = server && (await send(server.url, 'GET', '/status').catch(isNobodys));
   return answer?.pid === server?.pid ? answer : undefined;
+}
+
+function isNobodys(error: unknown): undefined {
+  if (error instanceof TokenWanted) throw error;
 }
 
 function print({ status, health, troubles, flows, messages, recovering, recovered, pid, now }: Answer): string {

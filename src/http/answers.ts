@@ -1,5 +1,8 @@
 import type { FastifyReply } from 'fastify';
 
+/** In how many seconds it is worth another try, where the server cannot answer now. */
+export const RETRY_AFTER = 5;
+
 /** A good answer. */
 export const ok = (result: unknown) => ({ status: 'ok', result });
 

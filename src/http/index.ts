@@ -16,4 +16,6 @@ export {
   type ParticipantsOptions,
 } from '../flows/participants.ts';
 export { ConversationFlowRecovery, MicroHealthInterventionRecovery } from '../flows/recovery.ts';
-export { createHttpService, type HttpOptions, perdureHttp } from './plugin.ts';
+export type { AccessOptions } from './access.ts';
+export { type HttpOptions, perdureHttp } from './plugin.ts';
+export { createHttpService } from './server.ts';

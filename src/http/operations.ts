@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { RuntimeEvents } from '../events.ts';
-import { notFound, ok } from './answers.ts';
+import { notFound, ok, RETRY_AFTER } from './answers.ts';
 import type { HttpOptions } from './plugin.ts';
 import * as is from './schemas.ts';
 
@@ -8,9 +8,10 @@ import * as is from './schemas.ts';
 export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
   const now = () => (runtime.health().status === 'running' ? new Date(runtime.clock.now()).toISOString() : undefined);
 
-  app.get('/health', { schema: { querystring: is.anything } }, async (_, reply) => {
+  app.get('/health', { schema: { querystring: is.anything }, config: { perdure: 'open' } }, async (_, reply) => {
     const { status, health, troubles } = runtime.health();
-    const refuse = (code: string, message: string) => reply.code(503).send({ status: 'error', code, message });
+    const refuse = (code: string, message: string) =>
+      reply.code(503).header('retry-after', RETRY_AFTER).send({ status: 'error', code, message });
     if (status !== 'running') {
       const { recovering } = runtime.registry.get().context;
       return refuse('NOT_RUNNING', `The runtime is ${status}${recovering ? ` (${progressOf(recovering)})` : ''}.`);

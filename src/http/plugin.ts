@@ -2,11 +2,12 @@
  * The HTTP service as a Fastify plugin. Every answer is `{ status: 'ok', result }` or `{ status: 'error', code, message }`;
  * a write is answered only after its turn has committed.
  */
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { PerdureError } from '../errors.ts';
 import type { Participants } from '../flows/participants.ts';
 import type { Runtime } from '../runtime.ts';
-import { notFound } from './answers.ts';
+import { type AccessOptions, guard, HEADERS } from './access.ts';
+import { notFound, RETRY_AFTER } from './answers.ts';
 import { deadLetterRoutes } from './dead-letters.ts';
 import { interventionRoutes } from './intervention.ts';
 import { messageRoutes } from './messages.ts';
@@ -20,14 +21,14 @@ import { trafficRoutes } from './traffic.ts';
 import { validate } from './validation.ts';
 
 /** What the HTTP service works on. */
-export interface HttpOptions {
+export interface HttpOptions extends AccessOptions {
   runtime: Runtime;
   /** Those of the two flows that Perdure brings. Default: the service has neither their endpoints nor the page. */
   participants?: Participants;
 }
 
 /** What the endpoints of the two flows work on. */
-export type StudyOptions = Required<HttpOptions>;
+export type StudyOptions = Required<Pick<HttpOptions, 'runtime' | 'participants'>>;
 
 /** HTTP statuses of errors by their code; anything else is 500. */
 const STATUSES: Record<string, number> = {
@@ -59,18 +60,14 @@ const WORDS: Record<string, [code: string, message: string]> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: ['INVALID_MEDIA_TYPE', 'Send the body as application/json.'],
 };
 
-/** A Fastify of its own with nothing but the service; one that also answers a path that is no URL in the service's form. */
-export async function createHttpService(options: HttpOptions): Promise<FastifyInstance> {
-  const app = Fastify({ frameworkErrors: (error, request, reply) => answerError(options, error, request, reply) });
-  await app.register(perdureHttp, options);
-  return app;
-}
-
 /** The HTTP service as a Fastify plugin: `app.register(perdureHttp, { runtime, participants, prefix })`. */
 export async function perdureHttp(app: FastifyInstance, options: HttpOptions): Promise<void> {
   app.addHook('onRoute', (route) => {
     route.bodyLimit ??= 64 * 1024;
   });
+  app.removeContentTypeParser('text/plain'); // a page of another origin may send it unasked
+  guard(app, options);
+  refuseOnceClosing(app);
   validate(app);
   app.setErrorHandler<Error>((error, request, reply) => answerError(options, error, request, reply));
   app.setNotFoundHandler((request, reply) => notFound(reply, `There is nothing at ${request.method} ${request.url}.`));
@@ -90,7 +87,24 @@ export async function perdureHttp(app: FastifyInstance, options: HttpOptions): P
     await app.register(routes, { runtime, participants });
 }
 
-function answerError(
+/** A client that keeps its connection is told that this server ends. */
+function refuseOnceClosing(app: FastifyInstance): void {
+  let closing = false;
+  app.addHook('preClose', async () => {
+    closing = true;
+  });
+  app.addHook('onRequest', async (_, reply) => {
+    if (closing)
+      return reply.code(503).headers({ connection: 'close', 'retry-after': RETRY_AFTER }).send({
+        status: 'error',
+        code: 'NOT_RUNNING',
+        message: 'The server is stopping. Nothing of this request was applied.',
+      });
+  });
+}
+
+/** @internal */
+export function answerError(
   { runtime }: HttpOptions,
   error: Error & { code?: string; statusCode?: number },
   request: FastifyRequest<any, any, any, any, any, any, any>,
@@ -99,11 +113,18 @@ function answerError(
   if (error.code === 'FST_ERR_BAD_URL')
     return reply
       .code(400)
+      .headers(HEADERS) // no hook has run
       .send({ status: 'error', code: 'INVALID_URL', message: `The path is no URL: ${error.message}.` });
-  const [code, message] = WORDS[error.code ?? ''] ?? [error.code ?? 'INTERNAL', error.message];
-  const status = error instanceof PerdureError ? (STATUSES[error.code] ?? 500) : (error.statusCode ?? 500);
+  const known = error instanceof PerdureError;
+  const status = known ? (STATUSES[error.code] ?? 500) : (error.statusCode ?? 500);
+  const [code, message] =
+    WORDS[error.code ?? ''] ??
+    (known || status < 500
+      ? [error.code ?? 'INTERNAL', error.message]
+      : ['INTERNAL', 'The server failed at this. Its log says why.']);
   // That it is starting or stopping is no fault, and everybody who asks is told.
   if (status >= 500 && code !== 'NOT_RUNNING')
-    runtime.events.emit('fault', { during: `${request.method} ${request.url}`, error });
+    runtime.events.emit('fault', { during: `${request.method} ${request.routeOptions.url ?? 'a request'}`, error });
+  if (status === 503) reply.header('retry-after', RETRY_AFTER);
   return reply.code(status).send({ status: 'error', code, message });
 }

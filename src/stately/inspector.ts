@@ -11,6 +11,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { InvalidArgumentError } from '../errors.ts';
+import { isForeignHost, isForeignOrigin } from '../http/origin.ts';
 import type { Runtime } from '../runtime.ts';
 import { inspectorPage } from './inspector-page.ts';
 
@@ -46,13 +47,13 @@ export async function serveInspector(
   const { createInspector } = await inspectPackage();
   const sockets = new WebSocketServer({ noServer: true });
   const server = createServer((request, response) => {
-    if (!isForThisServer(request)) return void response.writeHead(403).end();
-    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' });
+    if (isForeign(request, host)) return void response.writeHead(403).end();
+    response.writeHead(200, HEADERS);
     response.end(inspectorPage(unmasked));
   });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (!isForThisServer(request) || !isFromThisServer(request))
-      return void socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+    if (isForeign(request, host))
+      return void socket.end('HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n', () => socket.destroy());
     sockets.handleUpgrade(request, socket, head, (listener) => show(listener, request));
   });
 
@@ -93,15 +94,17 @@ export async function serveInspector(
   };
 }
 
-/** A name that a stranger's web server could lend to this address is not served. */
-const isForThisServer = ({ headers: { host = '' }, socket }: IncomingMessage): boolean => {
-  const name = host.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
-  return ['localhost', '127.0.0.1', '::1', socket.localAddress?.replace(/^::ffff:/, '')].includes(name);
-};
+/** A stranger's page neither gets the page nor may listen. */
+const isForeign = (request: IncomingMessage, host: string): boolean =>
+  isForeignHost(request, [host]) || isForeignOrigin(request, []);
 
-/** No page but this server's own may listen; what is no browser sends no origin. */
-const isFromThisServer = ({ headers: { host, origin } }: IncomingMessage): boolean =>
-  origin === undefined || origin === `http://${host}`;
+const HEADERS = {
+  'content-type': 'text/html; charset=utf-8',
+  'cache-control': 'no-store',
+  'content-security-policy': "frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+};
 
 async function inspectPackage() {
   try {

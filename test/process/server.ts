@@ -47,7 +47,7 @@ export class Server {
   }
 
   /** Asks it to end; its exit code. */
-  async terminate(signal: 'SIGTERM' | 'SIGINT' = 'SIGTERM'): Promise<number | null> {
+  async terminate(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' = 'SIGTERM'): Promise<number | null> {
     this.#process.kill(signal);
     const [code] = await this.#exit;
     return code as number | null;

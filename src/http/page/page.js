@@ -7,12 +7,22 @@ let chosen;
 /** How far the server's clock is from this one, and how fast it runs beside it. */
 const clock = { server: 0, local: 0, scale: 1 };
 
+/** The server's token, where it has one; kept for as long as this tab is open. */
+const TOKEN = 'perdure.token';
+const token = () => sessionStorage.getItem(TOKEN);
+
+class TokenWanted extends Error {}
+
 async function call(path, body) {
-  const response = await fetch(
-    path,
-    body && { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) },
-  );
+  const response = await fetch(path, {
+    headers: {
+      ...(token() && { authorization: `Bearer ${token()}` }),
+      ...(body && { 'content-type': 'application/json' }),
+    },
+    ...(body && { method: 'POST', body: JSON.stringify(body) }),
+  });
   const answer = await response.json();
+  if (response.status === 401) throw new TokenWanted(answer.message);
   if (answer.status !== 'ok') throw new Error(answer.message);
   return answer.result;
 }
@@ -47,10 +57,24 @@ function countdown(ms) {
   return `${d > 0 ? `${d} d ` : ''}${two(h)}:${two(m)}:${two(s)}`;
 }
 
+/** So many participants of each flow are shown. */
+let shown = 100;
+
+async function peopleOf([flow, path]) {
+  const people = [];
+  for (let limit; people.length < shown; ) {
+    limit = Math.min(shown - people.length, 1000);
+    const after = people.length > 0 ? `&after=${encodeURIComponent(people.at(-1).id)}` : '';
+    const page = await call(`${path}?limit=${limit}${after}`);
+    people.push(...page.map((person) => ({ ...person, flow })));
+    if (page.length < limit) break;
+  }
+  return people;
+}
+
 async function showPeople() {
-  const lists = await Promise.all(
-    Object.entries(paths).map(async ([flow, path]) => (await call(path)).map((p) => ({ ...p, flow }))),
-  );
+  const lists = await Promise.all(Object.entries(paths).map(peopleOf));
+  $('more').hidden = lists.every((list) => list.length < shown);
   const people = lists.flat();
   fill($('people'), JSON.stringify([people, chosen?.id]), () =>
     people.map((person) =>
@@ -82,11 +106,10 @@ function choose(person) {
 async function showChosen() {
   if (!chosen) return;
   const { id } = chosen;
-  const [messages, state, journal] = await Promise.all([
-    call(`participants/${id}/messages`),
-    call(`participants/${id}/state`),
-    call(`participants/${id}/journal`),
-  ]);
+  const path = `participants/${encodeURIComponent(id)}`;
+  const [messages, state, journal] = await Promise.all(
+    ['messages', 'state', 'journal'].map((what) => call(`${path}/${what}`)),
+  );
   if (id !== chosen.id) return;
   showMessages(messages);
   $('state').textContent = state.state;
@@ -156,6 +179,26 @@ $('say').addEventListener('submit', async (event) => {
   if (input.value.trim() && (await say(input.value))) input.value = '';
 });
 
+$('more').addEventListener('click', () => {
+  shown += 100;
+  refresh();
+});
+
+$('unlock').addEventListener('submit', (event) => {
+  event.preventDefault();
+  sessionStorage.setItem(TOKEN, $('token').value.trim());
+  $('token').value = '';
+  refresh();
+});
+
+/** Asks for the token, and says so where the one that was given is not the server's. */
+function lock(locked) {
+  if ($('unlock').hidden === !locked) return;
+  $('unlock').hidden = !locked;
+  for (const part of document.querySelectorAll('main, header p')) part.hidden = locked;
+  if (locked) $('token').focus();
+}
+
 $('enrol').addEventListener('submit', async (event) => {
   event.preventDefault();
   const { flow, ...fields } = Object.fromEntries(new FormData(event.target));
@@ -195,14 +238,19 @@ async function refresh() {
     Object.assign(clock, { server, local });
     await Promise.all([showPeople(), showChosen()]);
     document.body.dataset.connected = 'true';
+    lock(false);
   } catch (error) {
+    if (error instanceof TokenWanted) {
+      $('unlock-error').textContent = token() === null ? '' : 'That is not the token of this server.';
+      return lock(true);
+    }
     document.body.dataset.connected = 'false';
     $('clock').textContent = `The server does not answer (${error.message}). Trying again.`;
   }
 }
 
 $('enrol').elements.timezone.value = Intl.DateTimeFormat().resolvedOptions().timeZone;
-setInterval(refresh, 1000);
+setInterval(() => $('unlock').hidden && refresh(), 1000);
 setInterval(() => {
   if (!clock.local || document.body.dataset.connected === 'false') return;
   $('clock').textContent = hour(serverNow()) + (clock.scale > 1.5 ? `, ${Math.round(clock.scale)} × as fast` : '');
