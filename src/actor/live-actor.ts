@@ -118,6 +118,8 @@ interface StoredActor {
   timers?: StoredTimer[];
   /** How many actors were born in this system, so that generated ids are never used twice. */
   births: number;
+  /** Tells this life of the actor from a later one at its address, in every generated id. Older rows have none. */
+  life?: string;
 }
 
 type Internals = AnyActorRef & {
@@ -149,6 +151,7 @@ export class LiveActor {
   #at = 0;
   #restoring = false;
   #births = 0;
+  #life: string | undefined;
   /** How many events its actors had for each other in this turn. */
   #passed = 0;
   /** In order of deadline; of equal ones, the one scheduled first comes first. */
@@ -160,9 +163,19 @@ export class LiveActor {
     this.#host = host;
   }
 
-  /** The first turn of a new actor. */
-  static spawn(logic: AnyActorLogic, input: unknown, host: Host, ambient: Ambient): { actor: LiveActor; turn: Turn } {
+  /**
+   * The first turn of a new actor.
+   * @param life a text of letters, digits and dots that no other actor has; without it, session ids are unique only among its own
+   */
+  static spawn(
+    logic: AnyActorLogic,
+    input: unknown,
+    host: Host,
+    ambient: Ambient,
+    life?: string,
+  ): { actor: LiveActor; turn: Turn } {
     const actor = new LiveActor(host);
+    actor.#life = life;
     const turn = actor.#inTurn(ambient, { type: 'xstate.init', input }, () => {
       actor.#create(logic, { input });
       actor.#root.start();
@@ -180,6 +193,7 @@ export class LiveActor {
     const actor = new LiveActor(host);
     const stored = readStored(text, host.address);
     actor.#births = stored.births;
+    actor.#life = stored.life;
     actor.#identities = identitiesOf(stored.snapshot);
     const placeRefs = text.includes('"xstate$$type"') ? collectRefs(stored) : undefined;
     actor.#restoring = true;
@@ -290,6 +304,7 @@ export class LiveActor {
   /** The whole actor as one JSON text: snapshot, children, deadlines. Call after a turn that did not throw. */
   encode(): string {
     const stored: StoredActor = { snapshot: this.#persist(this.#root), births: this.#births };
+    if (this.#life !== undefined) stored.life = this.#life;
     const timers = this.timers;
     if (timers.length > 0) stored.timers = timers;
     if (isPlain(stored)) return JSON.stringify(stored);
@@ -349,7 +364,7 @@ export class LiveActor {
     else if (typeof ref.src !== 'string') throw inlineSpawn(`The actor ${formatAddress(this.#host.address)}`);
     const scope = ref._actorScope;
     const known = this.#identities?.get((ref as unknown as { options: { snapshot?: object } }).options.snapshot ?? {});
-    if (!ref._parent || known) ref.sessionId = scope.sessionId = known?.sessionId ?? 'x:0';
+    if (!ref._parent || known) ref.sessionId = scope.sessionId = known?.sessionId ?? sessionIdOf(this.#life, 0);
     if (known?.id !== undefined) ref.id = known.id;
     const kind = kindOf(ref.logic);
     if (kind === 'machine') endLoops(ref.logic as AnyStateMachine);
@@ -387,7 +402,7 @@ export class LiveActor {
     const relay = system._relay;
     // Only who is told of everything pays for XState's own way, which copies every event.
     if (!this.#host.inspect) replace(system, '_sendInspectionEvent', (event) => this.#observe(event));
-    replace(system, '_bookId', () => `x:${++this.#births}`);
+    replace(system, '_bookId', () => sessionIdOf(this.#life, ++this.#births));
     replace(system, '_relay', (source, target, event) => {
       if (this.#restoring) return;
       if (this.#turn) {
@@ -598,6 +613,9 @@ function readStored(text: string, address: Address): StoredActor {
   if (typeof stored?.snapshot?.status !== 'string') throw incompatible(address, 'state_data holds no snapshot');
   return { ...stored, births: stored.births ?? 0 };
 }
+
+/** The session id of the n-th actor that was born in a system; the root is the 0th. */
+export const sessionIdOf = (life: string | undefined, n: number) => (life === undefined ? `x:${n}` : `x:${life}:${n}`);
 
 interface Identity {
   sessionId: string;

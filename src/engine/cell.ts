@@ -16,6 +16,8 @@ export interface Item {
   inbound?: {
     channel: string;
     messageId: string;
+    /** See `InboxRow` in store/rows.ts. */
+    scope: string;
     /** What the person wrote. */
     text: string | null;
   };

@@ -16,6 +16,7 @@ import {
   type DeadLetterRow,
   isEnded,
   type JournalRow,
+  lifeOf,
   NO_TURN,
   type OutboxRow,
 } from '../store/rows.ts';
@@ -142,7 +143,7 @@ export class Composer {
     if (!isRecorded) notes.push(`not recorded: ${work.unrecorded!.message}`);
     this.#emitted(cell, turn, update.version, at, commit, outbox, notes, isRecorded);
     work.notices?.forEach(({ recipient, payload }, i) => {
-      const key = `${cell.key}:${update.version}:notice:${i}`;
+      const key = `${cell.key}:${lifeOf(row)}:${update.version}:notice:${i}`;
       outbox.push(this.message(cell.address, key, recipient, payload, at));
     });
     if (outbox.length > 0) commit.outbox = outbox;
@@ -202,11 +203,12 @@ export class Composer {
   }
 
   /** The mark of an inbound message; its text is in the journal. */
-  #mark({ channel, messageId }: NonNullable<Work['inbound']>, at: number): NonNullable<Commit['inbound']> {
+  #mark({ channel, messageId, scope }: NonNullable<Work['inbound']>, at: number): NonNullable<Commit['inbound']> {
     return {
       id: this.#store.nextId('inbox'),
       channel,
       message_id: messageId,
+      scope,
       applied_at: at,
       sender: null,
       text: null,
@@ -224,8 +226,9 @@ export class Composer {
     isRecorded: boolean,
   ): void {
     const records: FlowRecord[] = [];
+    const life = turn.emitted.length > 0 ? lifeOf(row!) : '';
     turn.emitted.forEach((emitted, i) => {
-      const key = `${actor}:${version}:${i}`;
+      const key = `${actor}:${life}:${version}:${i}`;
       if (emitted.type === 'perdure.send') {
         const to = emitted['to'] as Address;
         outbox.push(this.message(address, key, formatAddress(to), { to, event: emitted['event'] }, at, 'event'));

@@ -18,7 +18,7 @@ import { Mask, plain } from './mask.ts';
 export interface InspectedActor {
   /** Whose actor it is, or whose child. */
   readonly address: Address;
-  /** Unique, and the same after a restart: `flow/participant`, and for a child `flow/participant/x:1`. */
+  /** Unique, and the same after a restart: `flow/participant`, and for a child `flow/participant/x:…:1`. */
   readonly sessionId: string;
   /** The child's id in its parent; the address for the actor itself. */
   readonly id: string;

@@ -6,7 +6,7 @@
 import { decodeState, encodeState } from '../actor/codec.ts';
 import { misfitsOf } from '../actor/fit.ts';
 import { keepPending } from '../actor/keep-pending.ts';
-import type { StoredTimer } from '../actor/live-actor.ts';
+import { type StoredTimer, sessionIdOf } from '../actor/live-actor.ts';
 import { type MigratingTimer, toMigrating, toStored } from '../actor/migrating-timers.ts';
 import {
   formatAddress,
@@ -117,7 +117,7 @@ function declared(flow: AnyFlow, timers: MigratingTimer[]) {
 }
 
 /** Fills in what XState needs and people leave out; a child that was added gets an identity. */
-function complete(stored: { snapshot: any; births?: number }): void {
+function complete(stored: { snapshot: any; births?: number; life?: string }): void {
   const visit = (snapshot: any) => {
     if ('value' in snapshot) {
       snapshot.children ??= {};
@@ -128,7 +128,7 @@ function complete(stored: { snapshot: any; births?: number }): void {
       if (!child?.snapshot) continue;
       if (child.sessionId === undefined) {
         stored.births = (stored.births ?? 0) + 1;
-        child.sessionId = `x:${stored.births}`;
+        child.sessionId = sessionIdOf(stored.life, stored.births);
       }
       visit(child.snapshot);
     }

@@ -101,7 +101,7 @@ export class TransactionTurns implements Turns {
     return this.#next(address, async () => {
       const actor = await this.#take(address);
       const { copy } = actor;
-      if (work.inbound && (await this.store.isApplied(work.inbound.channel, work.inbound.messageId)))
+      if (work.inbound && (await this.store.isApplied({ ...work.inbound, message_id: work.inbound.messageId })))
         return { snapshot: copy.live?.snapshot, handled: false, duplicate: true };
       return this.#make(actor, work, origin);
     });
@@ -166,7 +166,7 @@ export class TransactionTurns implements Turns {
     const origin = this.#parts.events.tracing?.origin(true);
     return this.#next(undefined, async () => {
       const { inbound } = commit;
-      if (inbound && (await this.store.isApplied(inbound.channel, inbound.message_id))) return { result: 'duplicate' };
+      if (inbound && (await this.store.isApplied(inbound))) return { result: 'duplicate' };
       await this.#put(commit);
       this.after(() => this.#parts.commits.written(commit, origin));
       return { result: 'committed' };

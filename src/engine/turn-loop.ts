@@ -194,7 +194,7 @@ export class TurnLoop {
   async deliver(address: Address, event: AnyEventObject, key: string): Promise<void> {
     await this.post(address, {
       stimulus: { kind: 'event', event },
-      inbound: { channel: 'perdure', messageId: key, text: null },
+      inbound: { channel: 'perdure', messageId: key, scope: '', text: null },
     });
   }
 

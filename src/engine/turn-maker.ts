@@ -5,7 +5,7 @@ import { ActorQuarantinedError, type Address, formatAddress, InvalidArgumentErro
 import type { AnyFlow } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
 import { sentence } from '../sentence.ts';
-import { addressOf, type Commit } from '../store/rows.ts';
+import { addressOf, type Commit, lifeOf } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { errorOf } from '../thrown.ts';
 import type { Alarms } from './alarms.ts';
@@ -103,12 +103,8 @@ export class TurnMaker {
     cell.flow = flow;
     const ambient = this.ambient(address, 1);
     const at = ambient.now();
-    const { actor, turn } = this.#spawn(address, () =>
-      LiveActor.spawn(flow.logic, input, cells.host(inMemory), ambient),
-    );
-    cell.live = actor;
     const now = new Date(at).toISOString();
-    cell.row = {
+    const row: Row = {
       id: store.nextId('flow_states'),
       participant_id: address.participantId,
       flow_type: address.flowType,
@@ -124,9 +120,14 @@ export class TurnMaker {
       address: phoneNumber ?? null,
       journal_id: null,
     };
+    const { actor, turn } = this.#spawn(address, () =>
+      LiveActor.spawn(flow.logic, input, cells.host(inMemory), ambient, lifeOf(row)),
+    );
+    cell.live = actor;
+    cell.row = row;
     const work: Work = { stimulus: { kind: 'event', event: turn.event! } };
     const { update, ...rest } = this.#spawn(address, () => this.#composer.turn(cell, work, turn, undefined, at)!);
-    return { turn, commit: { ...rest, insert: { ...cell.row, ...update! } } };
+    return { turn, commit: { ...rest, insert: { ...row, ...update! } } };
   }
 
   #spawn<T>(address: Address, part: () => T): T {

@@ -51,7 +51,7 @@ export async function responseRoutes(app: FastifyInstance, { runtime }: HttpOpti
       .leftJoin('flow_states as f', (on) =>
         on.on('f.participant_id', 'j.participant_id').on('f.flow_type', 'j.flow_type'),
       )
-      .leftJoin('inbox as i', 'i.id', 'j.inbox_id')
+      .leftJoin('inbox as i', (on) => on.on('i.id', 'j.inbox_id').on('i.applied_at', 'j.at'))
       .whereNotNull('j.text')
       .orderBy('j.id', 'desc')
       .limit(limit);

@@ -3,7 +3,7 @@
  * bound to the sender; auto-enrolment; a default reply. Whatever the way, the mark that makes a redelivery harmless is
  * written in the same transaction as the message's effect, and `receive` resolves only after that.
  */
-import { randomUUID } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import type { CountryCode } from 'libphonenumber-js';
 import { LRUCache } from 'lru-cache';
@@ -66,6 +66,9 @@ export interface InboundOptions {
   /** Enrols an unknown sender, or answers null. */
   autoEnroll: ((message: InboundMessage, address: string) => Promise<Address | null>) | undefined;
 }
+
+/** Channels of the runtime's own marks, e.g. of events between actors: nobody outside may take their ids. */
+const OWN_CHANNEL = /^perdure(\.|$)/i;
 
 const HOUR = 3_600_000;
 /** After the database could not be read, in ms. */
@@ -170,7 +173,8 @@ export class Inbound {
       );
     }
     const payload = { type: 'message', text };
-    const mark = { channel: 'perdure.send', messageId: id, text: null };
+    const mark = { channel: 'perdure.send', messageId: id, scope: scopeOf(recipient), text: null };
+    const at = clock.now();
     const bound = await store.handlers(formsOf(recipient));
     const handler = bound.find(({ flow_type, status }) => flows.has(flow_type) && status === 'active');
     if (handler) {
@@ -187,11 +191,12 @@ export class Inbound {
         id: store.nextId('inbox'),
         channel: mark.channel,
         message_id: id,
-        applied_at: clock.now(),
+        scope: mark.scope,
+        applied_at: at,
         sender: null,
         text: null,
       },
-      outbox: [turns.composer.message(null, `send:${id}`, recipient, payload, clock.now())],
+      outbox: [turns.composer.message(null, keyOf('send', id, mark.scope, at), recipient, payload, at)],
     });
     if (outcome.result === 'failed') throw outcome.error;
     return { status: outcome.result === 'duplicate' ? 'duplicate' : 'accepted', to: recipient };
@@ -211,6 +216,10 @@ export class Inbound {
         );
       }
     }
+    if (OWN_CHANNEL.test(message.channel.trim()))
+      throw new InvalidMessageError(
+        `The channel '${message.channel}' is the runtime's own. Name the channel that the message came by, e.g. 'sms'.`,
+      );
     if (typeof message.text !== 'string')
       throw new InvalidMessageError('The message has no text. Send an empty text if it has none.');
     // WhatsApp gives full numbers in digits alone, also to who has set a default country.
@@ -229,7 +238,7 @@ export class Inbound {
     const done = await this.#turns.post(address, {
       stimulus: { kind: 'event', event: replyOf(message) },
       prepare: (snapshot, flow) => eventFor(flow, message, snapshot),
-      inbound: this.#mark(message),
+      inbound: markOf(message, scopeOf(sender)),
       onFailure: (error) => ({
         deadLetter: {
           participant_id: participantId,
@@ -354,7 +363,7 @@ export class Inbound {
       const work: Work = {
         stimulus: { kind: 'event', event: out ? events.withdraw : events.rejoin },
         prepare: (_, { optOut }) => (out ? optOut?.withdraw : optOut?.rejoin) ?? null,
-        inbound: this.#mark(first ? { ...message, id: `${message.id}#${flowType}` } : message),
+        inbound: markOf(message, scopeOf(sender, first && `#${flowType}`)),
         ...(!first && { also, ...(text && { notices: [{ recipient: sender, payload: essential(text) }] }) }),
       };
       try {
@@ -404,27 +413,28 @@ export class Inbound {
   ): Promise<Receipt> {
     const { clock } = this.#options;
     const turns = this.#turns;
-    const key = `${message.channel}:${message.id}`;
+    const { channel, id } = message;
+    const scope = scopeOf(sender);
+    const at = clock.now();
     const outcome = await turns.write({
       inbound: {
         id: this.#store.nextId('inbox'),
-        channel: message.channel,
-        message_id: message.id,
-        applied_at: clock.now(),
+        channel,
+        message_id: id,
+        scope,
+        applied_at: at,
         sender,
         text: message.text,
       },
-      ...(text && { outbox: [turns.composer.message(null, key, sender, essential(text), clock.now())] }),
+      ...(text && {
+        outbox: [turns.composer.message(null, keyOf(channel, id, scope, at), sender, essential(text), at)],
+      }),
       ...(also && { also }),
     });
     if (outcome.result === 'failed') throw outcome.error;
     return outcome.result === 'duplicate'
       ? { status: 'duplicate', handled: false }
       : { status, handled: status !== 'unrouted' };
-  }
-
-  #mark({ channel, id, text }: InboundMessage) {
-    return { channel, messageId: id, text };
   }
 
   #setOptedOut(address: string, out: boolean): void {
@@ -441,6 +451,19 @@ export class Inbound {
     return this.#within.inbound.#hasOptedOut(address);
   }
 }
+
+/**
+ * Tells a sender's message ids from those of others, for in some channels they count within a chat. A digest, since the mark
+ * of a message outlives what else is kept of its sender.
+ */
+const scopeOf = (address: string, flowType = '') =>
+  hash('sha256', lineOf(address) + flowType, 'base64url').slice(0, 16);
+
+const markOf = ({ channel, id, text }: InboundMessage, scope: string) => ({ channel, messageId: id, scope, text });
+
+/** The idempotency key of a message that no actor sends. The instant tells it from one of the same id whose mark was pruned. */
+const keyOf = (channel: string, id: string, scope: string, at: number) =>
+  `${channel}:${id}:${scope}:${at.toString(36)}`;
 
 /** A message that goes out even to who opted out: the confirmation of STOP, and the answer to HELP. */
 const essential = (text: string) => ({ type: 'message', text, essential: true });

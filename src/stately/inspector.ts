@@ -62,7 +62,7 @@ export async function serveInspector(
     const send = (message: { sessionId: string; rootId?: string | undefined }) => {
       if (listener.bufferedAmount > PATIENCE) return listener.terminate();
       // The package does not say whose child an actor is where it is fed by hand.
-      listener.send(JSON.stringify({ ...message, rootId: message.sessionId.replace(/\/x:\d+$/, '') }));
+      listener.send(JSON.stringify({ ...message, rootId: message.sessionId.replace(/\/x:[\w.:]+$/, '') }));
     };
     const inspector = createInspector({ send } as never, { serializationDepthLimit: 100 });
     const [flow, participantId] = [query.get('flow'), query.get('participant')];

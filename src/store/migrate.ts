@@ -2,12 +2,14 @@ import createKnex, { type Knex } from 'knex';
 import * as initial from '../../migrations/20261123_initial.ts';
 import * as operations from '../../migrations/20261124_operations.ts';
 import * as recovery from '../../migrations/20261124_recovery.ts';
+import * as delivery from '../../migrations/20261130_delivery.ts';
 import { InvalidArgumentError, NewerDatabaseError } from '../errors.ts';
 
 const MIGRATIONS: Record<string, Knex.Migration> = {
   '20261123_initial': initial,
   '20261124_operations': operations,
   '20261124_recovery': recovery,
+  '20261130_delivery': delivery,
 };
 
 const source: Knex.MigrationSource<string> = {

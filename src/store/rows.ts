@@ -34,6 +34,13 @@ export const addressOf = ({ flow_type, participant_id }: Pick<ActorRow, 'flow_ty
   participantId: participant_id,
 });
 
+/**
+ * Tells one life of an actor from every other one: at its own address, since a row's id is never given twice, and in a database
+ * that is begun anew, by the instant. Idempotency keys and session ids are made with it.
+ */
+export const lifeOf = ({ id, created_at }: Pick<ActorRow, 'id' | 'created_at'>): string =>
+  `${id}.${Date.parse(created_at).toString(36)}`;
+
 /** An actor that has a deadline. */
 export type DueRow = Pick<ActorRow, 'id' | 'participant_id' | 'flow_type' | 'flow_version'> & { next_due_at: number };
 
@@ -66,6 +73,8 @@ export interface InboxRow {
   id: number;
   channel: string;
   message_id: string;
+  /** Whose ids these are: a digest of the sender's address, so that it is not kept; `''`, where the runtime gave the id. */
+  scope: string;
   applied_at: number;
   /** Only of a message that reached no actor; otherwise it is in the journal. */
   sender: string | null;

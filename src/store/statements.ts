@@ -24,8 +24,11 @@ function update(table: string, columns: readonly string[], match: string): Group
 const SEQUENCES = ['flow_states', 'inbox', 'outbox_messages', 'flow_journal'] as const;
 export type Sequence = (typeof SEQUENCES)[number];
 
-/** The last id of each. */
-export const lastIds = `SELECT ${SEQUENCES.map((table) => `(SELECT coalesce(max(id), 0) FROM ${table}) AS ${table}`).join(', ')}`;
+/** The last id that was given out, of each: of a row that is there, or was the last one when it was deleted (by triggers). */
+export const lastIds = `SELECT ${SEQUENCES.map(
+  (table) => `max((SELECT coalesce(max(id), 0) FROM ${table}),
+    (SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM runtime_settings WHERE key = 'last_id.${table}')) AS ${table}`,
+).join(', ')}`;
 
 export const insertActors = insert(
   'flow_states',
@@ -46,7 +49,7 @@ export const insertActors = insert(
     'address',
     'journal_id',
   ],
-  'ON CONFLICT DO NOTHING',
+  'ON CONFLICT (participant_id, flow_type) DO NOTHING',
 );
 
 // The compare-and-swap that makes a turn exclusive.
@@ -68,11 +71,17 @@ export const updateActors = update(
   'flow_states.id = new.column1 AND flow_states.version = new.column2 - 1',
 );
 
-export const insertInbox = insert(
-  'inbox',
-  ['id', 'channel', 'message_id', 'applied_at', 'sender', 'text'],
-  'ON CONFLICT DO NOTHING',
-);
+const INBOX = ['id', 'channel', 'message_id', 'scope', 'applied_at', 'sender', 'text'];
+
+// A mark without a scope is of a release that did not know whose ids they are, and counts for everybody.
+export const insertInbox: GroupStatement = {
+  columns: INBOX,
+  text: (values) => `INSERT INTO inbox (${INBOX.join(', ')}) SELECT * FROM (VALUES ${values}) AS new
+    WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE channel = new.column2 AND message_id = new.column3 AND scope IS NULL)
+    ON CONFLICT (channel, message_id, scope) DO NOTHING`,
+};
+
+export const isApplied = `SELECT 1 FROM inbox WHERE channel = ? AND message_id = ? AND (scope = ? OR scope IS NULL) LIMIT 1`;
 
 // A message to an address that opted out is stored, and not sent.
 export const insertOutbox = insert('outbox_messages', [
@@ -181,11 +190,11 @@ const line = `WITH RECURSIVE line AS (
 
 export const journalOf = `${line} SELECT * FROM line ORDER BY id`;
 
-// A turn's message from the person comes before what is answered.
+// A turn's message from the person comes before what is answered. Former releases gave ids of pruned marks again: so the instant is compared.
 export const messagesOf = `${line}
   SELECT line.id AS line, line.at, 'in' AS direction, i.message_id AS id, i.channel, line.text AS payload,
     NULL AS recipient, NULL AS status
-  FROM line LEFT JOIN inbox AS i ON i.id = line.inbox_id WHERE line.text IS NOT NULL
+  FROM line LEFT JOIN inbox AS i ON i.id = line.inbox_id AND i.applied_at = line.at WHERE line.text IS NOT NULL
   UNION ALL
   SELECT line.id, line.at, 'out', o.id, NULL, o.payload, o.recipient, o.status
   FROM line JOIN outbox_messages AS o ON o.id >= line.outbox_id AND o.id < line.outbox_id + line.outbox_count

@@ -16,6 +16,7 @@ import type {
   DueCursor,
   DueRow,
   HandlerRow,
+  InboxRow,
   JournalRow,
   LeasedRow,
   OutboxRow,
@@ -55,10 +56,7 @@ export class Store {
   }
 
   static async open(knex: Knex): Promise<Store> {
-    const [last] = await Connection.use(knex, (connection) =>
-      connection.all<Record<sql.Sequence, number>>(sql.lastIds),
-    );
-    return new Store(knex, last!);
+    return new Store(knex, await lastIds(knex));
   }
 
   nextId(table: sql.Sequence): number {
@@ -71,8 +69,13 @@ export class Store {
   }
 
   /** Whether an inbound message was applied. */
-  async isApplied(channel: string, messageId: string): Promise<boolean> {
-    return (await this.knex('inbox').where({ channel, message_id: messageId }).first('id')) !== undefined;
+  async isApplied({
+    channel,
+    message_id,
+    scope,
+  }: Pick<InboxRow, 'channel' | 'message_id' | 'scope'>): Promise<boolean> {
+    const bound = [channel, message_id, scope];
+    return (await Connection.use(this.knex, (connection) => connection.all(sql.isApplied, bound))).length > 0;
   }
 
   /**
@@ -143,7 +146,9 @@ export class Store {
     try {
       losers = await Connection.use(this.knex, (connection) => this.#transaction(connection, group));
     } catch (cause) {
-      const error = cause as Error;
+      const clash = CLASH.exec((cause as Error).message);
+      if (clash) Object.assign(this.#last, await lastIds(this.knex).catch(() => ({})));
+      const error = clash ? new StoreError('constraint', clashed(clash[1]!), { cause }) : (cause as Error);
       if (group.length === 1 || isGeneral(error)) return group.map(() => ({ result: 'failed', error }));
       const outcomes: Outcome[] = [];
       for (const commit of group) outcomes.push(...(await this.commit([commit])));
@@ -271,14 +276,14 @@ export class Store {
 
     const inbound = every(group, (commit) => commit.inbound);
     if (!(await write(sql.insertInbox, inbound))) {
-      const taken = await this.#ids(connection, 'inbox', 'channel', 'message_id', inbound);
+      const taken = await this.#ids(connection, 'inbox', ['channel', 'message_id', 'scope'], inbound);
       for (const commit of group) {
         if (commit.inbound && !taken.has(commit.inbound.id)) losers.set(commit, { result: 'duplicate' });
       }
     }
     const inserts = every(group, (commit) => commit.insert);
     if (!(await write(sql.insertActors, inserts))) {
-      const taken = await this.#ids(connection, 'flow_states', 'participant_id', 'flow_type', inserts);
+      const taken = await this.#ids(connection, 'flow_states', ['participant_id', 'flow_type'], inserts);
       for (const commit of group) {
         if (commit.insert && !taken.has(commit.insert.id)) losers.set(commit, { result: 'conflict' });
       }
@@ -304,16 +309,10 @@ export class Store {
     return losers;
   }
 
-  async #ids(
-    connection: Connection,
-    table: string,
-    first: string,
-    second: string,
-    rows: object[],
-  ): Promise<Set<number>> {
-    const keys = JSON.stringify(rows.map((row) => [(row as any)[first], (row as any)[second]]));
+  async #ids(connection: Connection, table: string, columns: string[], rows: object[]): Promise<Set<number>> {
+    const keys = JSON.stringify(rows.map((row) => columns.map((column) => (row as Record<string, unknown>)[column])));
     const found = await connection.all<{ id: number }>(
-      `SELECT ${table}.id FROM json_each(?) AS key JOIN ${table} ON ${first} = key.value->>0 AND ${second} = key.value->>1`,
+      `SELECT ${table}.id FROM json_each(?) AS key JOIN ${table} ON ${columns.map((column, i) => `${column} = key.value->>${i}`).join(' AND ')}`,
       [keys],
     );
     const ours = new Set(rows.map((row) => (row as { id: number }).id));
@@ -386,6 +385,17 @@ async function hasRead(connection: Connection): Promise<boolean> {
     () => true,
   );
 }
+
+const lastIds = async (knex: Knex) => {
+  const [last] = await Connection.use(knex, (connection) => connection.all<Record<sql.Sequence, number>>(sql.lastIds));
+  return last!;
+};
+
+/** An id that this process gave was there already. */
+const CLASH = /UNIQUE constraint failed: (\w+)\.id\b/;
+
+const clashed = (table: string) =>
+  `A row of ${table} was not written, since its id is there already: another process writes to this database. Stop one of the two; nothing was lost, and what was asked for may be asked for again.`;
 
 const turnsAreGone = () =>
   new TransactionError(

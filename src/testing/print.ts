@@ -38,8 +38,8 @@ export function entry(name: string, value: Printed): string[] {
 
 export const indent = (line: string) => `  ${line}`;
 
-/** An actor that was given no id goes by that of its session, `x:3`: it is the third that was born. */
-export const idOf = (id: string) => id.replace(/^x:(\d+)$/, '#$1');
+/** An actor that was given no id goes by that of its session, `x:1.mf2k:3`: it is the third that was born. */
+export const idOf = (id: string) => id.replace(/^x:(?:[\w.]+:)?(\d+)$/, '#$1');
 
 function scalar(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);

@@ -85,7 +85,7 @@ export class Names {
     const seen = new Set<string>();
     for (const text of texts(value)) for (const [id] of text.matchAll(GENERATED)) seen.add(id);
     const unknown = [...seen].filter((id) => !this.#names.has(id));
-    unknown.sort((a, b) => Number(a.slice(2)) - Number(b.slice(2)));
+    unknown.sort((a, b) => Number(a.split(':').at(-1)) - Number(b.split(':').at(-1)));
     for (const id of unknown) this.#names.set(id, `x#${this.#names.size + 1}`);
     return this.#rename(value) as T;
   }
@@ -100,7 +100,7 @@ export class Names {
   }
 }
 
-const GENERATED = /\bx:\d+\b/g;
+const GENERATED = /\bx:(?:[\w.]+:)?\d+\b/g;
 
 function* texts(value: unknown): Generator<string> {
   if (typeof value === 'string') yield value;

@@ -97,7 +97,7 @@ export class Carrier {
       [id],
     );
     // A transaction that is open may show rows that nobody else sees.
-    const [, address, version] = /^(.*):(\d+):\d+$/.exec(key) ?? [];
+    const [, address, version] = /^(.*):[\w.]+:(\d+):\d+$/.exec(key) ?? [];
     const isOpen = address && (ledger.actors.get(address)?.row.version ?? 0) < Number(version);
     if (!row || isOpen) broken('G6', `${key} was handed over before it was committed`);
     else if (row.status !== 'sending') broken('G6', `${key} was handed over with the status '${row.status}'`);

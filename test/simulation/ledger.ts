@@ -10,7 +10,7 @@ import { chanceOf } from '../../src/engine/chance.ts';
 import { formatAddress } from '../../src/errors.ts';
 import { type AnyFlow, eventFor, type InboundMessage } from '../../src/flow.ts';
 import { keywordOf } from '../../src/messaging/keywords.ts';
-import type { ActorRow, InboxRow, JournalRow, OutboxRow } from '../../src/store/rows.ts';
+import { type ActorRow, type InboxRow, type JournalRow, lifeOf, type OutboxRow } from '../../src/store/rows.ts';
 import type { SimulatedDatabase } from './database.ts';
 import { Reference } from './reference.ts';
 
@@ -342,7 +342,7 @@ export class Ledger {
     };
     if (row.status === 'quarantined') return;
     if (line.version === row.version) this.#compareState(reference, generation, row, differ);
-    this.#compareMessages(address, reference, line, differ);
+    this.#compareMessages(`${address}:${lifeOf(row)}`, reference, line, differ);
   }
 
   /** A line follows from the one before it, and says what the row says. */
@@ -382,7 +382,7 @@ export class Ledger {
     differ('G4', 'next_due_at', row.next_due_at, deadlines[0]?.dueAt ?? null);
   }
 
-  #compareMessages(address: string, reference: Reference, line: JournalRow, differ: Differ): void {
+  #compareMessages(life: string, reference: Reference, line: JournalRow, differ: Differ): void {
     const rows = this.#database.read<OutboxRow>('SELECT * FROM outbox_messages WHERE id >= ? AND id < ?', [
       line.outbox_id ?? 0,
       (line.outbox_id ?? 0) + line.outbox_count,
@@ -390,7 +390,7 @@ export class Ledger {
     for (const { id } of rows) this.#outboxSeen.add(id);
     const said = rows.filter(({ idempotency_key }) => !idempotency_key.includes(':notice:'));
     const emitted = reference.emitted.flatMap((event, i): object[] => {
-      const key = `${address}:${line.version}:${i}`;
+      const key = `${life}:${line.version}:${i}`;
       if (event.type === 'perdure.send') {
         this.#deliveries.set(key, event['event']);
         return [{ key, kind: 'event', payload: { to: event['to'], event: event['event'] } }];

@@ -197,7 +197,9 @@ describe('runtime.inspect', () => {
   it('shows children, what passes between them, and their end', async () => {
     const { notes } = look();
     const actor = await runtime.spawn(visit, 'v');
-    expect(notes.lines()).toEqual([
+    /** Without what tells this life of the actor from others. */
+    const short = (id: string) => id.replaceAll(/x:[\w.]+:/g, 'x:');
+    expect(notes.lines().map(short)).toEqual([
       'actor visit/v "here"',
       'snapshot visit/v xstate.init "here"',
       'actor visit/v/x:1 "waiting"',
@@ -211,10 +213,10 @@ describe('runtime.inspect', () => {
     const help = heard.find(({ event }) => event?.type === 'HELP');
     expect(help).toMatchObject({ kind: 'event', actor: { id: 'aide', src: 'helper', _parent: { id: 'visit/v' } } });
     const helped = heard.find(({ event }) => event?.type === 'HELPED');
-    expect(helped).toMatchObject({ kind: 'event', id: 'visit/v', source: 'visit/v/x:1', event: { by: 'Bob' } });
+    expect(helped).toMatchObject({ kind: 'event', id: 'visit/v', source: help?.id, event: { by: 'Bob' } });
     await actor.send({ type: 'LEAVE' });
     const ended = notes.take().filter(({ kind, id }) => kind === 'snapshot' && id !== 'visit/v');
-    expect(ended.map(({ id, snapshot }) => [id, snapshot!.status])).toEqual([
+    expect(ended.map(({ id, snapshot }) => [short(id), snapshot!.status])).toEqual([
       ['visit/v/x:1', 'stopped'],
       ['visit/v/x:2', 'stopped'],
     ]);

@@ -36,10 +36,11 @@ describe('a group of turns in one transaction', () => {
   const turn = (row: ActorRow, version: number, change: Partial<ActorRow> = {}): Commit => ({
     update: { ...row, ...change, version },
   });
-  const mark = (message_id: string): NonNullable<Commit['inbound']> => ({
+  const mark = (message_id: string, scope = 'ada'): NonNullable<Commit['inbound']> => ({
     id: store.nextId('inbox'),
     channel: 'sms',
     message_id,
+    scope,
     applied_at: 0,
     sender: null,
     text: null,
@@ -71,6 +72,51 @@ describe('a group of turns in one transaction', () => {
     ).toEqual(['committed', 'conflict', 'committed', 'duplicate', 'conflict', 'committed']);
     expect(await knex('flow_states').orderBy('id').pluck('version')).toEqual([2, 1, 2, 1]);
     expect(await results([{ inbound: mark('x') }, { inbound: mark('y') }])).toEqual(['duplicate', 'committed']);
+  });
+
+  it('tells messages of one id apart by their scopes; a mark without one, of a former release, counts for all of them', async () => {
+    const both = [{ inbound: mark('7', 'ada') }, { inbound: mark('7', 'bob') }];
+    expect(await results(both)).toEqual(['committed', 'committed']);
+    expect(await results([{ inbound: mark('7', 'bob') }])).toEqual(['duplicate']);
+    await knex('inbox').insert({ ...mark('8'), scope: null });
+    expect(await results([{ inbound: mark('8', 'bob') }, { inbound: mark('9', 'bob') }])).toEqual([
+      'duplicate',
+      'committed',
+    ]);
+    expect(await store.isApplied(mark('8', 'bob'))).toBe(true);
+    expect(await store.isApplied(mark('9', 'ada'))).toBe(false);
+  });
+
+  it('fails where an id is taken, since that is no duplicate and no conflict; and goes on behind it', async () => {
+    const other = await Store.open(knex); // of another process
+    await store.commit([{ insert: actor('a'), inbound: mark('x') }]);
+    const clash = { result: 'failed', error: { code: 'STORE_ERROR', reason: 'constraint' } };
+    const row = actor('b');
+    const theirs = { ...mark('y'), id: other.nextId('inbox') };
+    expect(
+      await other.commit([{ inbound: theirs }, { insert: { ...row, id: other.nextId('flow_states') } }]),
+    ).toMatchObject([clash, clash]);
+    const again = { ...mark('y'), id: other.nextId('inbox') };
+    expect(await other.commit([{ inbound: again }, { insert: { ...row, id: other.nextId('flow_states') } }])).toEqual([
+      { result: 'committed' },
+      { result: 'committed' },
+    ]);
+    expect(await knex('inbox').orderBy('id').pluck('message_id')).toEqual(['x', 'y']);
+  });
+
+  it('gives no id again whose row was deleted', async () => {
+    const rows = [actor('a'), actor('b')];
+    await store.commit([
+      { insert: rows[0]!, inbound: mark('x') },
+      { insert: rows[1]!, inbound: mark('y') },
+    ]);
+    await knex('inbox').where({ message_id: 'x' }).delete();
+    await knex('inbox').delete();
+    await knex('flow_states').where({ participant_id: 'b' }).delete();
+    const reopened = await Store.open(knex);
+    expect(reopened.nextId('inbox')).toBe(3);
+    expect(reopened.nextId('flow_states')).toBe(3);
+    expect(reopened.nextId('flow_journal')).toBe(1);
   });
 
   it('tells a loser from the winner although both wanted the same version', async () => {
