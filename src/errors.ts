@@ -80,15 +80,15 @@ export class DeadLetterNotFoundError extends PerdureError {
  */
 export class TurnFailedError extends PerdureError {
   readonly code = 'TURN_FAILED';
-}
 
-/** What a turn threw, as an error of ours that names the actor and the event. */
-export function turnFailed(address: Address, event: string, cause: unknown): PerdureError {
-  if (cause instanceof PerdureError) return cause;
-  return new TurnFailedError(
-    `The event '${event}' made ${formatAddress(address)} throw: ${sentence(errorOf(cause).message)} The turn was undone; the actor is as it was before.`,
-    { address, cause },
-  );
+  /** What a turn threw, as an error that names the actor and the event. One of Perdure's own stays as it is. */
+  static of(address: Address, event: string, cause: unknown): PerdureError {
+    if (cause instanceof PerdureError) return cause;
+    return new TurnFailedError(
+      `The event '${event}' made ${formatAddress(address)} throw: ${sentence(errorOf(cause).message)} The turn was undone; the actor is as it was before.`,
+      { address, cause },
+    );
+  }
 }
 
 /** A value that cannot be stored without loss: a function, a socket, a class instance. `path` says where it is. */

@@ -24,7 +24,13 @@ import {
   isMachineSnapshot,
 } from 'xstate';
 import { LAST_INSTANT } from '../clock.ts';
-import { type Address, formatAddress, NotSerializableError, SnapshotIncompatibleError, turnFailed } from '../errors.ts';
+import {
+  type Address,
+  formatAddress,
+  NotSerializableError,
+  SnapshotIncompatibleError,
+  TurnFailedError,
+} from '../errors.ts';
 import { type Ambient, inTurn, withAmbient } from '../machine/ambient.ts';
 import { sentence } from '../sentence.ts';
 import { harmless } from '../thrown.ts';
@@ -518,7 +524,7 @@ export class LiveActor {
       this.#turn = undefined;
     }
     const snapshot = this.#root.getSnapshot();
-    if (snapshot.status === 'error') throw turnFailed(this.#host.address, event.type, snapshot.error);
+    if (snapshot.status === 'error') throw TurnFailedError.of(this.#host.address, event.type, snapshot.error);
     // What is still on its way to a child that has gone is not stored; it must not fire as long as the process lives, either.
     this.#timers = this.#timers.filter(
       ({ target }) => target.system !== this.#root.system || isInTree(this.#root, target),

@@ -1,7 +1,13 @@
 /** Makes turns, in memory: what they come to and what is to be written. Nothing of them has happened yet. */
 import { LiveActor, nothing, type Turn } from '../actor/live-actor.ts';
 import { type Clock, LAST_INSTANT } from '../clock.ts';
-import { ActorQuarantinedError, type Address, formatAddress, InvalidArgumentError, turnFailed } from '../errors.ts';
+import {
+  ActorQuarantinedError,
+  type Address,
+  formatAddress,
+  InvalidArgumentError,
+  TurnFailedError,
+} from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
 import { sentence } from '../sentence.ts';
@@ -63,7 +69,7 @@ export class TurnMaker {
     try {
       return this.#make(cell, work, ambient, overdue);
     } catch (error) {
-      throw turnFailed(cell.address, event.type, error);
+      throw TurnFailedError.of(cell.address, event.type, error);
     }
   }
 
@@ -134,7 +140,7 @@ export class TurnMaker {
     try {
       return part();
     } catch (error) {
-      throw turnFailed(address, 'xstate.init', error);
+      throw TurnFailedError.of(address, 'xstate.init', error);
     }
   }
 

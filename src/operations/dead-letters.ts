@@ -17,7 +17,6 @@ import {
   formatAddress,
   InvalidArgumentError,
   TurnFailedError,
-  turnFailed,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import { eventFor, type InboundMessage, replyOf } from '../flow.ts';
@@ -129,7 +128,7 @@ export class DeadLetters {
       events.emit('deadLetterRetried', { address, id });
       return { handled, state: describeState(snapshot) };
     } catch (cause) {
-      const error = turnFailed(address, event.type, cause);
+      const error = TurnFailedError.of(address, event.type, cause);
       if (error instanceof TurnFailedError || error.code === 'NOT_SERIALIZABLE') await this.#failedAgain(id, error);
       throw error;
     }
