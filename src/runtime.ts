@@ -217,7 +217,11 @@ export class Runtime {
         const { database: option, sqlite = {}, lock } = this.#options;
         this.#database = isReading(purpose)
           ? await openDatabaseForReading(option, sqlite)
-          : await openDatabase(option, sqlite, lock?.wait ?? 0);
+          : await openDatabase(option, sqlite, lock?.wait ?? 0, (trouble) =>
+              trouble === undefined
+                ? this.#supervisor.relieve('database file')
+                : this.#supervisor.trouble('database file', trouble),
+            );
       },
       migrate: async (purpose) => {
         await this.#database!.migrate();
@@ -284,7 +288,7 @@ export class Runtime {
     const options = this.#options;
     const { events } = this;
     const flows = this.#flows;
-    const store = await Store.open(database.knex);
+    const store = await Store.open(database.knex, database.watch);
     const clock = options.clock ?? (await clockOf(store, reading ? undefined : options.timeScale));
     const cacheSize = this.#cacheSize;
     const seed = reading ? '' : await seedOf(store);

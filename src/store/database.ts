@@ -4,6 +4,7 @@ import createKnex, { type Knex } from 'knex';
 import { type Duration, milliseconds } from '../duration.ts';
 import { InvalidArgumentError, StoreError } from '../errors.ts';
 import { Connection, storeError } from './connection.ts';
+import { FileWatch, type OnTrouble } from './file-watch.ts';
 import { assertWhole, type DatabaseOption, filenameOf, MEMORY, trueName } from './location.ts';
 import { DatabaseLock } from './lock.ts';
 import { assertMigrated, assertRoom, migrate } from './migrate.ts';
@@ -23,11 +24,14 @@ export interface OpenDatabase {
    * @throws {InvalidArgumentError} (for reading) it is no database of Perdure's, or has not seen this version
    */
   migrate(): Promise<void>;
+  /** Watches the file; none where it was opened for reading, or in memory. */
+  watch?: FileWatch | undefined;
   close(): Promise<void>;
 }
 
 /**
  * Opens and locks the database. Where it is refused, nothing in it was changed.
+ * @param onTrouble told when the file is not the one any more that was opened
  * @throws {DatabaseInUseError} another process runs on this file
  * @throws {StoreError} it cannot be opened or written
  * @throws {NewerDatabaseError} it was written by a newer Perdure
@@ -37,13 +41,16 @@ export async function openDatabase(
   option: DatabaseOption,
   sqlite: SqliteOptions,
   wait: Duration,
+  onTrouble: OnTrouble = () => {},
 ): Promise<OpenDatabase> {
   const given = typeof option !== 'string';
   const pragmas = pragmaStatements(sqlite);
   let file = given ? undefined : fileIn(option);
   let knex: Knex | undefined;
   let lock: DatabaseLock | undefined;
+  let watch: FileWatch | undefined;
   const close = async () => {
+    await watch?.stop();
     try {
       if (!given) await knex?.destroy();
     } finally {
@@ -63,13 +70,20 @@ export async function openDatabase(
     knex ??= createKnex(configuration({ filename: file ?? MEMORY }, pragmas));
     if (given) await Connection.use(knex, (connection) => connection.exec(pragmas.join(';')));
     await assertRoom(knex);
-    if (file !== undefined) await Connection.use(knex, makeWritable);
+    if (file !== undefined && lock) {
+      await Connection.use(knex, makeWritable);
+      watch = await FileWatch.open(file, lock, onTrouble);
+    }
   } catch (error) {
     await close();
     throw file === undefined ? explained(error) : unwritable(explained(error), file);
   }
   const open = knex;
-  return { knex: open, migrate: () => migrate(open).catch(rethrow), close };
+  const upToDate = async () => {
+    await migrate(open).catch(rethrow);
+    await watch?.start();
+  };
+  return { knex: open, migrate: upToDate, watch, close };
 }
 
 /** Opens a database that another process may run on, and changes nothing in it. */

@@ -21,7 +21,7 @@ const BUSY = 100;
 export class DatabaseLock {
   readonly #path: string;
   #file: LockFile;
-  #inode: string | undefined;
+  #inode: number | undefined;
 
   private constructor(path: string, file: LockFile) {
     this.#path = path;
@@ -81,11 +81,8 @@ export class DatabaseLock {
   }
 }
 
-/** Which file has this name: its device and inode. */
-export function inodeOf(path: string): string | undefined {
-  const found = statSync(path, { throwIfNoEntry: false });
-  return found && `${found.dev}:${found.ino}`;
-}
+/** Which file has this name; `undefined`: none. */
+export const inodeOf = (path: string): number | undefined => statSync(path, { throwIfNoEntry: false })?.ino;
 
 const inUse = (file: string, pid: number | undefined) =>
   new DatabaseInUseError(

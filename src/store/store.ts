@@ -10,6 +10,7 @@ import type { Knex } from 'knex';
 import type { Address } from '../errors.ts';
 import { StoreError, TransactionError } from '../errors.ts';
 import { Connection, isSqlite, storeError } from './connection.ts';
+import type { FileWatch } from './file-watch.ts';
 import type {
   ActorRow,
   Commit,
@@ -47,16 +48,19 @@ export const isGeneral = (error: unknown): error is StoreError =>
 export class Store {
   readonly knex: Knex;
   readonly #last: Record<sql.Sequence, number>;
+  readonly #watch: FileWatch | undefined;
   /** How many turns were written into the transaction ({@link within}). */
   #written = 0;
 
-  private constructor(knex: Knex, last: Record<sql.Sequence, number>) {
+  private constructor(knex: Knex, last: Record<sql.Sequence, number>, watch: FileWatch | undefined) {
     this.knex = knex;
     this.#last = last;
+    this.#watch = watch;
   }
 
-  static async open(knex: Knex): Promise<Store> {
-    return new Store(knex, await lastIds(knex));
+  /** @param watch asked before and after each transaction */
+  static async open(knex: Knex, watch?: FileWatch): Promise<Store> {
+    return new Store(knex, await lastIds(knex), watch);
   }
 
   nextId(table: sql.Sequence): number {
@@ -65,7 +69,7 @@ export class Store {
 
   /** The same tables, seen and written within a transaction that is open. */
   within(trx: Knex.Transaction): Store {
-    return new Store(trx, this.#last);
+    return new Store(trx, this.#last, this.#watch);
   }
 
   /** Whether an inbound message was applied. */
@@ -101,8 +105,10 @@ export class Store {
   async seal(): Promise<void> {
     await this.#staying(async (connection) => {
       if (this.#written > 0 && (await connection.run(sql.countOff, [this.#written])) !== 1) throw turnsAreGone();
+      await this.#watch?.before();
       // Knex would leave a transaction open whose COMMIT fails: here it is still one that can be rolled back.
       await connection.exec('COMMIT; BEGIN');
+      await this.#watch?.after();
     });
   }
 
@@ -144,7 +150,11 @@ export class Store {
   async commit(group: readonly Commit[]): Promise<Outcome[]> {
     let losers: Map<Commit, Outcome>;
     try {
+      const doubt = this.#watch?.before();
+      if (doubt) await doubt;
       losers = await Connection.use(this.knex, (connection) => this.#transaction(connection, group));
+      const late = this.#watch?.after();
+      if (late) await late;
     } catch (cause) {
       const clash = CLASH.exec((cause as Error).message);
       if (clash) Object.assign(this.#last, await lastIds(this.knex).catch(() => ({})));
