@@ -8,8 +8,15 @@ import type { Knex } from 'knex';
 import type { Runtime, Transaction } from '../../src/index.ts';
 import type { Chance } from './chance.ts';
 
-/** Its table: what it bought, by the id of the event or the message that it was bought with. */
-export const PURCHASES = 'CREATE TABLE purchases (id TEXT PRIMARY KEY)';
+/**
+ * Its tables: what it bought, by the id of the event or the message that it was bought with; and what its flows write with
+ * their turns, the entries that they make and where each actor stands.
+ */
+export const TABLES = [
+  'CREATE TABLE purchases (id TEXT PRIMARY KEY)',
+  'CREATE TABLE entries (id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, text TEXT NOT NULL, at INTEGER NOT NULL)',
+  'CREATE TABLE standings (name TEXT PRIMARY KEY, count INTEGER NOT NULL, last TEXT NOT NULL)',
+];
 
 /** It has rolled back what it had begun. */
 export class ChangeOfMind extends Error {

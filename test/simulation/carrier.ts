@@ -1,8 +1,8 @@
 /** The carrier of the messages to people: it fails, hangs, and sends and then fails. It checks what it is handed (G6, STOP). */
 import { type OutgoingMessage, PermanentSendError, type Runtime } from '../../src/index.ts';
-import { Violation } from './ledger.ts';
 import { OUTSIDE } from './scheduler.ts';
 import { MINUTE, SECOND, type Surroundings } from './surroundings.ts';
+import { Violation } from './violation.ts';
 
 /** A message that it refused, for good or for now. */
 interface Refusal {

@@ -6,7 +6,7 @@
 import createKnex, { type Knex } from 'knex';
 import initSqlJs, { type Database, type Statement } from 'sql.js';
 import { migrate } from '../../src/store/migrate.ts';
-import { PURCHASES } from './application.ts';
+import { TABLES } from './application.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /** What befalls a statement. */
@@ -21,13 +21,19 @@ export type Mishap =
   | { kind: 'crash'; when: 'before' | 'after' };
 
 /** Decides on each statement. `ends`: it ends a transaction, or is one by itself. */
-export type Fate = (statement: { text: string; writes: boolean; ends: boolean }) => Mishap | undefined;
+export type Fate = (statement: {
+  text: string;
+  parameters: readonly unknown[];
+  writes: boolean;
+  ends: boolean;
+}) => Mishap | undefined;
 
 type Done = (this: { changes: number; lastID: number }, error: Error | null, rows?: unknown[]) => void;
 
 interface Operation {
   connection: Connection;
   text: string;
+  parameters: unknown[];
   perform: () => unknown[];
   done: Done;
 }
@@ -79,7 +85,7 @@ export async function prepareDatabases(): Promise<void> {
   const atOnce = { add: (_: unknown, run: () => void) => run() } as unknown as Scheduler;
   const database = new SimulatedDatabase(atOnce, () => undefined);
   await migrate(database.knex());
-  sqlite.run(PURCHASES);
+  for (const table of TABLES) sqlite.run(table);
   const tables = database.read<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'");
   ground.tables = tables.map(({ name }) => name).filter((name) => !RECORD.test(name));
 }
@@ -123,6 +129,8 @@ export class SimulatedDatabase {
   #touched = false;
   /** It has written nothing. */
   #empty = true;
+  /** The application's tables have refused a row. */
+  refused: (parameters: readonly unknown[]) => void = () => {};
   /** The process must die now. */
   crash: () => void = () => {};
 
@@ -186,7 +194,7 @@ export class SimulatedDatabase {
     const perform = limit
       ? () => this.read(`${text.slice(0, -7)}LIMIT ${parameters.at(-1)}`, parameters.slice(0, -1))
       : () => this.read(text, parameters);
-    this.#request({ connection, text, done, perform });
+    this.#request({ connection, text, parameters, done, perform });
   }
 
   /** @internal several statements at once */
@@ -195,7 +203,7 @@ export class SimulatedDatabase {
       this.#sqlite.run(text);
       return [];
     };
-    this.#request({ connection, text, done, perform });
+    this.#request({ connection, text, parameters: [], done, perform });
   }
 
   #request(operation: Operation): void {
@@ -209,7 +217,7 @@ export class SimulatedDatabase {
   }
 
   #execute(operation: Operation): void {
-    const { connection, text, perform, done } = operation;
+    const { connection, text, parameters, perform, done } = operation;
     if (this.#owner && this.#owner !== connection) {
       this.#blocked.push(operation);
       return;
@@ -218,7 +226,7 @@ export class SimulatedDatabase {
     const seals = text.startsWith('COMMIT; BEGIN');
     const ends = seals || /COMMIT;?\s*$/.test(text) || (writes && this.#owner === undefined && !/^BEGIN/.test(text));
     const idle = this.#empty && /^COMMIT;?$/.test(text); // asks nothing of the disk
-    const mishap = idle ? undefined : this.#fate({ text, writes, ends });
+    const mishap = idle ? undefined : this.#fate({ text, parameters, writes, ends });
     if (mishap?.kind === 'crash' && mishap.when === 'before') {
       this.crash();
       return;
@@ -234,6 +242,7 @@ export class SimulatedDatabase {
         rows = perform();
       } catch (cause) {
         error = withCode(cause);
+        if (/entries|standings/.test(text)) this.refused(parameters);
       }
     }
     const changes = this.#sqlite.getRowsModified();

@@ -7,7 +7,7 @@ import { assign, cancel, emit, enqueueActions, fromPromise, type MachineContext,
 import { type AnyFlow, defineFlow, type InboundMessage } from '../../src/index.ts';
 import { message, random, sendToActor } from '../../src/machine/index.ts';
 import { Chance } from './chance.ts';
-import { theOutside } from './outside.ts';
+import { type Flaw, theOutside } from './outside.ts';
 
 export const GENERATED = 'generated';
 
@@ -21,6 +21,8 @@ interface Context extends MachineContext {
   hires: number;
   tells: number;
   luck: number;
+  /** How many entries it has made. */
+  entries: number;
 }
 
 /** What a promise of the outside brings, or rejects with. */
@@ -36,9 +38,14 @@ const work = fromPromise<{ tag: string }, { actor: string; key: string }>(
 );
 
 const poison = ({ context, event }: { context: Context; event: any }): true => {
-  if (event.poison || theOutside().poisoned(context.id)) throw new Error('a guard with a bug');
+  if (event.poison) throw new Error('a guard with a bug');
+  assertSound(context.id, 'guard');
   return true;
 };
+
+function assertSound(actor: string, part: Flaw): void {
+  if (theOutside().fails(actor, part)) throw new Error(`a ${part} with a bug`);
+}
 
 const child = setup({
   types: { context: {} as { actor: string; key: string; last: string }, input: {} as { actor: string; key: string } },
@@ -115,6 +122,13 @@ const base = setup({
         input: { actor: context.id, key: `${context.id}/hired/${hires}` },
       } as never);
     }),
+    // Two rows of one turn: there are both, or neither.
+    enter: enqueueActions(({ context, enqueue }) => {
+      const entries = context.entries + 1;
+      enqueue.assign({ entries });
+      for (const part of ['one', 'two'])
+        enqueue.emit({ type: 'entry', id: `${context.id}/${entries}`, part, text: context.last } as never);
+    }),
     dismiss: enqueueActions(({ context, enqueue }) => enqueue.stopChild(`hired${context.hires}`)),
   },
 });
@@ -122,15 +136,17 @@ const base = setup({
 type Config = Record<string, any>;
 
 const ACTIONS = ['say', 'say', 'sayMore', 'act', 'actBadly', 'later', 'forget', 'tell', 'roll', 'hire', 'dismiss'];
+/** Of machines whose flow writes to tables of the application. */
+const ALL_ACTIONS = [...ACTIONS, 'enter', 'enter', 'enter'];
 export const EVENTS = ['a', 'b', 'c'];
 
 /** Draws a machine. */
-function draw(chance: Chance) {
+function draw(chance: Chance, known: readonly string[]) {
   const size = chance.between(3, 6);
   const name = (i: number) => `s${i}`;
   const actions = (...before: string[]) => {
     const some = [...before];
-    for (let i = chance.below(3); i > 0; i--) some.push(chance.pick(ACTIONS));
+    for (let i = chance.below(3); i > 0; i--) some.push(chance.pick(known));
     return some;
   };
   const somewhere = () => `#${name(chance.below(size))}`;
@@ -206,6 +222,7 @@ function draw(chance: Chance) {
       hires: 0,
       tells: 0,
       luck: 0.5,
+      entries: 0,
     }),
     initial: name(0),
     states,
@@ -214,16 +231,34 @@ function draw(chance: Chance) {
 
 const flows = new Map<string, AnyFlow>();
 
-/** How many machines there are; a schedule draws one of them. */
+/** How many machines there are of each kind; a schedule draws one of them. */
 const MACHINES = 1_000;
 
+/** What a flow that keeps books writes beside its turns: an entry for each of its events, and where it stands. */
+const BOOKS = {
+  record: ({ type, id, part, text }: any, { participantId: owner, at }: { participantId: string; at: number }) => {
+    if (type !== 'entry') return null;
+    assertSound(owner, 'record');
+    const twin = theOutside().fails(owner, 'twin');
+    const lacks = theOutside().fails(owner, 'null');
+    return { table: 'entries', row: { id: twin ? id : `${id}/${part}`, owner, text: lacks ? null : text, at } };
+  },
+  project: ({ participantId, before, after }: { participantId: string; before: any; after: any }) => {
+    assertSound(participantId, 'project');
+    const { id: name, count, last } = after.context;
+    return before
+      ? { table: 'standings', where: { name }, set: { count, last } }
+      : { table: 'standings', row: { name, count, last } };
+  },
+};
+
 /** A flow with a machine drawn by chance; its version may be 1 or 2, which migrates from 1. */
-export function generatedFlow(number: number, version: number): AnyFlow {
-  const key = `${number % MACHINES}:${version}`;
+export function generatedFlow(number: number, version: number, keepsBooks: boolean): AnyFlow {
+  const key = `${number % MACHINES}:${version}:${keepsBooks}`;
   let flow = flows.get(key);
   if (!flow) {
     const chance = new Chance(number % MACHINES);
-    const logic = draw(chance);
+    const logic = draw(chance, keepsBooks ? ALL_ACTIONS : ACTIONS);
     const strategy = chance.pick(['restart', 'restart', 'resume', 'stop', 'escalate'] as const);
     const overdue = chance.pick([
       'fire',
@@ -241,7 +276,8 @@ export function generatedFlow(number: number, version: number): AnyFlow {
         serial: id,
         ...(text.endsWith('poison') && { poison: true }),
       }),
-      supervision: { strategy },
+      supervision: { strategy, ...(keepsBooks && drawIntensity(chance)) },
+      ...(keepsBooks && BOOKS),
       overdue,
       uncertain: chance.pick(['resend', 'hold']),
       invocations: chance.happens(0.5) ? { work: { attempts: 3, timeout: '2m' } } : {},
@@ -258,3 +294,11 @@ export function generatedFlow(number: number, version: number): AnyFlow {
   }
   return flow;
 }
+
+/** How often it is tried again, and after which pauses: never for so long that it is not put aside in the end. */
+const drawIntensity = (chance: Chance) =>
+  ({
+    maxRestarts: chance.below(4),
+    within: chance.pick(['1m', '10m']),
+    backoff: { initial: chance.pick(['1s', '5s']), max: '10s' },
+  }) as const;

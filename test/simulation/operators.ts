@@ -1,4 +1,6 @@
 /** Operators, and what gives them work: rows that are damaged, guards that throw for a while. They mend, and retry what was put aside. */
+import type { Address } from '../../src/errors.ts';
+import type { Flaw } from './outside.ts';
 import { OUTSIDE } from './scheduler.ts';
 import type { Services } from './services.ts';
 import { type Person, SECOND, type Surroundings } from './surroundings.ts';
@@ -6,7 +8,8 @@ import { type Person, SECOND, type Surroundings } from './surroundings.ts';
 export class Operators {
   readonly #world: Surroundings;
   readonly #services: Services;
-  readonly #poisoned = new Set<string>();
+  /** What is wrong with the code of actors, or with their tables. */
+  readonly #flaws = new Map<string, Flaw>();
   /** Rows that were damaged, as they were. */
   readonly #damaged = new Map<number, string>();
 
@@ -30,20 +33,42 @@ export class Operators {
     database.write('UPDATE flow_states SET state_data = substr(state_data, 1, 20) WHERE id = ?', [id]);
   }
 
-  /** The guards of an actor throw from now on, or are mended. */
-  poison({ participantId }: Person): void {
-    if (this.#poisoned.delete(participantId)) return;
-    this.#world.tell(`the guards of ${participantId} throw from now on`);
-    this.#poisoned.add(participantId);
+  /** The actor's row cannot be read. */
+  isDamaged({ flowType, participantId }: Address): boolean {
+    if (this.#damaged.size === 0) return false;
+    const [row] = this.#world.database.read<{ id: number }>(
+      'SELECT id FROM flow_states WHERE flow_type = ? AND participant_id = ?',
+      [flowType, participantId],
+    );
+    return row !== undefined && this.#damaged.has(row.id);
   }
 
-  poisoned(actor: string): boolean {
-    return this.#poisoned.has(actor);
+  /** A part of the actor's flow fails from now on, or is mended. */
+  flaw({ participantId }: Person, flaw: Flaw): void {
+    if (this.#flaws.delete(participantId)) return;
+    this.#world.tell(`the flow of ${participantId} has a bug from now on: ${flaw}`);
+    this.#flaws.set(participantId, flaw);
+  }
+
+  fails(actor: string, part: Flaw): boolean {
+    return this.#flaws.get(actor) === part;
+  }
+
+  /** Whose flow is to blame for a statement with these parameters. */
+  culprit(parameters: readonly unknown[]): string | undefined {
+    return [...this.#flaws.keys()].find((actor) => parameters.includes(actor));
+  }
+
+  /** Whether a statement writes into a table that is missing. */
+  lacksTable(text: string, parameters: readonly unknown[]): boolean {
+    if (this.#flaws.size === 0 || !/entries|standings/.test(text)) return false;
+    const actor = this.culprit(parameters);
+    return actor !== undefined && this.fails(actor, 'table');
   }
 
   /** All that has bugs is mended. */
   calmDown(): void {
-    this.#poisoned.clear();
+    this.#flaws.clear();
   }
 
   /** An operator mends what was put aside. */
@@ -67,7 +92,7 @@ export class Operators {
           scheduler.after(10 * SECOND, 'the operator looks again', () => this.operate(), OUTSIDE);
       }
       if (status !== 'quarantined' || this.#damaged.has(id)) continue;
-      this.#poisoned.delete(participant_id);
+      this.#flaws.delete(participant_id);
       this.#services.beginAnew(participant_id);
       tell(`retry ${participant_id}`);
       runtime

@@ -1,4 +1,11 @@
 /**
+ * What may be wrong with a flow for a while. `guard`, `record` and `project` throw; `null` and `twin` write rows that the
+ * table refuses, for want of a value or for a key that is taken; `table`: there is no such table.
+ */
+export const FLAWS = ['guard', 'record', 'project', 'null', 'twin', 'table'] as const;
+export type Flaw = (typeof FLAWS)[number];
+
+/**
  * What machines reach beyond themselves: promises, custom actions, and a guard that may fail. The very same machine runs
  * on the runtime, where this is the simulated world, and as the reference, where it only notes what should happen.
  */
@@ -7,8 +14,8 @@ export interface Outside {
   call(actor: string, key: string, signal: AbortSignal): Promise<unknown>;
   /** A custom action, which may throw; `key` names the turn that it belongs to. */
   act(actor: string, key: string): void;
-  /** Whether the actor's guards throw, as they would in code with a bug. */
-  poisoned(actor: string): boolean;
+  /** Whether this part of the actor's flow fails now, as code with a bug does. */
+  fails(actor: string, part: Flaw): boolean;
 }
 
 let outside: Outside;

@@ -4,10 +4,11 @@
  */
 import type { InboundMessage } from '../../src/index.ts';
 import { Application } from './application.ts';
+import type { Sent } from './causes.ts';
 import { Chance } from './chance.ts';
-import { type Sent, Violation } from './ledger.ts';
 import { OUTSIDE } from './scheduler.ts';
 import { MINUTE, type Person, SECOND, type Surroundings } from './surroundings.ts';
+import { Violation } from './violation.ts';
 
 /** Codes of errors that say that a transaction was rolled back. */
 const ROLLED_BACK = new Set<unknown>(['TIMEOUT', 'TRANSACTION', 'UNDONE']);

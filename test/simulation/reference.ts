@@ -8,6 +8,8 @@ import { type Outside, withOutside } from './outside.ts';
 
 interface Deadline {
   type: string;
+  /** The actor that it is for. */
+  target: AnyActorRef;
   dueAt: number;
   fn: () => void;
 }
@@ -25,12 +27,14 @@ export class Reference implements Outside {
   readonly #root: AnyActorRef;
   #ambient: Ambient;
   #deadlines: Deadline[] = [];
-  #scheduling = '';
+  #scheduling = { type: '', target: undefined as unknown as AnyActorRef };
   #gates: Gate[] = [];
   /** What the last turn emitted. */
   emitted: AnyEventObject[] = [];
   /** The keys of the custom actions of the last turn. */
   actions: string[] = [];
+  /** Whose deadline was dropped last. */
+  dropped: AnyActorRef | undefined;
   /** An error of the last turn, which the actor did not survive. */
   failure: unknown;
 
@@ -59,7 +63,7 @@ export class Reference implements Outside {
       system._relay = (...args: unknown[]) => this.#within(() => relay(...args));
       const schedule = system.scheduler.schedule;
       system.scheduler.schedule = (source: unknown, target: unknown, event: AnyEventObject, ...rest: unknown[]) => {
-        this.#scheduling = event.type;
+        this.#scheduling = { type: event.type, target: target as AnyActorRef };
         schedule(source, target, event, ...rest);
       };
       root.start();
@@ -93,8 +97,10 @@ export class Reference implements Outside {
     this.actions = [];
   }
 
-  send(event: AnyEventObject): void {
-    this.#root.send(event);
+  /** @param target a child, for which it is in place of the root */
+  send(event: AnyEventObject, target = this.#root): void {
+    if (target === this.#root) target.send(event);
+    else if (target.getSnapshot().status === 'active') (this.#root.system as any)._relay(target, target, event);
   }
 
   /** Lets the earliest deadline fire. */
@@ -104,7 +110,7 @@ export class Reference implements Outside {
 
   /** Takes the earliest deadline away. */
   drop(): void {
-    this.#deadlines.shift();
+    this.dropped = this.#deadlines.shift()?.target;
   }
 
   /** Moves the earliest deadline. */
@@ -138,12 +144,12 @@ export class Reference implements Outside {
     this.actions.push(key);
   }
 
-  poisoned(): boolean {
+  fails(): boolean {
     return false;
   }
 
   #arm(fn: () => void, ms: number): Deadline {
-    const deadline = { type: this.#scheduling, dueAt: Math.ceil(this.#ambient.now() + Math.max(0, ms)), fn };
+    const deadline = { ...this.#scheduling, dueAt: Math.ceil(this.#ambient.now() + Math.max(0, ms)), fn };
     this.#insert(deadline);
     return deadline;
   }

@@ -1,7 +1,9 @@
 /** What machines ask of the world outside: promises, which fail in every way, and custom actions. It checks when and how often (G7, G8). */
 import { InvocationTimeoutError } from '../../src/errors.ts';
-import { type Followed, type Result, Violation } from './ledger.ts';
+import type { Result } from './causes.ts';
+import type { Followed } from './ledger.ts';
 import { HOUR, MINUTE, SECOND, type Surroundings } from './surroundings.ts';
+import { Violation } from './violation.ts';
 
 interface Call {
   actor: string;

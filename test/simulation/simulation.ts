@@ -5,12 +5,14 @@ import { microHealthInterventionFlow } from '../../src/flows/micro-health-interv
 import type { AnyFlow } from '../../src/index.ts';
 import { Chance } from './chance.ts';
 import { SimulatedDatabase } from './database.ts';
-import { Ledger, Violation } from './ledger.ts';
+import { Ledger } from './ledger.ts';
 import { EVENTS, GENERATED, generatedFlow } from './machines.ts';
 import { setOutside, theOutside } from './outside.ts';
 import { quiescence } from './quiescence.ts';
 import { OUTSIDE, Scheduler } from './scheduler.ts';
 import { type Faults, HOUR, MINUTE, type Person } from './surroundings.ts';
+import { planTrials } from './trials.ts';
+import { Violation } from './violation.ts';
 import { World } from './world.ts';
 
 export interface Schedule {
@@ -56,10 +58,13 @@ export async function simulate(seed: number, { traced = false } = {}): Promise<S
   };
   const machine = chance.below(1_000_000);
   const people = drawPeople(chance);
+  // Chance of its own, so that the rest of a world goes as it went without it.
+  const more = new Chance(Math.imul(seed, 0x85ebca6b));
+  const keepsBooks = more.happens(0.5);
   const database: SimulatedDatabase = new SimulatedDatabase(scheduler, (statement) => world.fate(statement));
   const flowOf = (flowType: string, version: number): AnyFlow =>
     flowType === GENERATED
-      ? generatedFlow(machine, version)
+      ? generatedFlow(machine, version, keepsBooks)
       : flowType === 'conversation'
         ? conversation
         : microHealthInterventionFlow;
@@ -78,6 +83,7 @@ export async function simulate(seed: number, { traced = false } = {}): Promise<S
   setOutside(world);
   const restore = takeGlobals(scheduler, chance);
   const wait = plan(world, scheduler, chance, people, jumps);
+  if (keepsBooks) planTrials(world, more, wait);
   try {
     world.boot();
     let limit = wait;
@@ -147,7 +153,7 @@ function plan(world: World, scheduler: Scheduler, chance: Chance, people: Person
     if (jumps && chance.happens(0.2))
       later('clock', () => world.setClock(chance.pick([-HOUR, -MINUTE, MINUTE, 3 * HOUR])));
     if (chance.happens(0.1)) later('operator', () => world.operators.operate());
-    if (generated && chance.happens(0.06)) later('poison', () => world.operators.poison(person));
+    if (generated && chance.happens(0.06)) later('poison', () => world.operators.flaw(person, 'guard'));
     if (generated) {
       const type = chance.pick(EVENTS);
       const poison = chance.happens(0.1);

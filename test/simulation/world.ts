@@ -5,15 +5,18 @@
 import { formatAddress } from '../../src/errors.ts';
 import { type AnyFlow, createRuntime, type Runtime } from '../../src/index.ts';
 import { Carrier } from './carrier.ts';
+import type { Doings } from './causes.ts';
 import type { Chance } from './chance.ts';
-import type { Mishap, SimulatedDatabase } from './database.ts';
-import { type Doings, type Ledger, Violation } from './ledger.ts';
+import type { Fate, Mishap, SimulatedDatabase } from './database.ts';
+import type { Ledger } from './ledger.ts';
 import { Operators } from './operators.ts';
-import type { Outside } from './outside.ts';
+import type { Flaw, Outside } from './outside.ts';
 import { People } from './people.ts';
 import { OUTSIDE, type Scheduler } from './scheduler.ts';
 import { Services } from './services.ts';
+import { Strategies } from './strategies.ts';
 import { type Faults, HOUR, MINUTE, type Person, SECOND, type Surroundings } from './surroundings.ts';
+import { instant, Violation } from './violation.ts';
 
 /** So long after the last fault, all that was put off is done. */
 const RECOVERED = 5 * MINUTE;
@@ -44,6 +47,7 @@ export class World implements Surroundings, Outside, Doings {
   readonly operators: Operators;
   readonly #carrier: Carrier;
   readonly #services: Services;
+  readonly #strategies: Strategies;
   ledger!: Ledger;
   process: Runtime | undefined;
   calm = false;
@@ -75,10 +79,12 @@ export class World implements Surroundings, Outside, Doings {
     this.faults = options.faults;
     this.people = options.people;
     this.tell = options.tell;
+    options.database.refused = (parameters) => this.#refused(parameters);
     options.database.crash = () => this.crash('at a statement');
     this.users = new People(this, options.seed, () => this.crash('in a transaction'));
     this.#carrier = new Carrier(this, () => this.purchases.size > 0);
     this.#services = new Services(this);
+    this.#strategies = new Strategies(this);
     this.operators = new Operators(this, this.#services);
   }
 
@@ -139,12 +145,29 @@ export class World implements Surroundings, Outside, Doings {
     this.#services.act(actor, key);
   }
 
-  poisoned(actor: string): boolean {
-    return this.operators.poisoned(actor);
+  fails(actor: string, part: Flaw): boolean {
+    const fails = this.operators.fails(actor, part);
+    if (fails) this.#strategies.failed(this.#addressOf(actor));
+    return fails;
+  }
+
+  #addressOf(actor: string): string {
+    const { flowType } = this.people.find((person) => person.participantId === actor)!;
+    return formatAddress({ flowType, participantId: actor });
+  }
+
+  /** Rows of the application were refused. */
+  #refused(parameters: readonly unknown[]): void {
+    const actor = this.operators.culprit(parameters);
+    if (actor !== undefined) this.#strategies.failed(this.#addressOf(actor));
   }
 
   /** What befalls a statement of the database. */
-  fate({ text, writes, ends }: { text: string; writes: boolean; ends: boolean }): Mishap | undefined {
+  fate({ text, parameters, writes, ends }: Parameters<Fate>[0]): Mishap | undefined {
+    if (this.operators.lacksTable(text, parameters)) {
+      this.#refused(parameters);
+      return { kind: 'refused', code: 'SQLITE_ERROR' };
+    }
     if (this.calm || text.startsWith('ROLLBACK')) return undefined;
     const { chance, faults } = this;
     if (chance.happens(faults.crashAtStatement) && this.#crashes < 4)
@@ -174,6 +197,7 @@ export class World implements Surroundings, Outside, Doings {
     this.#began = scheduler.clock.now();
     this.#ready = Number.POSITIVE_INFINITY;
     this.#services.begin();
+    this.#strategies.begin();
     if (!this.calm && this.#version === 1 && chance.happens(0.15)) this.#version = 2;
     this.tell(`the process starts (life ${life}, version ${this.#version})`);
     const runtime = createRuntime({
@@ -212,10 +236,19 @@ export class World implements Surroundings, Outside, Doings {
   /** What the process tells of itself. */
   #listen(runtime: Runtime): void {
     runtime.on('fault', ({ during, error }) => this.tell(`fault: ${during}: ${(error as Error)?.message ?? error}`));
-    runtime.on('quarantined', ({ address, error }) => {
-      this.tell(`quarantined ${formatAddress(address)}: ${error.message}`);
-      this.#services.putAside(address.participantId);
+    runtime.on('quarantined', (told) => {
+      const address = formatAddress(told.address);
+      this.tell(`quarantined ${address}: ${told.error.message}`);
+      this.#services.putAside(told.address.participantId);
+      if (!this.operators.isDamaged(told.address))
+        this.#strategies.gaveUp(address, runtime.flows.get(told.address.flowType)!);
     });
+    runtime.on('restarting', (told) => {
+      const address = formatAddress(told.address);
+      this.tell(`${address} is tried again after ${told.after} ms: ${told.error.message}`);
+      this.#strategies.restarting(address, runtime.flows.get(told.address.flowType)!, told);
+    });
+    runtime.on('retried', ({ address }) => this.#strategies.forgiven(formatAddress(address)));
     runtime.on('turn', ({ address, version }) => {
       const known = this.ledger.actors.get(formatAddress(address))?.row.version ?? 0;
       if (known < version)
@@ -292,10 +325,7 @@ export class World implements Surroundings, Outside, Doings {
       if (row.status !== 'active') continue;
       const due = reference.deadlines[0];
       if (due && due.dueAt <= now - MINUTE)
-        throw new Violation(
-          'G4',
-          `the deadline '${due.type}' of ${address}, ${new Date(due.dueAt).toISOString()}, never fires`,
-        );
+        throw new Violation('G4', `the deadline '${due.type}' of ${address}, ${instant(due.dueAt)}, never fires`);
       this.#services.close(followed);
     }
     if (!this.#mishap && this.purchases.size === 0)

@@ -1,0 +1,25 @@
+/** What else happens in a world, at any time, beside what its plan has: code that fails for a while, and those who look. */
+import type { Chance } from './chance.ts';
+import { GENERATED } from './machines.ts';
+import { FLAWS } from './outside.ts';
+import { OUTSIDE } from './scheduler.ts';
+import { MINUTE } from './surroundings.ts';
+import type { World } from './world.ts';
+
+/** Those that Perdure bears. */
+const FELT = FLAWS.slice(0, 3);
+
+/** @param wait by then all else has been begun, in ms from now */
+export function planTrials(world: World, chance: Chance, wait: number): void {
+  const people = world.people.filter(({ flowType }) => flowType === GENERATED);
+  if (people.length === 0) return;
+  const at = () => chance.below(wait + MINUTE);
+  const later = (label: string, run: () => void, ms = at()) => world.scheduler.after(ms, label, run, OUTSIDE);
+  if (chance.happens(0.4))
+    for (let i = chance.between(1, 3); i > 0; i--) {
+      const [person, flaw] = [chance.pick(people), chance.pick(FELT)];
+      later('flaw', () => !world.calm && world.operators.flaw(person, flaw));
+      if (chance.happens(0.5)) later('event', () => world.users.send(person, chance.pick(['a', 'b', 'c'])));
+      if (chance.happens(0.3)) later('operator', () => world.operators.operate());
+    }
+}
