@@ -22,6 +22,8 @@ export interface Doings {
   purchases: ReadonlySet<string>;
   /** How promises ended, by their key; each may be applied once. */
   outcomes: Result[];
+  /** What the last turn that threw had thrown, by the actor's address. */
+  thrown: ReadonlyMap<string, Error>;
   /** The latest instant that there has been. */
   latest: number;
   /** The clock was set. */
@@ -199,7 +201,7 @@ export class Causes {
 
   /** Which promise the result is of, the new state tells: it holds what that brought. */
   async #result(
-    { address, reference, row: { state_data: before } }: Followed,
+    { address, flow, reference, row: { state_data: before } }: Followed,
     type: string,
     row: ActorRow,
   ): Promise<void> {
@@ -209,10 +211,20 @@ export class Causes {
     const candidates = outcomes.filter(({ key, outcome }) => pending.includes(key) && 'error' in outcome === isError);
     const times = (text: string, whole: string) => whole.split(text).length;
     // Of an invocation that was attempted several times, what the first attempts brought is no result.
-    const found =
+    let found =
       candidates.find(({ tag }) => times(tag, row.state_data) > times(tag, before)) ??
       candidates.find(({ tag }) => row.state_data.includes(tag)) ?? // as the result before it
       candidates[0];
+    // Where the result made the actor throw, that is the failure of the promise.
+    const thrown = this.#doings.thrown.get(address);
+    if (!found && isError && thrown && flow.supervision.strategy === 'resume') {
+      const brought = outcomes.find(({ key }) => pending.includes(key));
+      if (brought) {
+        outcomes.splice(outcomes.indexOf(brought), 1);
+        found = { ...brought, outcome: { error: thrown }, last: true };
+        outcomes.push(found);
+      }
+    }
     if (!found)
       throw new Violation('G7', `${address} took a result (${type}) of none of ${pending.join(', ') || 'no call'}.`);
     if (isError && !found.last)

@@ -12,6 +12,7 @@ export class Operators {
   readonly #flaws = new Map<string, Flaw>();
   /** Rows that were damaged, as they were. */
   readonly #damaged = new Map<number, string>();
+  readonly #everDamaged = new Set<number>();
 
   constructor(world: Surroundings, services: Services) {
     this.#world = world;
@@ -30,17 +31,17 @@ export class Operators {
     if (this.#damaged.has(id)) return;
     tell(`the row ${id} of flow_states is damaged`);
     this.#damaged.set(id, state_data);
+    this.#everDamaged.add(id);
     database.write('UPDATE flow_states SET state_data = substr(state_data, 1, 20) WHERE id = ?', [id]);
   }
 
-  /** The actor's row cannot be read. */
-  isDamaged({ flowType, participantId }: Address): boolean {
-    if (this.#damaged.size === 0) return false;
+  /** The actor's row cannot be read, or could not be a while ago. */
+  wasDamaged({ flowType, participantId }: Address): boolean {
     const [row] = this.#world.database.read<{ id: number }>(
       'SELECT id FROM flow_states WHERE flow_type = ? AND participant_id = ?',
       [flowType, participantId],
     );
-    return row !== undefined && this.#damaged.has(row.id);
+    return row !== undefined && this.#everDamaged.has(row.id);
   }
 
   /** A part of the actor's flow fails from now on, or is mended. */

@@ -51,6 +51,7 @@ export class World implements Surroundings, Outside, Doings {
   ledger!: Ledger;
   process: Runtime | undefined;
   calm = false;
+  readonly thrown = new Map<string, Error>();
   clockSet = false;
   /** What went wrong where nobody can throw. */
   violation: Violation | undefined;
@@ -240,9 +241,10 @@ export class World implements Surroundings, Outside, Doings {
       const address = formatAddress(told.address);
       this.tell(`quarantined ${address}: ${told.error.message}`);
       this.#services.putAside(told.address.participantId);
-      if (!this.operators.isDamaged(told.address))
+      if (!this.operators.wasDamaged(told.address))
         this.#strategies.gaveUp(address, runtime.flows.get(told.address.flowType)!);
     });
+    runtime.on('turnFailed', ({ address, error }) => this.thrown.set(formatAddress(address), error));
     runtime.on('restarting', (told) => {
       const address = formatAddress(told.address);
       this.tell(`${address} is tried again after ${told.after} ms: ${told.error.message}`);
