@@ -7,7 +7,7 @@ import { MINUTE } from './surroundings.ts';
 import type { World } from './world.ts';
 
 /** Those that Perdure bears. */
-const FELT = FLAWS.slice(0, 2);
+const FELT = FLAWS;
 
 /** @param wait by then all else has been begun, in ms from now */
 export function planTrials(world: World, chance: Chance, wait: number): void {
