@@ -91,7 +91,7 @@ export class Causes {
     if (OF_OPERATORS.test(type)) return;
     if (type === 'xstate.stop') return reference.stop();
     if (this.#deadline(actor, line)) return;
-    if (note.includes('failed:')) return;
+    if (isGivenUp(line)) return;
     const due = reference.deadlines[0];
     // An event waits for the deadlines that were due when it came, not for one that came due behind those.
     if (actor.row.status === 'active' && due && due.dueAt <= line.at && actor.line?.due_at == null)
@@ -236,6 +236,10 @@ export class Causes {
     await reference.settle(found.key, found.outcome);
   }
 }
+
+/** What the turn was to apply was put aside. */
+export const isGivenUp = ({ event_type, note }: JournalRow): boolean =>
+  !OF_OPERATORS.test(event_type) && /(^|; )failed: /.test(note ?? '');
 
 /** What a flow wants of a deadline that passed while nobody watched. */
 const wishOf = ({ overdue }: AnyFlow, dueAt: number) =>

@@ -9,7 +9,7 @@ import { formatAddress } from '../../src/errors.ts';
 import type { AnyFlow } from '../../src/flow.ts';
 import type { ActorRow, DeadLetterRow, JournalRow, OutboxRow } from '../../src/store/rows.ts';
 import { Books } from './books.ts';
-import { Causes, type Doings } from './causes.ts';
+import { Causes, type Doings, isGivenUp } from './causes.ts';
 import { compareLines, compareMessages, compareState, differOf } from './comparison.ts';
 import type { SimulatedDatabase } from './database.ts';
 import { Reference } from './reference.ts';
@@ -205,7 +205,7 @@ export class Ledger {
 
   /** What was given up is a dead letter, and nothing else is. */
   #followLetters({ address, row, letters, reference }: Followed, lines: JournalRow[]): void {
-    const given = lines.filter(({ note }) => note?.includes('failed:'));
+    const given = lines.filter(isGivenUp);
     const rows = this.#database.read<DeadLetterRow & { id: number }>(
       'SELECT * FROM dead_letters WHERE participant_id = ? AND flow_type = ? AND id > ? ORDER BY id',
       [row.participant_id, row.flow_type, Math.max(0, ...letters.keys())],
