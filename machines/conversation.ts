@@ -4,7 +4,8 @@
  *
  * - Messages that arrive while a reply is being composed, or between two attempts, are kept in order; the next attempt
  *   takes them all.
- * - An attempt that fails, gives an empty text or takes longer than 2 minutes is repeated after 5 s, and again after 30 s.
+ * - An attempt that fails, gives an empty text or one that is too long for a message, or takes longer than 2 minutes is
+ *   repeated after 5 s, and again after 30 s; later, by up to 10 minutes, where the generator says so (`retryAfter`).
  *   Then the participant gets an apology, and `failure` is emitted. What was not answered stays in the history, so that the
  *   next reply takes it up.
  * - Paused, nothing is composed and nothing is said; messages are kept. An attempt under way is abandoned. Resuming
@@ -13,7 +14,7 @@
  * - `reset` forgets the history, and the assistant speaks first again.
  */
 import { assign, emit, enqueueActions, fromPromise, setup } from 'xstate';
-import { type Message, message, now } from '../src/machine/index.ts';
+import { isBlank, type Message, message, now } from '../src/machine/index.ts';
 import { texts } from './texts/conversation.ts';
 
 export interface ConversationInput {
@@ -46,6 +47,8 @@ export interface ConversationContext {
   /** Attempts at the reply that failed. */
   failedAttempts: number;
   lastError: string | null;
+  /** How long the generator asked to wait before the next attempt, in ms. */
+  retryAfter?: number;
 }
 
 export type ConversationEvent =
@@ -83,6 +86,14 @@ export interface GenerateInput {
 }
 export interface GenerateOutput {
   text: string;
+  /** The model would not answer: the participant is told so, and nothing is tried again. */
+  refused?: boolean;
+}
+
+/** What `generateReply` may reject with; any other error will do, too. */
+export interface GenerateFailure extends Error {
+  /** The next attempt has to wait for so long, in ms. */
+  retryAfter?: number;
 }
 
 /** The context of a participant who has just been enrolled: the assistant owes the first word. */
@@ -101,6 +112,10 @@ export function conversationContext(input: ConversationInput): ConversationConte
 }
 
 const KEPT = 50;
+/** Characters of the longest reply: what a message of WhatsApp holds. */
+const LONGEST_REPLY = 4_096;
+/** Nobody is kept waiting for longer between two attempts, in ms, whatever the generator asks for. */
+const LONGEST_WAIT = 600_000;
 const PROMPTED = 30;
 
 /** The system prompt, the participant's background, and the last 30 messages. */
@@ -125,11 +140,23 @@ const entry = (role: HistoryMessage['role'], content: string): HistoryMessage =>
 // XState types named actions and guards by the machine's own events; these two come from the invocation.
 const generatedText = (event: object): string => {
   const { output } = event as { output?: Partial<GenerateOutput> | undefined };
-  return typeof output?.text === 'string' ? output.text.trim() : '';
+  if (output?.refused === true) return texts.refused;
+  return typeof output?.text === 'string' && !isBlank(output.text) ? output.text.trim() : '';
+};
+const isRefusal = (event: object) => (event as { output?: Partial<GenerateOutput> }).output?.refused === true;
+const isSayable = (event: object) => {
+  const { length } = generatedText(event);
+  return length > 0 && length <= LONGEST_REPLY;
+};
+const retryAfterOf = (event: object): number => {
+  const { retryAfter } = ('error' in event ? Object(event.error) : {}) as Partial<GenerateFailure>;
+  return typeof retryAfter === 'number' && retryAfter > 0 ? Math.min(retryAfter, LONGEST_WAIT) : 0;
 };
 
 function problemOf(event: object): string {
   if ('error' in event) return event.error instanceof Error ? event.error.message : String(event.error);
+  const { length } = generatedText(event);
+  if (length > 0) return `The reply was too long: ${length} characters, of ${LONGEST_REPLY} at most.`;
   return 'output' in event ? 'The reply was empty.' : 'The reply took longer than 2 minutes.';
 }
 
@@ -148,13 +175,13 @@ export const conversationMachine = setup({
   },
   delays: {
     composingDeadline: 120_000,
-    shortBackoff: 5_000,
-    longBackoff: 30_000,
+    shortBackoff: ({ context }) => Math.max(5_000, context.retryAfter ?? 0),
+    longBackoff: ({ context }) => Math.max(30_000, context.retryAfter ?? 0),
   },
   guards: {
-    saidSomething: ({ event }) => event.type === 'reply' && event.text.trim() !== '',
-    isText: ({ event }) => generatedText(event) !== '',
-    moreArrived: ({ event, context }) => generatedText(event) !== '' && context.pendingMessages.length > 0,
+    saidSomething: ({ event }) => event.type === 'reply' && !isBlank(event.text),
+    isText: ({ event }) => isSayable(event),
+    moreArrived: ({ event, context }) => isSayable(event) && context.pendingMessages.length > 0,
     firstFailure: ({ context }) => context.failedAttempts === 0,
     secondFailure: ({ context }) => context.failedAttempts === 1,
     owesReply: ({ context }) => context.replyOwed || context.pendingMessages.length > 0,
@@ -175,6 +202,8 @@ export const conversationMachine = setup({
     sayReply: enqueueActions(({ context, event, enqueue }) => {
       const text = generatedText(event);
       enqueue.emit(message(text));
+      if (isRefusal(event))
+        enqueue.emit({ type: 'failure', error: 'The model refused to answer.', attempts: context.failedAttempts + 1 });
       enqueue.assign({
         conversationHistory: [...context.conversationHistory, entry('assistant', text)].slice(-KEPT),
         replyOwed: false,
@@ -185,6 +214,7 @@ export const conversationMachine = setup({
     noteFailure: assign(({ context, event }) => ({
       failedAttempts: context.failedAttempts + 1,
       lastError: problemOf(event),
+      retryAfter: retryAfterOf(event),
     })),
     giveUp: enqueueActions(({ context, enqueue }) => {
       enqueue.emit(message(texts.apology));
@@ -281,12 +311,13 @@ export const conversationMachine = setup({
           },
         },
         RETRYING_SOON: {
-          description: 'The first attempt failed; the second begins after 5 seconds.',
+          description: 'The first attempt failed; the second begins after 5 seconds, or when the generator said.',
           tags: ['composing', 'retrying'],
           after: { shortBackoff: 'COMPOSING_REPLY' },
         },
         RETRYING_LATER: {
-          description: 'The second attempt failed; the third and last begins after 30 seconds.',
+          description:
+            'The second attempt failed; the third and last begins after 30 seconds, or when the generator said.',
           tags: ['composing', 'retrying'],
           after: { longBackoff: 'COMPOSING_REPLY' },
         },

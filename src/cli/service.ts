@@ -24,9 +24,15 @@ export interface ServiceOptions {
 export function createService({ database, systemPrompt, logger, wait, timeScale, mode }: ServiceOptions): StudyOptions {
   const prompt = loadSystemPrompt(systemPrompt);
   const { OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseURL, OPENAI_MODEL: model } = process.env;
-  const generate = apiKey
+  const generate = apiKey?.trim()
     ? createGenerator({ apiKey, ...(baseURL && { baseURL }), ...(model && { model }) })
     : offlineResponder;
+  if (generate === offlineResponder && (baseURL || model)) {
+    logger?.warn(
+      'OPENAI_BASE_URL or OPENAI_MODEL is set, and OPENAI_API_KEY is not: no model is asked, the offline responder answers. ' +
+        'Set a key; where the endpoint asks for none, any text.',
+    );
+  }
   const conversation = createConversationFlow({ generate });
   const runtime = createRuntime({
     database: `sqlite:${database}`,

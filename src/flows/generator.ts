@@ -1,10 +1,14 @@
 import { readFileSync } from 'node:fs';
 import type OpenAI from 'openai';
+import type { GenerateOutput } from '../../machines/conversation.ts';
 import { InvalidArgumentError } from '../errors.ts';
+import { templated } from './chat-template.ts';
+import { readCompletion, readFailure } from './completion.ts';
 import type { Generate } from './conversation.ts';
 
 /** Where replies are composed. */
 export interface GeneratorOptions {
+  /** Any text for an endpoint that asks for none. */
   apiKey: string;
   /** Any OpenAI-compatible endpoint. Default: OpenAI's. */
   baseURL?: string;
@@ -12,16 +16,30 @@ export interface GeneratorOptions {
   model?: string;
 }
 
-/** Composes replies with an OpenAI-compatible endpoint. Retries are the machine's business, not the client's. */
+/**
+ * Composes replies with an OpenAI-compatible endpoint. Retries are the machine's business, not the client's. It rejects with
+ * a `ReplyError`, which tells what was wrong with the answer without any text of it.
+ * @throws {InvalidArgumentError} there is no key
+ */
 export function createGenerator({ apiKey, baseURL, model = 'gpt-4o-mini' }: GeneratorOptions): Generate {
+  if (typeof apiKey !== 'string' || apiKey.trim() === '')
+    throw new InvalidArgumentError(
+      'The generator has no apiKey. Give it the key of the endpoint; where the endpoint asks for none, any text.',
+    );
   // Loaded with the first reply: it takes a sixth of the time of a command that needs none.
   let client: Promise<OpenAI> | undefined;
-  return async ({ messages }, signal) => {
+  return async ({ messages }, signal): Promise<GenerateOutput> => {
     client ??= import('openai').then(
       ({ default: Client }) => new Client({ apiKey, maxRetries: 0, ...(baseURL && { baseURL }) }),
     );
-    const completion = await (await client).chat.completions.create({ model, messages }, { signal });
-    return { text: completion.choices[0]?.message.content ?? '' };
+    const { chat } = await client;
+    const asked = chat.completions.create({ model, messages: templated(messages) }, { signal }).asResponse();
+    const { status, headers, body } = await asked
+      .then(async (answer) => ({ status: answer.status, headers: answer.headers, body: await answer.text() }))
+      .catch((error) => {
+        throw readFailure(error);
+      });
+    return readCompletion(body, status, headers.get('content-type'));
   };
 }
 

@@ -7,4 +7,4 @@
 export { now, random } from './ambient.ts';
 export { addLocalDays, type LocalTime, localDate, nextLocalTime, nextWeekly } from './calendar.ts';
 export { type ActorMessage, type Message, message, type Option, sendToActor } from './messages.ts';
-export { type Choice, canonical, choose } from './replies.ts';
+export { type Choice, canonical, choose, isBlank } from './replies.ts';

@@ -45,6 +45,14 @@ function means({ id, label, synonyms = [] }: Choice, said: string): boolean {
   );
 }
 
+/**
+ * Whether a text has nothing in it that can be seen: white space, marks of format and fillers are nothing.
+ * @example isBlank(' \u200b\n') // true
+ */
+export const isBlank = (text: string): boolean => BLANK.test(text);
+
+const BLANK = /^[\s\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2800]*$/u;
+
 /** Variation selectors and the enclosing keycap: combining marks, but no part of any word. */
 const KEYCAP = /[\uFE0E\uFE0F\u20E3]/g;
 

@@ -237,6 +237,53 @@ describe('a generator that fails', () => {
     ]);
   });
 
+  it.each([
+    ['is longer than a message may be', 'a'.repeat(4_097), 'The reply was too long: 4097 characters, of 4096 at most.'],
+    ['has nothing that can be seen', ' \u200b\u2060\u3164\n', 'The reply was empty.'],
+  ])('is one that %s', async (_, text, lastError) => {
+    const participant = await greeted();
+    participant.emitted;
+    participant.reply('Hi');
+    await participant.says(text);
+    expect(stateOf(participant)).toBe('RETRYING_SOON');
+    expect(participant.snapshot.context.lastError).toBe(lastError);
+    expect(participant.emitted).toEqual([]);
+  });
+
+  it.each([
+    ['as long as the generator asks', 40_000, 40_000, 40_000],
+    ['no shorter than by default', 1_000, 5_000, 30_000],
+    ['for 10 minutes at most', 86_400_000, 600_000, 600_000],
+    ['by default where what it asks is no time', Number.NaN, 5_000, 30_000],
+  ])('waits before the next attempt %s', async (_, retryAfter, soon, later) => {
+    const participant = await greeted();
+    participant.reply('Hi');
+    const asked = participant.calls.length;
+    for (const [i, wait] of [soon, later].entries()) {
+      await participant.fails(Object.assign(new Error('busy'), { retryAfter }));
+      participant.pass(wait - 1);
+      expect(participant.calls).toHaveLength(asked + i);
+      participant.pass(1);
+      expect(participant.calls).toHaveLength(asked + i + 1);
+    }
+    await participant.says('Hello!');
+    expect(stateOf(participant)).toBe('AWAITING_PARTICIPANT');
+  });
+
+  it('does not follow a refusal: the participant is told, and the failure is known', async () => {
+    const participant = await greeted();
+    participant.reply('How do I …?');
+    participant.emitted;
+    await participant.gives({ text: '', refused: true });
+    expect(stateOf(participant)).toBe('AWAITING_PARTICIPANT');
+    expect(participant.emitted).toEqual([
+      message(texts.refused),
+      { type: 'failure', error: 'The model refused to answer.', attempts: 1 },
+    ]);
+    participant.reply('Something else, then.');
+    expect(prompted(participant).slice(-2)).toEqual([`assistant: ${texts.refused}`, 'user: Something else, then.']);
+  });
+
   it('includes one that takes longer than 2 minutes; its late result does nothing', async () => {
     const participant = await greeted();
     participant.reply('Hi');
