@@ -4,9 +4,21 @@
  * and for SQL, which may lose something, and beside it, under `lossless`, in devalue's encoding, from which it is read.
  * What cannot be kept is an error that names its path.
  */
-import { types } from 'node:util';
 import * as devalue from 'devalue';
 import { NotSerializableError } from '../errors.ts';
+import { errorOf } from '../thrown.ts';
+import {
+  ERRORS,
+  errorTypeOf,
+  flawOf,
+  isDate,
+  isError,
+  isMap,
+  isPlainObject,
+  isRegExp,
+  isSet,
+  isURL,
+} from './values.ts';
 
 export interface Encoded {
   /** The value as far as JSON can hold it. */
@@ -80,7 +92,7 @@ function readable(value: unknown, ancestors: unknown[]): unknown {
   if (isSet(value)) return [...value].map(inner);
   if (isError(value)) return { name: value.name, message: value.message };
   if (isDate(value)) return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString();
-  if (isRegExp(value) || value instanceof URL) return String(value);
+  if (isRegExp(value) || isURL(value)) return String(value);
   if (ArrayBuffer.isView(value)) return [...(value as Uint8Array)];
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, inner(part)]));
 }
@@ -88,23 +100,33 @@ function readable(value: unknown, ancestors: unknown[]): unknown {
 /** Beyond this depth a value is checked for cycles; real snapshots stay far below it. */
 const DEEP = 64;
 
+/** Beyond this depth nothing is kept: who reads it would run out of stack. */
+const DEEPEST = 1_000;
+
+const { __lookupGetter__: getterOf } = Object.prototype as unknown as {
+  __lookupGetter__(this: object, key: string): unknown;
+};
+
 /** The hot path: nearly every snapshot is plain JSON, without actor references, and this says so without building paths. */
 export function isPlain(value: unknown, depth = 0): boolean {
   if (typeof value === 'string' || typeof value === 'boolean' || value === null) return true;
   if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0);
   if (typeof value !== 'object' || depth > DEEP) return false;
   if (Array.isArray(value)) {
+    // Its values are as many as its length, unless it has holes or properties of its own.
+    if (Object.getPrototypeOf(value) !== Array.prototype || Object.values(value).length !== value.length) return false;
     for (let i = 0; i < value.length; i++) if (!isPlain(value[i], depth + 1)) return false;
     return true;
   }
   if (Object.getPrototypeOf(value) !== Object.prototype || Object.getOwnPropertySymbols(value).length > 0) return false;
-  for (const key in value) if (!isPlain((value as Record<string, unknown>)[key], depth + 1)) return false;
-  return true;
+  let count = 0;
+  for (const key in value) {
+    count++;
+    if (getterOf.call(value, key) !== undefined) return false;
+    if (!isPlain((value as Record<string, unknown>)[key], depth + 1)) return false;
+  }
+  return count === Object.getOwnPropertyNames(value).length;
 }
-
-// Not `instanceof`: where code runs in a context of its own, as in Jest, what Node itself makes has other constructors.
-const { isMap, isSet, isDate, isRegExp } = types;
-const isError = (value: unknown): value is Error => types.isNativeError(value) || value instanceof Error;
 
 type Kind = 'plain' | 'rich';
 
@@ -130,6 +152,8 @@ function inspect(value: unknown, path: string, ancestors: unknown[]): Kind {
   if (value === null) return 'plain';
   const object = value as object;
   if (ancestors.length > DEEP && ancestors.includes(object)) return 'rich';
+  if (ancestors.length > DEEPEST)
+    throw new NotSerializableError(`${path.slice(0, 100)}…`, `nested more than ${DEEPEST} levels deep`);
   ancestors.push(object);
   const kind = inspectObject(object, path, ancestors);
   ancestors.pop();
@@ -137,92 +161,110 @@ function inspect(value: unknown, path: string, ancestors: unknown[]): Kind {
 }
 
 function inspectObject(object: object, path: string, ancestors: unknown[]): Kind {
+  const flaw = flawOf(object);
+  if (flaw !== undefined) throw new NotSerializableError(path, flaw);
   let kind: Kind = 'plain';
   const visit = (value: unknown, key: string) => {
     if (inspect(value, key, ancestors) === 'rich') kind = 'rich';
   };
   if (Array.isArray(object)) {
-    for (let i = 0; i < object.length; i++) visit(object[i], `${path}[${i}]`);
-    return kind;
+    for (const key of Object.keys(object)) visit(object[key as never], `${path}[${key}]`);
+    return Object.keys(object).length === object.length ? kind : 'rich';
   }
-  const prototype = Object.getPrototypeOf(object);
-  if (prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null) {
-    if (Object.getOwnPropertySymbols(object).length > 0)
-      throw new NotSerializableError(path, 'an object with symbol keys');
-    for (const key in object) visit((object as Record<string, unknown>)[key], `${path}.${key}`);
-    return kind;
+  if (isPlainObject(object)) {
+    for (const [key, part] of Object.entries(object)) visit(part, `${path}.${key}`);
+    return Object.getPrototypeOf(object) === null ? 'rich' : kind;
   }
   if (isMap(object)) {
     for (const [key, value] of object) {
       visit(key, `${path}.key(${labelOf(key)})`);
       visit(value, `${path}.get(${labelOf(key)})`);
     }
-    return 'rich';
-  }
-  if (isSet(object)) {
+  } else if (isSet(object)) {
     for (const value of object) visit(value, `${path}.value(${labelOf(value)})`);
-    return 'rich';
+  } else if (isError(object)) {
+    for (const key of Object.getOwnPropertyNames(object))
+      visit((object as unknown as Record<string, unknown>)[key], `${path}.${key}`);
   }
-  if (isError(object)) {
-    if (object.cause !== undefined) visit(object.cause, `${path}.cause`);
-    for (const key of Object.keys(object)) visit((object as unknown as Record<string, unknown>)[key], `${path}.${key}`);
-    return 'rich';
-  }
-  if (isDate(object) || isRegExp(object) || object instanceof URL) return 'rich';
-  if (TYPED_ARRAYS.has(prototype)) return 'rich';
-  throw new NotSerializableError(path, `an instance of ${object.constructor?.name || 'a class'}`);
+  return 'rich';
 }
 
-const TYPED_ARRAYS = new Set(
-  [
-    Int8Array,
-    Uint8Array,
-    Uint8ClampedArray,
-    Int16Array,
-    Uint16Array,
-    Int32Array,
-    Uint32Array,
-    Float32Array,
-    Float64Array,
-  ].map((type) => type.prototype as unknown),
-);
-
-const ERRORS: Record<string, ErrorConstructor> = {
-  Error,
-  EvalError,
-  RangeError,
-  ReferenceError,
-  SyntaxError,
-  TypeError,
-  URIError,
-};
-
-/** The built-in class that an error is of; of one that extends such a class, `Error`. */
-function typeOf(error: Error): string {
-  const { name } = Object.getPrototypeOf(error)?.constructor ?? Error;
-  return types.isNativeError(error) && Object.hasOwn(ERRORS, name) ? name : 'Error';
+/**
+ * What can be kept of a failure: itself, or an error of the same name, message, stack and cause, with those of its properties
+ * that can be stored. A process may throw anything, and what its actor has come to is stored all the same.
+ */
+export function keepable(failure: unknown, seen = new Set<unknown>()): unknown {
+  if (seen.has(failure)) return undefined;
+  seen.add(failure);
+  try {
+    inspect(failure, '', []);
+    return failure;
+  } catch {
+    const error = errorOf(failure);
+    const kept = new (ERRORS[nearestType(error)] ?? Error)();
+    const define = (key: string, value: unknown) =>
+      Object.defineProperty(kept, key, { value, configurable: true, writable: true });
+    if (String(error.name) !== kept.name) define('name', String(error.name));
+    define('message', error.message);
+    if (typeof error.stack === 'string') define('stack', error.stack);
+    if (error.cause !== undefined && error.cause !== failure) define('cause', keepable(error.cause, seen));
+    if (error instanceof AggregateError)
+      define(
+        'errors',
+        error.errors.map((each) => keepable(each, seen)),
+      );
+    for (const [key, value] of Object.entries(error)) {
+      if (key in kept && key !== 'code') continue;
+      try {
+        inspect(value, '', []);
+        (kept as unknown as Record<string, unknown>)[key] = value;
+      } catch {
+        // It cannot be stored.
+      }
+    }
+    return kept;
+  }
 }
 
-// devalue leaves errors to its users: here with class, name, message, stack, cause and own properties.
+/** An event, with what can be kept of the errors that it brings. */
+export const keepableEvent = <E extends object>(event: E): E =>
+  Object.fromEntries(Object.entries(event).map(([key, part]) => [key, isError(part) ? keepable(part) : part])) as E;
+
+/** The class of JavaScript's own that an error's class extends. */
+function nearestType(error: Error): string {
+  for (let at = Object.getPrototypeOf(error); at !== null; at = Object.getPrototypeOf(at)) {
+    const name = at.constructor?.name;
+    if (Object.hasOwn(ERRORS, name)) return name;
+  }
+  return 'Error';
+}
+
+const named = (error: object, enumerable: boolean) =>
+  Object.fromEntries(
+    Object.getOwnPropertyNames(error)
+      .filter((key) => Object.getOwnPropertyDescriptor(error, key)!.enumerable === enumerable)
+      .map((key) => [key, (error as Record<string, unknown>)[key]]),
+  );
+
+// devalue leaves errors to its users, and forgets where a regular expression stands.
 const REDUCERS = {
   Error: (value: unknown) =>
-    isError(value) && {
-      type: typeOf(value),
-      name: value.name,
-      message: value.message,
-      stack: value.stack,
-      ...('cause' in value && { cause: value.cause }),
-      own: Object.fromEntries(Object.entries(value).filter(([key]) => key !== 'cause' && key !== 'name')),
-    },
+    isError(value) && { type: errorTypeOf(value) ?? 'Error', own: named(value, true), hidden: named(value, false) },
+  Pattern: (value: unknown) =>
+    isRegExp(value) &&
+    value.lastIndex !== 0 && { source: value.source, flags: value.flags, lastIndex: value.lastIndex },
 };
 
 const REVIVERS = {
-  Error: ({ type, name, message, stack, own, ...rest }: any) => {
-    const error = new (ERRORS[type] ?? Error)(message, 'cause' in rest ? { cause: rest.cause } : undefined);
-    const define = (key: string, value: unknown) =>
+  Error: ({ type, own, hidden, ...before }: any) => {
+    const error = new (ERRORS[type] ?? Error)() as Error & Record<string, unknown>;
+    // Rows of 0.1.0 have the hidden ones beside each other, and always a name.
+    const { name, ...rest } = before;
+    const concealed = hidden ?? { ...rest, ...(name !== error.name && { name }) };
+    for (const key of Object.getOwnPropertyNames(error)) delete error[key];
+    for (const [key, value] of Object.entries(concealed))
       Object.defineProperty(error, key, { value, configurable: true, writable: true });
-    if (error.name !== name) define('name', name);
-    define('stack', stack);
     return Object.assign(error, own);
   },
+  Pattern: ({ source, flags, lastIndex }: any) => Object.assign(new RegExp(source, flags), { lastIndex }),
 };

@@ -34,11 +34,12 @@ import {
 import { type Ambient, inTurn, withAmbient } from '../machine/ambient.ts';
 import { sentence } from '../sentence.ts';
 import { harmless } from '../thrown.ts';
-import { asText, decodeState, encodeState, isPlain } from './codec.ts';
+import { asText, decodeState, encodeState, isPlain, keepable } from './codec.ts';
 import { isEvent } from './event.ts';
-import { inlineSpawn, kindOf } from './logic.ts';
+import { byHand, inlineSpawn, kindOf } from './logic.ts';
 import { asProcess, hasProcesses, type Processes } from './processes.ts';
-import { type ActorPath, collectRefs, detachRefs, isInTree, pathOf, resolvePath } from './refs.ts';
+import { type ActorPath, collectRefs, detachRefs, isActorRef, isInTree, pathOf, resolvePath, rewrite } from './refs.ts';
+import { OUTSIDER } from './values.ts';
 
 /** What a turn is made from. */
 export type Stimulus =
@@ -132,6 +133,7 @@ type Internals = AnyActorRef & {
   id: string;
   logic: AnyActorLogic;
   sessionId: string;
+  _snapshot: unknown;
   _actorScope: { sessionId: string; emit: unknown; actionExecutor: (action: ExecutableAction) => void };
   _stop(): void;
 };
@@ -160,6 +162,8 @@ export class LiveActor {
   #life: string | undefined;
   /** How many events its actors had for each other in this turn. */
   #passed = 0;
+  /** What its actors failed with in this turn. */
+  #failures: unknown[] = [];
   /** In order of deadline; of equal ones, the one scheduled first comes first. */
   #timers: Timer[] = [];
   /** Of stored children, by their snapshots: XState would give them new ones. */
@@ -373,6 +377,7 @@ export class LiveActor {
     if (!ref._parent || known) ref.sessionId = scope.sessionId = known?.sessionId ?? sessionIdOf(this.#life, 0);
     if (known?.id !== undefined) ref.id = known.id;
     const kind = kindOf(ref.logic);
+    if (kind === 'by hand') throw byHand(`The actor '${ref.id}' of ${formatAddress(this.#host.address)}`);
     if (kind === 'machine') endLoops(ref.logic as AnyStateMachine);
     if (kind !== 'machine' && kind !== 'reducer') {
       ref.logic = asProcess(ref, ref.logic, kind, (event) =>
@@ -414,7 +419,10 @@ export class LiveActor {
       if (this.#turn) {
         if (target.system === root.system) {
           this.#pass();
-          if (source && source._parent === target && event?.type.startsWith('xstate.error.actor.')) endChildren(source);
+          if (event?.type.startsWith('xstate.error.actor.')) {
+            this.#failures.push(event['error']);
+            if (source?._parent === target) endChildren(source);
+          }
           relay(source, target, event);
         } else {
           // An actor outside of this system is a side effect.
@@ -445,6 +453,8 @@ export class LiveActor {
     if (Number.isNaN(timer.dueAt)) {
       throw new TypeError(`The delay of '${timer.event.type}' is not a number. A delay is a number of milliseconds.`);
     }
+    if (timer.target.system !== this.#root.system)
+      throw new NotSerializableError(`the receiver of the delayed '${timer.event.type}'`, OUTSIDER);
     this.#disown(timer.source, timer.id);
     if (timer.dueAt > LAST_INSTANT) return; // never: Infinity, or beyond what a Date can hold
     this.#insert(timer);
@@ -517,6 +527,7 @@ export class LiveActor {
     if (this.#host.watched) turn.heard = [];
     this.#turn = turn;
     this.#passed = 0;
+    if (this.#failures.length > 0) this.#failures = [];
     this.#at = ambient.now();
     try {
       inTurn(ambient, body);
@@ -525,21 +536,45 @@ export class LiveActor {
     }
     const snapshot = this.#root.getSnapshot();
     if (snapshot.status === 'error') throw TurnFailedError.of(this.#host.address, event.type, snapshot.error);
+    if (this.#failures.length > 0) this.#keepFailures();
     // What is still on its way to a child that has gone is not stored; it must not fire as long as the process lives, either.
-    this.#timers = this.#timers.filter(
-      ({ target }) => target.system !== this.#root.system || isInTree(this.#root, target),
-    );
+    this.#timers = this.#timers.filter(({ target }) => isInTree(this.#root, target));
     return turn;
+  }
+
+  /**
+   * Actors fail with anything that can be thrown: guards and actions of that turn see it as it is. What a context takes of it is
+   * from then on what can be stored, whether or not the process goes on.
+   */
+  #keepFailures(): void {
+    const kept = new Map<unknown, unknown>();
+    for (const failure of this.#failures) {
+      const stored = keepable(failure);
+      if (stored !== failure) kept.set(failure, stored);
+    }
+    if (kept.size === 0) return;
+    const replace = (part: object) => (isActorRef(part) ? part : kept.get(part));
+    const visit = (ref: Internals) => {
+      const snapshot = ref.getSnapshot();
+      const context = rewrite(snapshot.context, replace);
+      if (context !== snapshot.context) ref._snapshot = { ...snapshot, context };
+      for (const child of Object.values<Internals | undefined>(snapshot.children ?? {})) if (child) visit(child);
+    };
+    visit(this.#root);
+    for (const timer of this.#timers) timer.event = rewrite(timer.event, replace);
   }
 
   #persist(ref: AnyActorRef): unknown {
     const snapshot = ref.getSnapshot();
-    if (!isMachineSnapshot(snapshot)) return defined((ref as Internals).logic.getPersistedSnapshot(snapshot));
+    if (!isMachineSnapshot(snapshot)) {
+      const persisted = defined((ref as Internals).logic.getPersistedSnapshot(snapshot)) as { error?: unknown };
+      return snapshot.status === 'error' ? { ...persisted, error: keepable(persisted.error) } : persisted;
+    }
     const { status, output, error, value, context, historyValue, children } = snapshot as any;
     return {
       status,
       ...(output !== undefined && { output }),
-      ...(error !== undefined && { error }),
+      ...(error !== undefined && { error: keepable(error) }),
       value,
       context,
       historyValue: mapValues(historyValue, (nodes: { id: string }[]) => nodes.map(({ id }) => ({ id }))),

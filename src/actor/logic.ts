@@ -8,15 +8,16 @@
  * | promise | starts after the commit; its result is a turn of its own | runs again |
  * | callback | starts after the commit; what it sends back is a turn of its own | starts again, without what it had received |
  * | observable | subscribes after the commit; each value is a turn of its own | subscribes again |
+ * | by hand | with a `start` of its own, whose effects nobody can tell from its state | refused |
  */
 import type { AnyActorLogic, AnyStateMachine, StateNode } from 'xstate';
 import { InvalidArgumentError, UnsupportedLogicError } from '../errors.ts';
 import { assertReferences } from './references.ts';
 
-export type LogicKind = 'machine' | 'reducer' | 'promise' | 'callback' | 'observable';
+export type LogicKind = 'machine' | 'reducer' | 'promise' | 'callback' | 'observable' | 'by hand';
 
 /** Logic with a process behind it, which runs outside of turns. */
-export type ProcessKind = Exclude<LogicKind, 'machine' | 'reducer'>;
+export type ProcessKind = Exclude<LogicKind, 'machine' | 'reducer' | 'by hand'>;
 
 const kinds = new WeakMap<object, LogicKind>();
 
@@ -32,20 +33,22 @@ export function kindOf(logic: AnyActorLogic): LogicKind {
 export const isMachine = (logic: unknown): logic is AnyStateMachine =>
   typeof logic === 'object' && logic !== null && 'root' in logic && 'implementations' in logic;
 
-// XState does not tag its logics; they are told apart by how their (pure) transition answers.
+// XState does not tag its logics; those that it makes of a function keep it as `config`, and their transitions tell which
+// kind they are: a promise and an observable by what they end at, a callback because it knows no actor that it did not start.
 function classify(logic: AnyActorLogic): LogicKind {
   if (isMachine(logic)) return 'machine';
   if (!logic.start) return 'reducer';
-  if (answers(logic, { type: 'xstate.promise.resolve', data: 1 })) return 'promise';
-  if (answers(logic, { type: 'xstate.observable.complete' })) return 'observable';
-  return 'callback';
+  if (typeof (logic as { config?: unknown }).config !== 'function') return 'by hand';
+  if (statusAfter(logic, { type: 'xstate.promise.resolve', data: 1 }) === 'done') return 'promise';
+  if (statusAfter(logic, { type: 'xstate.observable.complete' }) === 'done') return 'observable';
+  return statusAfter(logic, { type: 'perdure.probe' }) === 'threw' ? 'callback' : 'by hand';
 }
 
-function answers(logic: AnyActorLogic, event: { type: string; data?: unknown }): boolean {
+function statusAfter(logic: AnyActorLogic, event: { type: string; data?: unknown }): string | undefined {
   try {
-    return logic.transition({ status: 'active' } as never, event as never, { self: {} } as never).status === 'done';
+    return logic.transition({ status: 'active' } as never, event as never, { self: {} } as never)?.status;
   } catch {
-    return false;
+    return 'threw';
   }
 }
 
@@ -58,20 +61,43 @@ export const machineConfigOf = ({ logic }: { logic?: unknown }): object | undefi
  * @throws {UnsupportedLogicError} or {@link InvalidArgumentError}, saying what to write instead
  */
 export function assertDurable(logic: unknown, flowType: string): asserts logic is AnyActorLogic {
-  if (typeof logic !== 'object' || logic === null || typeof (logic as AnyActorLogic).transition !== 'function') {
-    throw new InvalidArgumentError(
-      `The logic of flow '${flowType}' is not actor logic. Give it a machine, fromTransition(...) or fromStore(...).`,
-    );
-  }
-  const kind = kindOf(logic as AnyActorLogic);
+  const where = `The logic of flow '${flowType}'`;
+  assertLogic(logic, where, 'Give it a machine, fromTransition(...) or fromStore(...).');
+  const kind = kindOf(logic);
   if (kind !== 'machine' && kind !== 'reducer') {
     throw new UnsupportedLogicError(
-      `The logic of flow '${flowType}' is a ${kind}, whose state lives outside of its snapshot. ` +
+      `${where} is a ${kind}, whose state lives outside of its snapshot. ` +
         `Write a machine that invokes it: createMachine({ invoke: { src: '…' } }).`,
     );
   }
   if (isMachine(logic)) assertMachine(logic, `Flow '${flowType}'`, new Set());
 }
+
+/**
+ * Checks that it is actor logic, of a kind that can be durable.
+ * @param advice what to give where it is none
+ */
+function assertLogic(logic: unknown, where: string, advice: string): asserts logic is AnyActorLogic {
+  const { transition, getInitialSnapshot, getPersistedSnapshot } = Object(logic) as Partial<AnyActorLogic>;
+  const isLogic = [transition, getInitialSnapshot, getPersistedSnapshot].every((part) => typeof part === 'function');
+  if (!isLogic) {
+    // A store of @xstate/store has a transition, too.
+    const isStore = typeof transition === 'function' && typeof getInitialSnapshot === 'function';
+    throw new InvalidArgumentError(
+      isStore
+        ? `${where} is a store, not the logic of one. Give it fromStore({ context, on }) in place of createStore({ context, on }).`
+        : `${where} is not actor logic. ${advice}`,
+    );
+  }
+  if (kindOf(logic as AnyActorLogic) === 'by hand') throw byHand(where);
+}
+
+/** Logic with a `start` of its own. */
+export const byHand = (where: string) =>
+  new UnsupportedLogicError(
+    `${where} is written by hand, with a start(): what that begins cannot be known after a restart. ` +
+      'Write it with fromPromise, fromCallback or fromObservable; or leave start out, if it has nothing to begin.',
+  );
 
 function assertMachine(machine: AnyStateMachine, where: string, seen: Set<AnyStateMachine>): void {
   if (seen.has(machine)) return;
@@ -92,6 +118,7 @@ function assertMachine(machine: AnyStateMachine, where: string, seen: Set<AnySta
             `Name it in setup({ actors: { … } }) or give it with machine.provide({ actors: { … } }).`,
         );
       }
+      assertLogic(logic, `${where}, state '#${node.id}': what it invokes as '${invocation.src}'`, WRAP);
       if (isMachine(logic)) assertMachine(logic, `${where}, invoked in '#${node.id}'`, seen);
     }
     const transitions = [...node.transitions.values()].flat();
@@ -104,8 +131,13 @@ function assertMachine(machine: AnyStateMachine, where: string, seen: Set<AnySta
     for (const action of actions.flat()) assertNamedSpawn(action, `${where}, state '#${node.id}'`);
   }
   for (const action of Object.values(machine.implementations.actions)) assertNamedSpawn(action, where);
-  for (const logic of Object.values(actors)) if (isMachine(logic)) assertMachine(logic, where, seen);
+  for (const [name, logic] of Object.entries(actors)) {
+    if (logic !== undefined && logic !== null) assertLogic(logic, `${where}: the actor '${name}'`, WRAP);
+    if (isMachine(logic)) assertMachine(logic, where, seen);
+  }
 }
+
+const WRAP = 'Wrap a function with fromPromise, fromCallback or fromTransition.';
 
 /** The names of what the logic, and the machines in it, can invoke or spawn. */
 export function invocationNames(logic: AnyActorLogic, seen = new Set<unknown>(), names = new Set<string>()) {

@@ -5,6 +5,7 @@
  * comes back as an actor that is stopped, so that sending to it does nothing, as before.
  */
 import { type AnyActorLogic, type AnyActorRef, createActor, fromTransition } from 'xstate';
+import { flawOf, isMap, isPlainObject, isSet } from './values.ts';
 
 /** Path of keys under `children` from the root actor, as a rule the children's ids; the root itself is the empty path. */
 export type ActorPath = readonly string[];
@@ -18,7 +19,7 @@ interface StoredRef {
 
 const ROOT: ActorPath = [];
 
-const isActorRef = (value: unknown): value is AnyActorRef & { logic: AnyActorLogic } =>
+export const isActorRef = (value: unknown): value is AnyActorRef & { logic: AnyActorLogic } =>
   typeof value === 'object' && value !== null && 'sessionId' in value && 'send' in value && 'ref' in value;
 
 export function pathOf(ref: AnyActorRef): ActorPath {
@@ -43,44 +44,68 @@ export function resolvePath(root: AnyActorRef, path: ActorPath): AnyActorRef | u
 /** The actor at its own path is this very one, not a later one of the same name. */
 export const isInTree = (root: AnyActorRef, ref: AnyActorRef) => resolvePath(root, pathOf(ref)) === ref;
 
-/** `value` with every actor reference replaced by its stored form; `value` itself where it holds none. */
-export function detachRefs<T>(root: AnyActorRef, value: T, persist: (ref: AnyActorRef) => unknown): T {
+/**
+ * `value` with parts replaced; `value` itself where nothing is. What a copy would lose something of stays as it is, so that
+ * whoever stores it finds it there and refuses it.
+ * @param replace gives what stands in a part's place; `undefined`: its own parts are looked at
+ */
+export function rewrite<T>(value: T, replace: (part: object) => unknown): T {
   const copies = new Map<object, unknown>();
-  const detach = (part: unknown): unknown => {
+  const visit = (part: unknown): unknown => {
     if (typeof part !== 'object' || part === null) return part;
-    if (isActorRef(part)) return toStoredRef(root, part, persist);
     if (copies.has(part)) return copies.get(part);
+    const replaced = replace(part);
+    if (replaced !== undefined) {
+      copies.set(part, replaced);
+      return replaced;
+    }
     // While a part is under way it stands for itself: a cycle through it keeps it as it is unless it holds a reference.
     copies.set(part, part);
     let copy: unknown = part;
     if (Array.isArray(part)) {
-      const items = part.map(detach);
-      if (items.some((item, i) => item !== part[i])) copy = items;
-    } else if (part instanceof Map) {
-      const entries = [...part].map(([k, v]) => [detach(k), detach(v)] as const);
-      if (entries.some(([k, v]) => !part.has(k) || part.get(k) !== v)) copy = new Map(entries);
-    } else if (part instanceof Set) {
-      const items = [...part].map(detach);
-      if (items.some((item) => !part.has(item))) copy = new Set(items);
-    } else if (Object.getPrototypeOf(part) === Object.prototype) {
+      const items = part.map(visit);
+      if (items.some((item, i) => item !== part[i]) && flawOf(part) === undefined) copy = items;
+    } else if (isMap(part)) {
+      const entries = [...part].map(([k, v]) => [visit(k), visit(v)] as const);
+      const changes = entries.some(([k, v]) => !part.has(k) || part.get(k) !== v);
+      if (changes && flawOf(part) === undefined) copy = new Map(entries);
+    } else if (isSet(part)) {
+      const items = [...part].map(visit);
+      if (items.some((item) => !part.has(item)) && flawOf(part) === undefined) copy = new Set(items);
+    } else if (isPlainObject(part) && flawOf(part) === undefined) {
       for (const key in part) {
         const before = (part as Record<string, unknown>)[key];
-        const after = detach(before);
+        const after = visit(before);
         if (after === before) continue;
-        if (copy === part) copy = { ...part };
+        if (copy === part) copy = Object.assign(Object.create(Object.getPrototypeOf(part)), part);
         (copy as Record<string, unknown>)[key] = after;
       }
     }
     copies.set(part, copy);
     return copy;
   };
-  return detach(value) as T;
+  return visit(value) as T;
 }
 
-function toStoredRef(root: AnyActorRef, ref: AnyActorRef, persist: (ref: AnyActorRef) => unknown): StoredRef {
-  return isInTree(root, ref)
-    ? { xstate$$type: 1, id: ref.id, path: pathOf(ref) }
-    : { xstate$$type: 1, id: ref.id, gone: persist(ref) };
+/**
+ * `value` with every actor reference replaced by its stored form; `value` itself where it holds none. A reference to an actor
+ * of another system stays: nobody would find it after a restart.
+ */
+export function detachRefs<T>(root: AnyActorRef, value: T, persist: (ref: AnyActorRef) => unknown): T {
+  const gone = new Map<object, StoredRef>();
+  const detach = <V>(part: V): V =>
+    rewrite(part, (each) => {
+      if (!isActorRef(each) || each.system !== root.system) return undefined;
+      if (isInTree(root, each)) return { xstate$$type: 1, id: each.id, path: pathOf(each) };
+      let stored = gone.get(each);
+      if (!stored) {
+        stored = { xstate$$type: 1, id: each.id };
+        gone.set(each, stored); // its own context may lead back to it
+        stored.gone = detach(persist(each));
+      }
+      return stored;
+    });
+  return detach(value);
 }
 
 /**
@@ -96,7 +121,7 @@ export function collectRefs(value: unknown): (root: AnyActorRef) => void {
     if (part instanceof Map) {
       for (const [key, item] of part) {
         if (isStoredRef(item)) places.push((resolve) => part.set(key, resolve(item)));
-        else visit(item);
+        visit(isStoredRef(item) ? item.gone : item);
       }
     } else if (part instanceof Set) {
       const items = [...part];
@@ -106,21 +131,25 @@ export function collectRefs(value: unknown): (root: AnyActorRef) => void {
           for (const item of items) part.add(isStoredRef(item) ? resolve(item) : item);
         });
       }
-      items.forEach(visit);
+      for (const item of items) visit(isStoredRef(item) ? item.gone : item);
     } else {
       for (const key in part) {
         const holder = part as Record<string, unknown>;
         const item = holder[key];
         if (isStoredRef(item)) places.push((resolve) => (holder[key] = resolve(item)));
-        else visit(item);
+        visit(isStoredRef(item) ? item.gone : item);
       }
     }
   };
   visit(value);
   return (root) => {
-    for (const place of places) {
-      place((stored) => (stored.path && resolvePath(root, stored.path)) ?? goneActor(root, stored));
-    }
+    const gone = new Map<StoredRef, AnyActorRef>();
+    const revive = (stored: StoredRef) => {
+      const there = (stored.path && resolvePath(root, stored.path)) ?? gone.get(stored) ?? goneActor(root, stored);
+      if (!stored.path) gone.set(stored, there);
+      return there;
+    };
+    for (const place of places) place(revive);
   };
 }
 

@@ -3,7 +3,7 @@
  * that it sends, the application's own rows, and its line in the journal.
  */
 import type { AnyEventObject } from 'xstate';
-import { stringify } from '../actor/codec.ts';
+import { keepableEvent, stringify } from '../actor/codec.ts';
 import type { Stimulus, Turn } from '../actor/live-actor.ts';
 import { describeState } from '../actor/state.ts';
 import { type Address, formatAddress } from '../errors.ts';
@@ -80,7 +80,7 @@ export class Composer {
       flow_type: cell.address.flowType,
       kind: undone.kind,
       target: undone.target,
-      event: stringify(undone.event, 'event'),
+      event: stringify(keepableEvent(undone.event), 'event'),
       error: error.message,
       at,
     };

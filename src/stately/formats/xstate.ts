@@ -79,6 +79,7 @@ class Module {
       callback: ['fromCallback', 'fromCallback<any, any>(() => {})'],
       observable: ['fromObservable', 'fromObservable<any, any>(() => ({ subscribe: () => ({ unsubscribe() {} }) }))'],
       reducer: ['fromTransition', 'fromTransition((state: any) => state, {})'],
+      'by hand': ['fromCallback', 'fromCallback<any, any>(() => {})'],
       machine: ['', ''],
     }[logic ? kindOf(logic) : 'promise'] as [string, string];
     this.#imports.add(maker);
