@@ -109,6 +109,7 @@ export {
   type SpawnOptions,
 } from './runtime.ts';
 export type { RecoveryOptions, RuntimeOptions } from './runtime-options.ts';
+export type { BackupOptions, BackupProgress, BackupReport } from './store/backup.ts';
 export type { ActorStatus } from './store/rows.ts';
 export type { Supervision } from './supervision.ts';
 export type { Health } from './supervisor.ts';

@@ -37,6 +37,7 @@ import { Quarantine, type QuarantinedActor } from './operations/quarantine.ts';
 import { FlowRecovery, type RecoverOptions, RecoveryManager, type RecoveryReport } from './recovery/index.ts';
 import { createRegistry, type RuntimeRegistry } from './registry.ts';
 import { cacheSizeOf, paceOf, type RuntimeOptions } from './runtime-options.ts';
+import { type BackupOptions, type BackupReport, backup } from './store/backup.ts';
 import { type OpenDatabase, openDatabase, openDatabaseForReading } from './store/database.ts';
 import { absolute } from './store/location.ts';
 import { SERVER_SETTING, type Server } from './store/presence.ts';
@@ -518,6 +519,20 @@ export class Runtime {
     });
     await turns.remove(address, erase);
     if (phoneNumber) inbound.forget(phoneNumber);
+  }
+
+  /**
+   * Copies the database to a file, as it is at this instant, while the runtime goes on. Resolves once the copy was checked and is
+   * on the disk.
+   * @throws {InvalidArgumentError} there is such a file, or the database is in memory
+   * @throws {StoreError} the database cannot be read, or the copy cannot be written; nothing is left of it
+   */
+  async backup(to: string, options?: BackupOptions): Promise<BackupReport> {
+    const { file, watch } = this.#up().database;
+    if (file === undefined || !watch)
+      throw new InvalidArgumentError("Only a database in a file can be backed up: database: 'sqlite:study.db'.");
+    await watch.look();
+    return backup(file, to, options);
   }
 
   /**

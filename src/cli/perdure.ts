@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError as InvalidOption, Option } from 'commande
 import { type Duration, milliseconds } from '../duration.ts';
 import { PerdureError } from '../errors.ts';
 import { registerAdopt } from './adopt.ts';
+import { registerBackup } from './backup.ts';
 import { chat } from './chat.ts';
 import { DATABASE } from './database.ts';
 import { registerDeadLetters } from './dead-letters.ts';
@@ -117,6 +118,7 @@ program
 registerMachine(program);
 registerEvolution(program);
 registerAdopt(program);
+registerBackup(program);
 registerQuarantine(program);
 registerDeadLetters(program);
 

@@ -24,7 +24,9 @@ export interface OpenDatabase {
    * @throws {InvalidArgumentError} (for reading) it is no database of Perdure's, or has not seen this version
    */
   migrate(): Promise<void>;
-  /** Watches the file; none where it was opened for reading, or in memory. */
+  /** The true name of its file; none where it was opened for reading, or in memory. */
+  file?: string | undefined;
+  /** Watches that file. */
   watch?: FileWatch | undefined;
   close(): Promise<void>;
 }
@@ -83,7 +85,7 @@ export async function openDatabase(
     await migrate(open).catch(rethrow);
     await watch?.start();
   };
-  return { knex: open, migrate: upToDate, watch, close };
+  return { knex: open, migrate: upToDate, file, watch, close };
 }
 
 /** Opens a database that another process may run on, and changes nothing in it. */

@@ -5,26 +5,12 @@
  * it, the file is copied page by page to the backup's name. Into a new file, that copy is worked on under another name
  * and gets its own at the very end; the old file is only read.
  */
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  fsyncSync,
-  linkSync,
-  openSync,
-  readSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, existsSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import createKnex, { type Knex } from 'knex';
-import sqlite3 from 'sqlite3';
-import { InvalidArgumentError, NotAdoptableError } from '../errors.ts';
+import { NotAdoptableError } from '../errors.ts';
 import { Connection, storeError } from './connection.ts';
+import { Copy, removeDatabase, settle } from './copy.ts';
 import { trueName } from './location.ts';
 import { DatabaseLock } from './lock.ts';
 import { isMigrated } from './migrate.ts';
@@ -123,7 +109,7 @@ export async function inPlace<T>(file: string, backup: string, body: (transactio
         await connection.exec(`PRAGMA user_version = ${row!.user_version}`);
       });
       // By SQLite alone: a file that is opened and closed past it takes the locks of this process away.
-      await copy(file, `${pathToFileURL(file).href}?mode=ro`, `${backup}-unfinished`);
+      await copyOf(file, `${pathToFileURL(file).href}?mode=ro`, `${backup}-unfinished`);
       settle(`${backup}-unfinished`, backup);
       return body(transaction);
     });
@@ -141,11 +127,11 @@ export async function inPlace<T>(file: string, backup: string, body: (transactio
  */
 export async function intoNewFile<T>(file: string, into: string, body: (transaction: Knex.Transaction) => Promise<T>) {
   const unfinished = `${into}-unfinished`;
-  remove(unfinished);
+  removeDatabase(unfinished);
   // A crash leaves this file, which nobody takes for another: it need not survive one.
   const knex = createKnex(configuration(unfinished, ['PRAGMA journal_mode = MEMORY', 'PRAGMA synchronous = OFF']));
   try {
-    await copy(file, readingUri(file), unfinished);
+    await copyOf(file, readingUri(file), unfinished);
     const result = await knex.transaction(body);
     await knex.destroy();
     settle(unfinished, into);
@@ -154,7 +140,17 @@ export async function intoNewFile<T>(file: string, into: string, body: (transact
     throw explained(error);
   } finally {
     await knex.destroy();
-    remove(unfinished);
+    removeDatabase(unfinished);
+  }
+}
+
+/** Copies a database with what its write-ahead log holds. */
+async function copyOf(file: string, uri: string, target: string): Promise<void> {
+  const copy = await Copy.open(file, uri);
+  try {
+    await copy.write(target);
+  } finally {
+    await copy.close();
   }
 }
 
@@ -213,61 +209,6 @@ async function assertAlone(knex: Knex, file: string): Promise<void> {
   } catch (error) {
     throw storeError(error).reason === 'busy' ? busy(error) : error;
   }
-}
-
-/** Copies a database page by page, with what its write-ahead log holds. */
-async function copy(file: string, uri: string, target: string): Promise<void> {
-  remove(target);
-  // For nobody's eyes but those that may see the original. We have to write it, though that may be read-only.
-  writeFileSync(target, '', { mode: 0o600 });
-  chmodSync(target, (statSync(file).mode & 0o777) | 0o600);
-  const flags = sqlite3.OPEN_READONLY | sqlite3.OPEN_URI;
-  const db = await new Promise<sqlite3.Database>((resolve, reject) => {
-    const opened = new sqlite3.Database(uri, flags, (error) => (error ? reject(error) : resolve(opened)));
-  });
-  try {
-    await new Promise<void>((resolve, reject) => {
-      const backup = (db as unknown as Backups).backup(target, (error) => {
-        if (error) return reject(error);
-        backup.step(-1, (failed) => (failed ? reject(failed) : backup.finish(() => resolve())));
-      });
-    });
-  } finally {
-    await new Promise((resolve) => db.close(resolve));
-  }
-}
-
-/** Not among the driver's types. */
-interface Backups {
-  backup(file: string, done: (error: Error | null) => void): Backup;
-}
-interface Backup {
-  step(pages: number, done: (error: Error | null) => void): void;
-  finish(done: () => void): void;
-}
-
-/** Gives a finished file its name, durably; one that has it already is an error. */
-function settle(unfinished: string, name: string): void {
-  sync(unfinished);
-  try {
-    linkSync(unfinished, name);
-  } catch (error) {
-    const { code } = error as { code?: string };
-    if (code === 'EEXIST') throw new InvalidArgumentError(`${name} is there already, and is not written over.`);
-    renameSync(unfinished, name); // a file system without links
-  }
-  rmSync(unfinished, { force: true });
-  sync(dirname(name));
-}
-
-function sync(path: string): void {
-  const handle = openSync(path, 'r');
-  fsyncSync(handle);
-  closeSync(handle);
-}
-
-function remove(file: string): void {
-  for (const end of ['', '-journal', '-wal', '-shm']) rmSync(file + end, { force: true });
 }
 
 /**
