@@ -57,6 +57,7 @@ export function assertReferences(machine: AnyStateMachine, where: string): void 
       // Built-in actions are functions with a type of XState's.
       if (typeof action !== 'function') {
         const name = nameOf(action);
+        if (name.startsWith('xstate.')) return; // a built-in action as data, as in a machine's JSON
         if (!(name in implementations.actions)) refuse(`runs the action '${name}'`, 'actions');
         const named = implementations.actions[name];
         if (typeof named === 'function') assertAction(named);

@@ -103,7 +103,9 @@ describe('the reference', () => {
 
   it('has every error by its code, and no other', () => {
     const errors = [
-      ...read('src/errors.ts').matchAll(/export class (\w+) extends PerdureError \{\n {2}readonly code = '(\w+)'/g),
+      ...read('src/errors.ts').matchAll(
+        /export class (\w+) extends \w+Error \{\n {2}(?:override )?readonly code(?:: [^=]+)? = '([A-Z_]+)'/g,
+      ),
     ];
     const [section] = reference.split('## Errors')[1]!.split('\n## ');
     const rows = [...section!.matchAll(/^\| `([A-Z_]+)` \| `(\w+)` \|/gm)].map(([, code, name]) => [name, code]);
