@@ -1,6 +1,6 @@
 // The floors of the building, lowest first. A file imports from its own floor or below, never from above.
 const floors = [
-  ['foundation', '^src/(errors|sentence|duration|clock|events|cache)\\.ts$|^src/machine/'],
+  ['foundation', '^src/(errors|sentence|duration|clock|events|cache|immediate)\\.ts$|^src/machine/'],
   ['actor', '^src/actor/'],
   ['store', '^src/store/|^migrations/'],
   ['flow', '^src/(flow|migrations|versions|supervision)\\.ts$'],

@@ -11,6 +11,7 @@
  * ended, and one that was under way and waits for that lock is written after it.
  */
 import { StoreError } from '../errors.ts';
+import { immediate } from '../immediate.ts';
 import type { Commit, Outcome } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 
@@ -72,7 +73,7 @@ export class Committer {
     this.#waiting.push(waiting);
     if (this.#busy) return;
     this.#busy = true;
-    this.#running = new Promise(setImmediate).then(() => this.#run());
+    this.#running = immediate().then(() => this.#run());
   }
 
   /** Resolves once nothing is left to write. */
@@ -124,7 +125,7 @@ export class Committer {
       if ('run' in group) {
         rest();
         rest = () => {};
-        await new Promise(setImmediate);
+        await immediate();
         const began = performance.now();
         await group.run();
         this.#written(1, performance.now() - began);
@@ -133,7 +134,7 @@ export class Committer {
       const began = performance.now();
       const writing = group.length > 0 ? this.#store.commit(group.map(({ commit }) => commit)) : undefined;
       // Until the driver has the script: taking a connection goes through the same queue of microtasks as the turns.
-      if (writing) await new Promise(setImmediate);
+      if (writing) await immediate();
       rest();
       rest = () => {};
       if (writing) {
@@ -152,7 +153,7 @@ export class Committer {
         rest = () => tell(first, group.length);
         if (first === 0) continue;
       }
-      await new Promise(setImmediate);
+      await immediate();
       if (!writing && this.#waiting.length === 0) break;
     }
     this.#busy = false;

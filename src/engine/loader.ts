@@ -1,5 +1,6 @@
 /** Reads rows of actors that are not in memory: those asked for while a read is under way are read together. */
 import { type Address, formatAddress } from '../errors.ts';
+import { immediate } from '../immediate.ts';
 import { type ActorRow, addressOf } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 
@@ -23,7 +24,7 @@ export class Loader {
       this.#asked.push({ address, resolve, reject });
       if (this.#busy) return;
       this.#busy = true;
-      setImmediate(() => this.#run());
+      void immediate().then(() => this.#run());
     });
   }
 

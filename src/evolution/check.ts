@@ -4,6 +4,7 @@
  */
 import { differences, fingerprintOf, shapeOf } from '../actor/shape.ts';
 import type { AnyFlow } from '../flow.ts';
+import { immediate } from '../immediate.ts';
 import { openDatabaseForReading } from '../store/database.ts';
 import type { DatabaseOption } from '../store/location.ts';
 import type { ActorRow } from '../store/rows.ts';
@@ -109,7 +110,7 @@ export async function checkStore(
     onProgress?.({ done, total });
     if (rows.length < PAGE) break;
     after = rows.at(-1)!.id;
-    await new Promise(setImmediate);
+    await immediate();
   }
   const flows = [...checks.values()];
   for (const flow of flows) flow.versions.sort((a, b) => a.version - b.version);

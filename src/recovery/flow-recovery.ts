@@ -8,6 +8,7 @@ import { formatInstant, LAST_INSTANT } from '../clock.ts';
 import { HANDLER_GRAIN } from '../engine/composer.ts';
 import { ActorNotFoundError } from '../errors.ts';
 import { type AnyFlow, boundUntil } from '../flow.ts';
+import { immediate } from '../immediate.ts';
 import { addressFault } from '../messaging/address.ts';
 import { sentence } from '../sentence.ts';
 import { type ActorRow, addressOf, isEnded } from '../store/rows.ts';
@@ -131,7 +132,7 @@ export class FlowRecovery implements ParticipantRecoverable {
   async #page(rows: FoundRow[], registry: RecoveryRegistry): Promise<void> {
     const { report } = registry;
     for (const [i, row] of rows.entries()) {
-      if (i % BREATH === 0) await new Promise(setImmediate);
+      if (i % BREATH === 0) await immediate();
       if (row.status === 'quarantined') {
         report.skipped.quarantined++;
         registry.notice({

@@ -67,7 +67,7 @@ export async function crashEverywhere<F extends AnyFlow>(
 
 const stageOptions = (options: StageOptions): StageOptions =>
   Object.fromEntries(
-    (['input', 'participantId', 'phoneNumber', 'start', 'stubs', 'flows', 'watch'] as const).flatMap((key) =>
+    (['input', 'participantId', 'phoneNumber', 'start', 'stubs', 'flows', 'tables', 'watch'] as const).flatMap((key) =>
       options[key] === undefined ? [] : [[key, options[key]]],
     ),
   );

@@ -23,7 +23,8 @@ import {
 } from './crash-everywhere.ts';
 import { DivergenceError, type DivergenceKind } from './divergence.ts';
 import { crashAfterEveryStep, crashAroundEveryWrite, noCrash } from './dooms.ts';
-import { type Edge, exploreModel, likelyToDecide, type Outcomes, UnrepeatableStep } from './model.ts';
+import { type Edge, exploreModel, likelyToDecide, UnrepeatableStep } from './model.ts';
+import { assertOutcomes, type OutcomesByName } from './outcomes.ts';
 import { type ImpureRead, watchingReads } from './purity.ts';
 import type { Script } from './script.ts';
 import type { Stage } from './stage.ts';
@@ -36,7 +37,7 @@ export interface ExploreOptions<F extends AnyFlow = AnyFlow, E extends EventOf<F
   /** Sample events to try wherever they mean something, or a function of the snapshot that gives them. */
   events: readonly E[] | ((snapshot: SnapshotOf<F>) => readonly E[]);
   /** Results and failures to try for each invocation, by its name. Default: `undefined`, and an error. */
-  outcomes?: Readonly<Record<string, Outcomes>>;
+  outcomes?: OutcomesByName;
   /** The longest script. Default: 8 steps. */
   depth?: number;
   /** How many configurations are gone on from. Default: 400. */
@@ -87,7 +88,7 @@ export async function explore<F extends AnyFlow, const E extends EventOf<F>>(
   const all = options as unknown as ExploreOptions;
   assertFlows([flow]);
   assertEvents(all);
-  assertOutcomes(flow, all);
+  assertOutcomes('explore', flow, all.outcomes);
   return withStages(explore, flow, all, async (stages) => {
     const { edges, truncated } = await oneAtATime(() => findEdges(stages[0]!, all));
     const chosen = scriptsFor(edges, all.throws === 'allow');
@@ -113,17 +114,6 @@ function assertEvents({ events }: ExploreOptions): void {
     throw new InvalidArgumentError(
       "explore: events is a list of sample events, like [{ type: 'book' }], or a function.",
     );
-}
-
-/** @throws {InvalidArgumentError} an outcome of what is not invoked */
-function assertOutcomes(flow: AnyFlow, { outcomes = {} }: ExploreOptions): void {
-  const names = promiseNames(flow.logic);
-  for (const name of Object.keys(outcomes)) {
-    if (names.has(name)) continue;
-    throw new InvalidArgumentError(
-      `explore: there are outcomes for '${name}', which '${flow.type}' does not invoke. It invokes: ${[...names].join(', ') || 'nothing'}.`,
-    );
-  }
 }
 
 /** Goes through the model. What fails there already needs no runtime to be shown. */

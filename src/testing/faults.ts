@@ -8,6 +8,7 @@
  */
 import createKnex, { type Knex } from 'knex';
 import sqlite3 from 'sqlite3';
+import { eventLoop } from '../immediate.ts';
 
 /** What an access does to the database. `step`: a statement within a transaction that ends by a later one. */
 export type AccessKind = 'read' | 'write' | 'begin' | 'step' | 'commit';
@@ -29,13 +30,17 @@ export interface Process {
   die(): void;
 }
 
+/** Who works on the database while no process does. */
+const UNDYING: Process = { dead: false, access: () => undefined, die: () => {} };
+
 type Done = (this: object, error: Error | null, rows?: unknown[]) => void;
 type Method = 'run' | 'all' | 'exec';
 
 export class MortalDatabase {
   readonly #raw: sqlite3.Database;
   readonly #known: Known = new Map();
-  #tables: string[] = [];
+  /** What the test has made of the application's own, by type. */
+  #made: { type: string; name: string }[] = [];
 
   private constructor(raw: sqlite3.Database) {
     this.#raw = raw;
@@ -88,17 +93,32 @@ export class MortalDatabase {
     );
   }
 
-  /** Deletes all rows of all tables but those of the migrations. */
-  async clear(): Promise<void> {
+  /**
+   * Deletes all rows of all tables but those of the migrations, and makes those of the application anew.
+   * @param make makes the application's own tables, with what is in them at first
+   */
+  async clear(make?: (knex: Knex) => unknown): Promise<void> {
     await this.rollBack();
     this.#known.clear();
-    if (this.#tables.length === 0) {
-      const tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%migrations%'";
-      this.#tables = (await this.read<{ name: string }>(tables)).map(({ name }) => name);
-    }
-    const script = this.#tables.map((table) => `DELETE FROM "${table}"`).join(';');
-    await new Promise<void>((resolve, reject) =>
-      this.#raw.exec(script, (error) => (error ? reject(error) : resolve())),
+    const dropped = this.#made.map(({ type, name }) => `DROP ${type} IF EXISTS "${name}"`);
+    await this.#exec(dropped);
+    const kept = await this.#names();
+    const rows = kept.filter(({ type, name }) => type === 'table' && !name.includes('migrations'));
+    await this.#exec(rows.map(({ name }) => `DELETE FROM "${name}"`));
+    if (!make) return;
+    await make(this.connect(UNDYING));
+    this.#known.clear();
+    const before = new Set(kept.map(({ name }) => name));
+    this.#made = (await this.#names()).filter(({ name }) => !before.has(name) && !name.startsWith('sqlite_'));
+  }
+
+  #names(): Promise<{ type: string; name: string }[]> {
+    return this.read("SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view')");
+  }
+
+  #exec(statements: string[]): Promise<void> {
+    return new Promise((resolve, reject) =>
+      this.#raw.exec(statements.join(';'), (error) => (error ? reject(error) : resolve())),
     );
   }
 
@@ -138,7 +158,8 @@ class Line {
   #pass(method: Method, sql: string, params: unknown[] | undefined, done: Done): void {
     const process = this.#process;
     if (process.dead) return;
-    const soon = (rows: unknown[]) => setImmediate(() => !process.dead && done.call({ changes: 0 }, null, rows));
+    const soon = (rows: unknown[]) =>
+      eventLoop.setImmediate(() => !process.dead && done.call({ changes: 0 }, null, rows));
     const idle = shortcut(sql);
     if (idle) {
       soon(idle);

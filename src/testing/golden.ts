@@ -17,6 +17,7 @@ import {
 } from '../evolution/index.ts';
 import type { AnyFlow } from '../flow.ts';
 import { type FlowVersions, versionsOf } from '../versions.ts';
+import { assertOutcomes } from './outcomes.ts';
 import { nameOfStep, restingStates, type Stop, stepsFrom, take, type WalkOptions, walk } from './walk.ts';
 
 /** Where golden snapshots are, and how to walk through the flow. */
@@ -68,6 +69,7 @@ async function run(flows: AnyFlow[], folder: string, options: GoldenOptions): Pr
       'goldenSnapshots takes one flow, or the versions of one. Call it once for each flow.',
     );
   const { type } = versions.newest;
+  assertOutcomes('goldenSnapshots', versions.newest, options.outcomes);
   const anew = options.update ?? process.env['PERDURE_UPDATE_GOLDEN'] === '1';
   const renewed = anew ? complete(folder, versions.newest, options, anew) : undefined;
   loadGoldenShapes(folder, type, versions);

@@ -11,11 +11,12 @@ export { DivergenceError, type DivergenceKind } from './divergence.ts';
 export { type ExploreOptions, type ExploreReport, explore } from './explore.ts';
 export { type GoldenOptions, type GoldenResult, goldenSnapshots } from './golden.ts';
 export { type ExpectedMessage, type MatcherResult, matchers, type PerdureMatchers } from './matchers.ts';
-export type { Outcomes } from './model.ts';
+export type { Outcomes, OutcomesByName } from './outcomes.ts';
 export { RunawayError } from './runaway.ts';
 export type { Script, ScriptStep } from './script.ts';
 export type { SentMessage } from './sent-message.ts';
 export { serializer } from './serializer.ts';
+export type { MakeTables } from './stage.ts';
 export type { Stub, StubAnswer, StubCall, StubOptions } from './stubs.ts';
 export { TestActor } from './test-actor.ts';
 export {
@@ -26,5 +27,5 @@ export {
   type TestRuntimeOptions,
 } from './test-runtime.ts';
 export type { TestTimer, When } from './test-timer.ts';
-export type { InvocationOutcome, WalkOptions } from './walk.ts';
+export type { WalkOptions } from './walk.ts';
 export type { Who } from './who.ts';

@@ -14,21 +14,16 @@ import type { Address } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
 import type { Catalog } from './catalog.ts';
+import { type OutcomesByName, outcomesOf } from './outcomes.ts';
 import { SEED } from './rehearsal.ts';
 import { durationOf, failureOf, formatStep, instantOf, type Script, type ScriptStep } from './script.ts';
-
-/** Results to try for an invocation. */
-export interface Outcomes {
-  resolve?: readonly unknown[];
-  reject?: readonly unknown[];
-}
 
 export interface ModelOptions {
   participantId: string;
   input: unknown;
   start: number;
   events: readonly AnyEventObject[] | ((snapshot: any) => readonly AnyEventObject[]);
-  outcomes: Readonly<Record<string, Outcomes>>;
+  outcomes: OutcomesByName;
   depth: number;
   limit: number;
   serializeState: (snapshot: any) => unknown;
@@ -188,9 +183,10 @@ class Model {
     const steps: ScriptStep[] = samples.map((send) => ({ send }));
     if (live.nextDueAt !== undefined) steps.push({ advance: durationOf(live.nextDueAt - now) });
     for (const name of new Set(pending(live).map(({ src }) => src))) {
-      const { resolve = [undefined], reject = [`${name} failed`] } = outcomes[name] ?? {};
-      for (const output of resolve) steps.push({ resolve: name, ...(output !== undefined && { with: output }) });
-      for (const error of reject) steps.push({ reject: name, with: error });
+      for (const outcome of outcomesOf(outcomes, name)) {
+        if ('error' in outcome) steps.push({ reject: name, with: outcome.error });
+        else steps.push({ resolve: name, ...(outcome.output !== undefined && { with: outcome.output }) });
+      }
     }
     return steps;
   }

@@ -3,6 +3,7 @@ import { LiveActor } from '../actor/live-actor.ts';
 import { onlooker } from '../actor/onlooker.ts';
 import type { ActorHandle } from '../actor-handle.ts';
 import { formatInstant } from '../clock.ts';
+import { InvalidArgumentError } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { MortalDatabase } from './faults.ts';
 import { plain } from './plain.ts';
@@ -90,7 +91,7 @@ export class Observer {
     const timers = status === 'active' ? live.timers : [];
     const attended = stubs.waiting().filter((order) => stubs.isAttended(order));
     const rows: Record<string, unknown> = {};
-    for (const table of tables) rows[table] = await database.read(`SELECT * FROM "${table}"`);
+    for (const table of tables) rows[table] = await rowsOf(database, table);
     return {
       state: value ?? status,
       status,
@@ -169,4 +170,16 @@ function shown(snapshot: Shown): { value?: unknown; context?: unknown; children?
     ...(snapshot.error !== undefined && { error: plain(snapshot.error) }),
     ...(children.length > 0 && { children: Object.fromEntries(children) }),
   };
+}
+
+/** @throws {InvalidArgumentError} there is no such table */
+async function rowsOf(database: MortalDatabase, table: string): Promise<object[]> {
+  const [known] = await database.read("SELECT 1 FROM sqlite_master WHERE type IN ('table', 'view') AND name = ?", [
+    table,
+  ]);
+  if (known) return database.read(`SELECT * FROM "${table}"`);
+  throw new InvalidArgumentError(
+    `The flow records into a table '${table}', which the database of the test has not. ` +
+      `Let the test make it: { tables: (knex) => knex.schema.createTable('${table}', (table) => { … }) }.`,
+  );
 }

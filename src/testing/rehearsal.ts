@@ -17,6 +17,7 @@ import { milliseconds } from '../duration.ts';
 import type { OutgoingMessage } from '../engine/outbox.ts';
 import { ActorExistsError, InvalidArgumentError, NotSerializableError, type PerdureError } from '../errors.ts';
 import type { AnyFlow } from '../flow.ts';
+import { immediate } from '../immediate.ts';
 import { createRuntime, type Runtime } from '../runtime.ts';
 import type { Access, AccessKind, Process } from './faults.ts';
 import { markOf, type Observation, Observer } from './observation.ts';
@@ -24,6 +25,7 @@ import { type RunawayError, RunawayWatch } from './runaway.ts';
 import { failureOf, formatStep, instantOf, type Script, type ScriptStep } from './script.ts';
 import type { Stage } from './stage.ts';
 import { isInState } from './states.ts';
+import { unheard } from './unheard.ts';
 
 /** When the process dies. Asked before each access of a living process, and between steps. */
 export interface Doom {
@@ -92,6 +94,8 @@ export class Rehearsal {
   #answer: unknown;
   #target = 0;
   #turnsCommitted = 0;
+  /** The last message that no actor got as a reply, and why. */
+  #unheard: string | undefined;
 
   constructor(stage: Stage, script: Script, doom: Doom) {
     this.#stage = stage;
@@ -103,7 +107,7 @@ export class Rehearsal {
   /** Runs the script. @param see told what was seen after each step */
   async run(see: (seen: Seen) => void): Promise<void> {
     const { database, stubs, setup } = this.#stage;
-    await database.clear();
+    await database.clear(setup.tables);
     stubs.reset();
     setup.watch?.reset?.();
     try {
@@ -173,7 +177,7 @@ export class Rehearsal {
   async #verify(life: Life, state: string | StateValue): Promise<void> {
     const { snapshot, text } = await this.#standing(life);
     if (isInState(snapshot, state)) return;
-    const message = `Step ${this.#step} of the script, ${formatStep({ inState: state })}, does not hold. ${text}`;
+    const message = `Step ${this.#step} of the script, ${formatStep({ inState: state })}, does not hold. ${[text, this.#unheard].filter(Boolean).join(' ')}`;
     throw new AssertionError({ message, expected: state, actual: snapshot.value ?? snapshot.status });
   }
 
@@ -238,7 +242,9 @@ export class Rehearsal {
     const reasons: string[] = [];
     await this.#told(async () => {
       const receipt = await (phoneNumber ? runtime.receive(message) : runtime.receiveFor(flow, participantId, message));
+      const why = unheard(receipt);
       if (receipt.reason) reasons.push(receipt.reason);
+      else if (why) this.#unheard = `Before that, ${formatStep({ receive: text })} ${why}`;
       return receipt.status;
     });
     // What follows would be true of an actor that was never asked.
@@ -448,7 +454,7 @@ class Life implements Process {
   }
 
   async pause(): Promise<void> {
-    await new Promise(setImmediate);
+    await immediate();
     if (this.dead) throw CRASH;
     if (this.#runaway) throw this.#runaway;
   }

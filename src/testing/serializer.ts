@@ -1,14 +1,17 @@
 /** Snapshot files of Vitest and Jest that a person can read, and that change only where an actor changed. */
+import { isMachineSnapshot } from 'xstate';
 import { ActorView, formatSnapshot } from './actor-view.ts';
 import { TestActor } from './test-actor.ts';
 
 /**
- * Prints what `test.view(actor)` gives, and snapshots of actors. `perdure/testing/vitest` and `perdure/testing/jest` add it;
+ * Prints what `test.view(actor)` gives, and snapshots of machines, as their actors give them. Plain data, such as a persisted
+ * snapshot, is left to others. `perdure/testing/vitest` and `perdure/testing/jest` add it;
  * elsewhere: `expect.addSnapshotSerializer(serializer)`.
  */
 export const serializer = {
   /** Whether it prints such a value. */
-  test: (value: unknown): boolean => value instanceof ActorView || value instanceof TestActor || isSnapshot(value),
+  test: (value: unknown): boolean =>
+    value instanceof ActorView || value instanceof TestActor || isMachineSnapshot(value),
 
   /** Prints it. */
   serialize(value: unknown, _config: unknown, indentation: string): string {

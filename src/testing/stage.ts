@@ -1,9 +1,13 @@
 /** What rehearsals of a flow need, and use one after another: a database, the services, the flow under their control. */
+import type { Knex } from 'knex';
 import { milliseconds } from '../duration.ts';
 import type { AnyFlow, InputOf } from '../flow.ts';
 import { MortalDatabase } from './faults.ts';
 import { plain } from './plain.ts';
 import { promiseNames, type StubAnswer, Stubs } from './stubs.ts';
+
+/** Makes an application's own tables in an empty database. */
+export type MakeTables = (knex: Knex) => unknown;
 
 /** What a script is run with. */
 export interface StageOptions<F extends AnyFlow = AnyFlow> {
@@ -19,6 +23,8 @@ export interface StageOptions<F extends AnyFlow = AnyFlow> {
   stubs?: Readonly<Record<string, StubAnswer | object | string | number | boolean | null>>;
   /** Other flows of the runtime. */
   flows?: readonly AnyFlow[];
+  /** Makes the tables of the application that the flow records into, anew for each run, with what is in them at first. */
+  tables?: MakeTables;
   /** Something of the world outside that a crash must not change either; reset before each run. */
   watch?: {
     /** Brings it to where a run begins. */

@@ -11,6 +11,7 @@ import { type Duration, milliseconds } from '../duration.ts';
 import type { OutgoingMessage, Transport } from '../engine/outbox.ts';
 import { type Address, formatAddress, InvalidArgumentError, NotRunningError } from '../errors.ts';
 import { type AnyFlow, assertFlows, type EventOf, type InboundMessage } from '../flow.ts';
+import { immediate } from '../immediate.ts';
 import type { Receipt } from '../messaging/inbound.ts';
 import { createRuntime, type JournalLine, type Runtime, type SpawnArguments } from '../runtime.ts';
 import type { RuntimeOptions } from '../runtime-options.ts';
@@ -19,9 +20,11 @@ import { errorOf } from '../thrown.ts';
 import { ActorView } from './actor-view.ts';
 import { RunawayWatch } from './runaway.ts';
 import { type SentMessage, sentMessages } from './sent-message.ts';
+import type { MakeTables } from './stage.ts';
 import { type Stub, type StubAnswer, type StubOptions, Stubs } from './stubs.ts';
 import { TestActor } from './test-actor.ts';
 import { type TestTimer, testTimer } from './test-timer.ts';
+import { unheard } from './unheard.ts';
 import { actorOf, actorsOf, means, type Who } from './who.ts';
 
 /** What {@link createTestRuntime} is given; what it leaves out of the runtime’s options, the test runtime sets. */
@@ -30,6 +33,8 @@ export interface TestRuntimeOptions extends Omit<RuntimeOptions, 'database' | 'c
   seed?: string;
   /** Default: a database in memory of its own. */
   database?: RuntimeOptions['database'];
+  /** Makes the tables of the application that flows record into, in the database in memory, before the first start. */
+  tables?: MakeTables;
   /** Told of each new runtime before it starts, e.g. to register what it recovers. */
   prepare?: (runtime: Runtime) => void;
   /** Where the clock starts: ms since the epoch, a Date, or an ISO text. Default: 2026-01-01T00:00:00Z. */
@@ -54,6 +59,12 @@ export type TestMessage = Pick<InboundMessage, 'from' | 'text'> & Partial<Inboun
 export async function createTestRuntime(options: TestRuntimeOptions): Promise<TestRuntime> {
   const runtime = new TestRuntime(options);
   try {
+    if (options.tables && options.database) {
+      throw new InvalidArgumentError(
+        'createTestRuntime({ tables }) is for the database in memory. Make the tables of your own database yourself.',
+      );
+    }
+    await options.tables?.(runtime.knex);
     await runtime.restart();
   } catch (error) {
     await runtime.stop();
@@ -155,8 +166,8 @@ export class TestRuntime {
     const id = this.#memory ? String(++this.#received) : randomUUID();
     const receipt = await this.asked(() => this.runtime.receive({ channel: 'test', id, ...message }));
     const { text } = message;
-    if (receipt.reason)
-      this.#lost = `At ${iso(this.clock.now())} ${JSON.stringify(text)} was received and reached no actor. ${receipt.reason}`;
+    const why = unheard(receipt);
+    if (why) this.#lost = `At ${iso(this.clock.now())} ${JSON.stringify(text)} was received and ${why}`;
     return receipt;
   }
 
@@ -204,11 +215,11 @@ export class TestRuntime {
     await this.#watch.resting(async () => {
       // Promises settle in microtasks and I/O callbacks, of which the engine knows only once they post their results.
       for (let quiet = 0; quiet < 5; quiet++) {
-        await new Promise(setImmediate);
+        await immediate();
         while (!this.runtime.idle || (this.clock.nextTimer() ?? Number.POSITIVE_INFINITY) <= this.clock.now()) {
           quiet = 0;
           this.clock.moveTo(this.clock.now());
-          await new Promise(setImmediate);
+          await immediate();
         }
       }
     });

@@ -9,9 +9,8 @@ import { isMachine, kindOf, resolveActor } from '../actor/logic.ts';
 import { nodesOf } from '../actor/nodes.ts';
 import { onlooker } from '../actor/onlooker.ts';
 import type { AnyFlow } from '../flow.ts';
-
-/** What an invoked promise comes to. */
-export type InvocationOutcome = { output: unknown } | { error: unknown };
+import { type OutcomesByName, outcomesOf } from './outcomes.ts';
+import { failureOf } from './script.ts';
 
 /** What there is to try on a walk through a flow. */
 export interface WalkOptions {
@@ -20,7 +19,7 @@ export interface WalkOptions {
   /** Events to try, as many of one type as there are cases. Of types that are not among them, the bare type is tried. */
   events?: readonly AnyEventObject[];
   /** What invoked promises come to, by the name of what is invoked. Default: undefined, and an error. */
-  outcomes?: Readonly<Record<string, readonly InvocationOutcome[]>>;
+  outcomes?: OutcomesByName;
   /** The instant of the first turn, in ms since the epoch. Default: 2026-01-01T00:00:00Z. */
   start?: number;
   /** How many turns are tried at most. Default: 20,000. */
@@ -116,7 +115,9 @@ export function walk(
     const text = live.encode();
     for (const state of states) if (wanted.has(state) && !found.has(state)) found.set(state, { text, at });
     const where = states.join();
-    const key = `${where} ${JSON.stringify(contexts(JSON.parse(text).snapshot))}`;
+    // By how long its deadlines have still to wait: one that only reminds leads to one that is further away.
+    const waits = live.timers.map(({ event, dueAt }) => [event.type, dueAt - at]);
+    const key = `${where} ${JSON.stringify([contexts(JSON.parse(text).snapshot), waits])}`;
     const times = visits.get(where) ?? 0;
     if (snapshot.status !== 'active' || seen.has(key) || times >= CONTEXTS) return;
     seen.add(key);
@@ -154,13 +155,15 @@ export function stepsFrom(flow: AnyFlow, { text, at }: Stop, { events = [], outc
     ...events.map((each) => event(each, true)),
     ...bare.map((type) => event({ type }, false)),
     ...promisesIn(flow.logic, decodeState(text).snapshot).flatMap(({ src, sessionId }) =>
-      (outcomes[src] ?? UNKNOWN).map((outcome): Step => {
+      outcomesOf(outcomes, src).map((outcome): Step => {
         const [type, data] =
-          'output' in outcome ? ['xstate.promise.resolve', outcome.output] : ['xstate.promise.reject', outcome.error];
+          'output' in outcome
+            ? ['xstate.promise.resolve', outcome.output]
+            : ['xstate.promise.reject', withoutStack(failureOf({ reject: src, with: outcome.error }))];
         return {
           stimulus: { kind: 'relay', sessionId, event: { type, data } as never },
           at: next,
-          given: src in outcomes,
+          given: outcome.given,
         };
       }),
     ),
@@ -171,9 +174,9 @@ export function stepsFrom(flow: AnyFlow, { text, at }: Stop, { events = [], outc
   return steps;
 }
 
-// Without the stack of this machine, which would be stored.
-const failure = Object.assign(new Error('It failed.'), { stack: 'Error: It failed.' });
-const UNKNOWN: readonly InvocationOutcome[] = [{ output: undefined }, { error: failure }];
+/** The stack is of this machine, and would be stored. */
+const withoutStack = (error: unknown) =>
+  error instanceof Error ? Object.assign(error, { stack: `${error.name}: ${error.message}` }) : error;
 
 /** Takes a step with either extreme of chance; what it threw. */
 export function take(

@@ -36,7 +36,7 @@ describe('golden snapshots of the two flows', () => {
       folder,
       input: { participantId: 'golden', systemPrompt: 'Be kind.', participantBackground: 'Name: Ada.' },
       events: [...replies.slice(-1), { type: 'update', name: 'Ada' }],
-      outcomes: { generateReply: [{ output: { text: 'Hello!' } }, { error: 'It failed.' }] },
+      outcomes: { generateReply: { resolve: [{ text: 'Hello!' }], reject: ['It failed.'] } },
     });
     expect(proved).toBeGreaterThan(5);
   });

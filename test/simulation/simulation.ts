@@ -2,6 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { createConversationFlow } from '../../src/flows/conversation.ts';
 import { microHealthInterventionFlow } from '../../src/flows/micro-health-intervention.ts';
+import { eventLoop } from '../../src/immediate.ts';
 import type { AnyFlow } from '../../src/index.ts';
 import { Chance } from './chance.ts';
 import { SimulatedDatabase } from './database.ts';
@@ -228,6 +229,8 @@ function takeGlobals(scheduler: Scheduler, chance: Chance): () => void {
   const contexts = new Set<AsyncLocalStorage<unknown>>();
   globalThis.setImmediate = ((fn: (...args: unknown[]) => void, ...args: unknown[]) =>
     scheduler.add('immediate', () => fn(...args))) as never;
+  const own = eventLoop.setImmediate;
+  eventLoop.setImmediate = globalThis.setImmediate;
   globalThis.setTimeout = ((fn: () => void, ms: number) => {
     const arm = () => scheduler.after(ms, 'real time', fn);
     let timer = arm();
@@ -251,6 +254,7 @@ function takeGlobals(scheduler: Scheduler, chance: Chance): () => void {
   };
   return () => {
     Object.assign(globalThis, { setImmediate, setTimeout, clearTimeout });
+    eventLoop.setImmediate = own;
     performance.now = now;
     Math.random = random;
     Object.assign(AsyncLocalStorage.prototype, { run, enterWith });
