@@ -259,6 +259,11 @@ export class Engine {
     return this.#pauses.wait(ms);
   }
 
+  /** The actors that wait for another attempt at a turn. */
+  get pausing(): Address[] {
+    return [...this.#pauses.actors].map(({ address }) => address);
+  }
+
   /** Nothing is under way but invocations that have not ended. */
   get idle(): boolean {
     return (

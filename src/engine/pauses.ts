@@ -7,8 +7,8 @@ import { Waits } from './waits.ts';
 export class Pauses {
   readonly #waits: Waits;
   readonly #phase: Phase;
-  /** How many actors pause before another attempt at a turn. */
-  actors = 0;
+  /** The actors that pause before another attempt at a turn. */
+  readonly actors = new Set<Cell>();
 
   constructor(clock: Clock, phase: Phase) {
     this.#waits = new Waits(clock);
@@ -24,9 +24,9 @@ export class Pauses {
   async of(cell: Cell, ms: number): Promise<void> {
     cell.pausing = true;
     for (const told of cell.onPause.splice(0)) told();
-    this.actors++;
+    this.actors.add(cell);
     await this.wait(ms);
-    this.actors--;
+    this.actors.delete(cell);
     cell.pausing = false;
   }
 

@@ -62,7 +62,7 @@ export class TurnLoop {
 
   /** Nothing is under way but pauses before another attempt. */
   get idle(): boolean {
-    return this.#working.size === this.#options.pauses.actors;
+    return this.#working.size === this.#options.pauses.actors.size;
   }
 
   /** Resolves once nothing is under way. */

@@ -24,7 +24,15 @@ export class TestActor<F extends AnyFlow = AnyFlow> extends ActorHandle<F> {
   }
 
   override send(event: EventOf<F>, options?: SendOptions): Promise<Committed<F>> {
-    return this.test.asked(() => super.send(event, options));
+    return this.test.asked(() => super.send(event, options), this.address);
+  }
+
+  override cancelTimer(dueAt: number, nth?: number): Promise<boolean> {
+    return this.test.asked(() => super.cancelTimer(dueAt, nth), this.address);
+  }
+
+  override stop(): Promise<void> {
+    return this.test.asked(() => super.stop(), this.address);
   }
 
   override waitFor(

@@ -9,7 +9,7 @@ import type { ActorHandle, Committed, SendOptions } from '../actor-handle.ts';
 import { SimulatedClock } from '../clock.ts';
 import { type Duration, milliseconds } from '../duration.ts';
 import type { OutgoingMessage, Transport } from '../engine/outbox.ts';
-import { type Address, formatAddress, InvalidArgumentError, NotRunningError } from '../errors.ts';
+import { type Address, formatAddress, InvalidArgumentError, NotRunningError, TimeoutError } from '../errors.ts';
 import { type AnyFlow, assertFlows, type EventOf, type InboundMessage } from '../flow.ts';
 import { immediate } from '../immediate.ts';
 import type { Receipt } from '../messaging/inbound.ts';
@@ -42,6 +42,9 @@ export interface TestRuntimeOptions extends Omit<RuntimeOptions, 'database' | 'c
   /** An actor that takes more turns of itself than this at one instant is taken to run away. Default: 1,000. */
   runawayAfter?: number;
 }
+
+/** So many iterations of the event loop in which nothing goes on are a standstill. */
+const STANDSTILL = 100;
 
 /** Ms since the epoch, a Date, or an ISO text like `'2026-03-29T01:00:00Z'`. */
 export type Instant = number | Date | string;
@@ -96,6 +99,8 @@ export class TestRuntime {
   #life: Life | undefined;
   #down: Error = new NotRunningError('The test runtime has not started. Call and await restart() first.');
   #received = 0;
+  /** How many let time go by, or wait for rest. */
+  #movers = 0;
   #lost: string | undefined;
   /** What is tried again later, each with the instant. */
   #retries: { text: string; at: number }[] = [];
@@ -212,6 +217,10 @@ export class TestRuntime {
    * @throws {RunawayError} an actor does not come to rest
    */
   async settle(): Promise<void> {
+    await this.#moving(() => this.#settle());
+  }
+
+  async #settle(): Promise<void> {
     await this.#watch.resting(async () => {
       // Promises settle in microtasks and I/O callbacks, of which the engine knows only once they post their results.
       for (let quiet = 0; quiet < 5; quiet++) {
@@ -244,15 +253,17 @@ export class TestRuntime {
         `advanceTo(${iso(target)}): it is ${iso(this.clock.now())} already. To set the clock back, as may happen to a wall clock, call test.clock.moveTo().`,
       );
     }
-    await this.settle();
-    for (;;) {
-      const next = this.clock.nextTimer();
-      if (next === undefined || next > target) break;
-      this.clock.moveTo(Math.max(next, this.clock.now()));
+    await this.#moving(async () => {
       await this.settle();
-    }
-    this.clock.moveTo(target);
-    await this.settle();
+      for (;;) {
+        const next = this.clock.nextTimer();
+        if (next === undefined || next > target) break;
+        this.clock.moveTo(Math.max(next, this.clock.now()));
+        await this.settle();
+      }
+      this.clock.moveTo(target);
+      await this.settle();
+    });
   }
 
   /**
@@ -380,12 +391,65 @@ export class TestRuntime {
 
   /**
    * Asks for turns from outside; rejects where the runtime goes down meanwhile.
+   * @param address the actor that is asked. Default: any
+   * @throws {TimeoutError} the actor waits for another attempt at a turn, and the clock stands still
    * @internal
    */
-  async asked<T>(work: () => Promise<T>): Promise<T> {
+  async asked<T>(work: () => Promise<T>, address?: Address): Promise<T> {
     if (!this.#life) throw this.#down;
-    const { over } = this.#life;
-    return this.#watch.asking(() => Promise.race([work(), over]));
+    const { over, runtime } = this.#life;
+    const answered = new AbortController();
+    const standstill = this.#standstill(runtime, address, answered.signal);
+    try {
+      return await this.#watch.asking(() => Promise.race([work(), over, standstill]));
+    } finally {
+      answered.abort();
+    }
+  }
+
+  /** While it goes on, the test lets time go on, or waits for rest. */
+  async #moving<T>(work: () => Promise<T>): Promise<T> {
+    this.#movers++;
+    try {
+      return await work();
+    } finally {
+      this.#movers--;
+    }
+  }
+
+  /**
+   * Rejects where nobody would ever be answered: the actor pauses before another attempt at a turn, all else is at rest, and the
+   * test lets no time go by. Otherwise it stays pending.
+   */
+  #standstill(runtime: Runtime, address: Address | undefined, answered: AbortSignal): Promise<never> {
+    const stands = () =>
+      this.#movers === 0 &&
+      runtime.idle &&
+      runtime.engine.pausing.some((each) => !address || formatAddress(each) === formatAddress(address));
+    return new Promise((_, reject) => {
+      const look = async () => {
+        let quiet = 0;
+        while (quiet < STANDSTILL && !answered.aborted && runtime.engine.running) {
+          await immediate();
+          quiet = stands() ? quiet + 1 : 0;
+          if (quiet === 0 && runtime.engine.pausing.length === 0) return;
+        }
+        if (answered.aborted || quiet < STANDSTILL) return;
+        const [why = ''] = this.overlooked.slice(-1);
+        reject(
+          new TimeoutError(
+            `${address ? formatAddress(address) : 'An actor'} waits for another attempt at a turn that threw, and the clock of the test stands still. ${why} ` +
+              "The event stays in its mailbox. Let time go by while it waits: const sent = actor.send(…); await test.advance('1m'); await sent.",
+            address ? { address } : {},
+          ),
+        );
+      };
+      answered.addEventListener(
+        'abort',
+        runtime.on('restarting', () => void look()),
+      );
+      if (runtime.engine.pausing.length > 0) void look();
+    });
   }
 
   /**

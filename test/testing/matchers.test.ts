@@ -1,9 +1,15 @@
 import { AssertionError } from 'node:assert';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { assign, createMachine, fromPromise, fromTransition, setup } from 'xstate';
+import { assign, createActor, createMachine, fromPromise, fromTransition, setup } from 'xstate';
 import { defineFlow } from '../../src/index.ts';
 import '../../src/testing/vitest.ts';
-import { assertThat, createTestRuntime, type TestActor, type TestRuntime } from '../../src/testing/index.ts';
+import {
+  assertThat,
+  createTestRuntime,
+  serializer,
+  type TestActor,
+  type TestRuntime,
+} from '../../src/testing/index.ts';
 import { counter } from '../guarantees/machines.ts';
 import { appointment } from './appointment.ts';
 
@@ -469,6 +475,17 @@ describe('a snapshot file', () => {
     expect(() => expect(actor).toMatchInlineSnapshot('x')).toThrow('await actor.view()');
   });
 
+  it('leaves what is persisted of any actor as it is, also with children', () => {
+    const child = createMachine({ initial: 'x', states: { x: {} } });
+    const parent = createActor(
+      setup({ actors: { child } }).createMachine({ context: {}, invoke: { id: 'kid', src: 'child' } }),
+    ).start();
+    expect(serializer.test(parent.getSnapshot())).toBe(true);
+    expect(serializer.test(parent.getPersistedSnapshot())).toBe(false);
+    expect(parent.getPersistedSnapshot()).toMatchSnapshot();
+    parent.stop();
+  });
+
   it('leaves other values as they are', () => {
     expect({ status: 'active', output: 1, error: null }).toMatchInlineSnapshot(`
       {
@@ -562,6 +579,10 @@ describe('a message that reached no actor', () => {
     await own.receive({ from: '+15550100001', text: 'hello' });
     expect(await complaint(() => expect(ada).toBeInState('thanking'))).toContain(
       '"hello" was received and reached no actor. No actor has the number +15550100001.',
+    );
+    await own.receive({ from: PHONE, text: 'Stop!' });
+    expect(await complaint(() => expect(ada).toBeInState('thanking'))).toContain(
+      '"Stop!" was received and was taken for STOP, which the messaging edge answers itself: no flow gets it as a reply.',
     );
     await own.stop();
   });
