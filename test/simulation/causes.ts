@@ -15,6 +15,8 @@ import { instant, Violation } from './violation.ts';
 /** What the world has done, as far as it explains turns. */
 export interface Doings {
   input(participantId: string): unknown;
+  /** Somebody looks at actors now and then. */
+  watched: boolean;
   messages: ReadonlyMap<string, InboundMessage>;
   /** Events that the application sent, for which it is not known that they were applied. */
   sends: Sent[];

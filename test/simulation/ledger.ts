@@ -12,6 +12,7 @@ import { Books } from './books.ts';
 import { Causes, type Doings, isGivenUp } from './causes.ts';
 import { compareLines, compareMessages, compareState, differOf } from './comparison.ts';
 import type { SimulatedDatabase } from './database.ts';
+import { type Stand, standOf } from './readers.ts';
 import { Reference } from './reference.ts';
 import { Violation } from './violation.ts';
 
@@ -26,6 +27,8 @@ export interface Followed {
   generation: number | undefined;
   /** What the version before called: the process may not know yet that this is over. */
   formerCalls: string[];
+  /** What it was after each turn, where somebody looks. */
+  stands: Stand[];
   /** Its dead letters, each with the child that it was for; the root's have none. */
   letters: Map<number, AnyActorRef | undefined>;
 }
@@ -150,6 +153,7 @@ export class Ledger {
         generation: undefined,
         formerCalls: [],
         letters: new Map(),
+        stands: [],
       };
       this.actors.set(address, actor);
       this.#books.turn(actor, line, undefined);
@@ -168,6 +172,7 @@ export class Ledger {
     this.#compare(actor, row, line);
     actor.line = line;
     actor.flow = flow;
+    if (this.#doings.watched) actor.stands.push(standOf(actor, line, row));
     for (const key of actor.reference.actions) {
       const name = `${participantId}|${key}|${version}`;
       this.actions.set(name, (this.actions.get(name) ?? 0) + 1);

@@ -1,6 +1,6 @@
 /** What else happens in a world, at any time, beside what its plan has: code that fails for a while, and those who look. */
 import type { Chance } from './chance.ts';
-import { GENERATED } from './machines.ts';
+import { EVENTS, GENERATED } from './machines.ts';
 import { FLAWS } from './outside.ts';
 import { OUTSIDE } from './scheduler.ts';
 import { MINUTE } from './surroundings.ts';
@@ -15,11 +15,19 @@ export function planTrials(world: World, chance: Chance, wait: number): void {
   if (people.length === 0) return;
   const at = () => chance.below(wait + MINUTE);
   const later = (label: string, run: () => void, ms = at()) => world.scheduler.after(ms, label, run, OUTSIDE);
+  world.watched = chance.happens(0.3);
+  if (world.watched)
+    for (let i = chance.between(2, 8); i > 0; i--) {
+      const [person, ms] = [chance.pick(people), at()];
+      // Several at once, and side by side with what comes in.
+      for (let many = chance.between(1, 3); many > 0; many--) later('look', () => world.readers.look(person), ms);
+      if (chance.happens(0.5)) later('event', () => world.users.send(person, chance.pick(EVENTS)), ms);
+    }
   if (chance.happens(0.4))
     for (let i = chance.between(1, 3); i > 0; i--) {
       const [person, flaw] = [chance.pick(people), chance.pick(FELT)];
       later('flaw', () => !world.calm && world.operators.flaw(person, flaw));
-      if (chance.happens(0.5)) later('event', () => world.users.send(person, chance.pick(['a', 'b', 'c'])));
+      if (chance.happens(0.5)) later('event', () => world.users.send(person, chance.pick(EVENTS)));
       if (chance.happens(0.3)) later('operator', () => world.operators.operate());
     }
 }

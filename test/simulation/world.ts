@@ -6,12 +6,13 @@ import { formatAddress } from '../../src/errors.ts';
 import { type AnyFlow, createRuntime, type Runtime } from '../../src/index.ts';
 import { Carrier } from './carrier.ts';
 import type { Doings } from './causes.ts';
-import type { Chance } from './chance.ts';
+import { Chance } from './chance.ts';
 import type { Fate, Mishap, SimulatedDatabase } from './database.ts';
 import type { Ledger } from './ledger.ts';
 import { Operators } from './operators.ts';
 import type { Flaw, Outside } from './outside.ts';
 import { People } from './people.ts';
+import { Readers } from './readers.ts';
 import { OUTSIDE, type Scheduler } from './scheduler.ts';
 import { Services } from './services.ts';
 import { Strategies } from './strategies.ts';
@@ -45,12 +46,14 @@ export class World implements Surroundings, Outside, Doings {
   readonly tell: (text: string) => void;
   readonly users: People;
   readonly operators: Operators;
+  readonly readers: Readers;
   readonly #carrier: Carrier;
   readonly #services: Services;
   readonly #strategies: Strategies;
   ledger!: Ledger;
   process: Runtime | undefined;
   calm = false;
+  watched = false;
   readonly thrown = new Map<string, Error>();
   clockSet = false;
   /** What went wrong where nobody can throw. */
@@ -86,6 +89,7 @@ export class World implements Surroundings, Outside, Doings {
     this.#carrier = new Carrier(this, () => this.purchases.size > 0);
     this.#services = new Services(this);
     this.#strategies = new Strategies(this);
+    this.readers = new Readers(this, new Chance(Math.imul(Number(options.seed), 0xc2b2ae35)));
     this.operators = new Operators(this, this.#services);
   }
 
@@ -199,6 +203,7 @@ export class World implements Surroundings, Outside, Doings {
     this.#ready = Number.POSITIVE_INFINITY;
     this.#services.begin();
     this.#strategies.begin();
+    this.readers.begin();
     if (!this.calm && this.#version === 1 && chance.happens(0.15)) this.#version = 2;
     this.tell(`the process starts (life ${life}, version ${this.#version})`);
     const runtime = createRuntime({
@@ -207,7 +212,7 @@ export class World implements Surroundings, Outside, Doings {
       clock: scheduler.clock,
       seed: this.#options.seed,
       transport: { send: (message) => this.#carrier.send(message, life) },
-      cacheSize: chance.pick([1, 2, 100]),
+      cacheSize: this.watched ? chance.pick([0, 1, 2]) : chance.pick([1, 2, 100]),
       recovery: {
         mode: chance.pick(['lazy', 'verify']),
         rate: chance.pick([1, 1_000, Number.POSITIVE_INFINITY]),
@@ -255,6 +260,7 @@ export class World implements Surroundings, Outside, Doings {
       const known = this.ledger.actors.get(formatAddress(address))?.row.version ?? 0;
       if (known < version)
         this.broken('G1', `the turn ${version} of ${formatAddress(address)} was told before it was committed`);
+      this.readers.told(formatAddress(address), version);
     });
   }
 
@@ -321,6 +327,7 @@ export class World implements Surroundings, Outside, Doings {
     if (!this.#up) throw new Violation('G1', 'the process does not come up');
     this.users.close();
     this.#carrier.close();
+    this.readers.close();
     for (const followed of this.ledger.actors.values()) {
       const { address, reference, row } = followed;
       if (row.status === 'quarantined') throw new Violation('G9', `${address} stays quarantined: ${row.last_error}`);
