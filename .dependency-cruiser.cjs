@@ -3,7 +3,7 @@ const floors = [
   ['foundation', '^src/(errors|sentence|duration|clock|events|cache|immediate)\\.ts$|^src/machine/'],
   ['actor', '^src/actor/'],
   ['store', '^src/store/|^migrations/'],
-  ['flow', '^src/(flow|migrations|versions|supervision)\\.ts$'],
+  ['flow', '^src/(flow|keyword-rules|keyword-languages|migrations|versions|supervision)\\.ts$'],
   ['engine', '^src/engine/'],
   ['messaging', '^src/messaging/'],
   ['operations', '^src/operations/'],

@@ -17,6 +17,7 @@ import { assertKnownXState } from './actor/xstate.ts';
 import { LAST_INSTANT } from './clock.ts';
 import { type Duration, milliseconds } from './duration.ts';
 import { type Address, InvalidArgumentError } from './errors.ts';
+import { assertKeywordRules, type KeywordRules } from './keyword-rules.ts';
 import type { KeyOf, Migration, MigrationStep, Migrations } from './migrations.ts';
 import { type Policy, policyOf, type Supervision } from './supervision.ts';
 
@@ -77,6 +78,11 @@ export interface FlowDefinition<
   note?: (emitted: EmittedFrom<TLogic>) => string | null;
   /** The events for a participant who opts out (STOP) and in again (START). */
   optOut?: { withdraw: EventFromLogic<TLogic>; rejoin: EventFromLogic<TLogic> };
+  /**
+   * What is different in this flow from the runtime's rules on STOP, START and HELP, for who would get the message. E.g.
+   * `{ except: ['end', 'info'] }` gives two words back to the flow.
+   */
+  keywords?: KeywordRules;
   /** `response_handlers.handler_type`. Default: the flow's type. */
   handlerType?: string;
   /**
@@ -223,6 +229,7 @@ export function defineFlow<TLogic extends AnyActorLogic>(definition: FlowDefinit
       `Flow '${type}': context must be a schema that follows Standard Schema, e.g. of zod.`,
     );
   }
+  if (definition.keywords !== undefined) assertKeywordRules(definition.keywords, `Flow '${type}': keywords`);
   assertKnownXState();
   assertDurable(logic, type);
   return {

@@ -8,6 +8,7 @@ import type { Pace } from './engine/backlog.ts';
 import type { Transport } from './engine/outbox.ts';
 import { type Address, InvalidArgumentError } from './errors.ts';
 import type { AnyFlow, InboundMessage } from './flow.ts';
+import type { KeywordOptions } from './keyword-rules.ts';
 import type { Texts } from './messaging/keywords.ts';
 import type { RecoveryMode } from './recovery/index.ts';
 import type { SqliteOptions } from './store/database.ts';
@@ -46,6 +47,8 @@ export interface RuntimeOptions {
   defaultCountry?: CountryCode;
   /** How long inbound messages are kept, and redeliveries recognised; Infinity: for ever. Default: `'90d'`. */
   inboxRetention?: Duration;
+  /** Which messages opt out (STOP) and in again (START), or ask for help (HELP): docs/words-and-numbers.md. */
+  keywords?: KeywordOptions;
   /** Replaces what the messaging edge itself says. */
   texts?: Partial<Texts>;
   /** Enrols an unknown sender and names the actor, or answers null. */

@@ -31,7 +31,7 @@ import { logEvents } from './logging.ts';
 import type { Option } from './machine/index.ts';
 import { normalizePhoneNumber } from './messaging/address.ts';
 import { type DirectMessage, Inbound, type Receipt } from './messaging/inbound.ts';
-import { defaultTexts } from './messaging/keywords.ts';
+import { assertKeywords, assertTexts, defaultTexts, Keywords } from './messaging/keywords.ts';
 import { DeadLetters } from './operations/dead-letters.ts';
 import { Quarantine, type QuarantinedActor } from './operations/quarantine.ts';
 import { FlowRecovery, type RecoverOptions, RecoveryManager, type RecoveryReport } from './recovery/index.ts';
@@ -137,6 +137,7 @@ export class Runtime {
   /** What a start that only recovers was asked. */
   #recoverOptions: RecoverOptions = {};
   readonly #pace: Pace;
+  readonly #keywords: Keywords;
   readonly #cacheSize: number;
   #pruning: unknown;
   #isPruning = false;
@@ -148,6 +149,9 @@ export class Runtime {
     this.#flows = new Map([...this.#versions].map(([type, { newest }]) => [type, newest]));
     this.#pace = paceOf(options);
     this.#cacheSize = cacheSizeOf(options);
+    assertTexts(options.texts ?? {});
+    assertKeywords(options.keywords ?? {});
+    this.#keywords = new Keywords(options.keywords ?? {}, this.#flows.values());
     if (options.logger) logEvents(this.events, options.logger);
     this.registry = createRegistry(this.#versions.values(), this.events);
     this.#supervisor = new Supervisor(this.#steps(), this.events);
@@ -316,6 +320,7 @@ export class Runtime {
       clock,
       flows,
       texts: { ...defaultTexts, ...options.texts },
+      keywords: this.#keywords,
       defaultCountry: options.defaultCountry,
       cacheSize,
       autoEnroll: options.autoEnroll,

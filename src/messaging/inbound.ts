@@ -23,11 +23,12 @@ import {
   InvalidMessageError,
 } from '../errors.ts';
 import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts';
+import type { Keyword } from '../keyword-rules.ts';
 import { addressOf, type Commit } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { formsOf, lineOf, normalizeAddress } from './address.ts';
 import { type Binding, type Handler, Handlers } from './handlers.ts';
-import { type Keyword, keywordOf, type Texts } from './keywords.ts';
+import type { Keywords, SaidWord, Texts } from './keywords.ts';
 
 /**
  * What became of an inbound message. `applied`: the flow had a transition for it. `ignored`: it had none. `duplicate`: the
@@ -60,6 +61,7 @@ export interface InboundOptions {
   clock: Clock;
   flows: ReadonlyMap<string, AnyFlow>;
   texts: Texts;
+  keywords: Keywords;
   defaultCountry: CountryCode | undefined;
   /** How many actors stay in memory; addresses are small, so that some more of them do. */
   cacheSize: number;
@@ -118,12 +120,15 @@ export class Inbound {
 
   async receive(message: InboundMessage): Promise<Receipt> {
     const sender = this.#validate(message);
-    const keyword = this.#keywordIn(message, sender);
+    const word = this.#options.keywords.find(message);
+    const keyword = word && !word.inFlows && this.#meant(word, sender);
     if (keyword) return this.#obey(keyword, message, sender);
     const now = this.#options.clock.now();
     const known = this.handlers.of(sender);
     const bound = Array.isArray(known) ? known : await known;
     const handler = bound.find(({ expiresAt, flowType }) => expiresAt > now && this.#options.flows.has(flowType));
+    const inFlow = word?.inFlows && this.#meant(word, sender, handler?.flowType);
+    if (inFlow) return this.#obey(inFlow, message, sender);
     const address: Address | null = handler ?? (await this.#options.autoEnroll?.(message, sender)) ?? null;
     return address ? this.#deliver(address, message, sender) : this.#unrouted(message, sender, bound);
   }
@@ -152,7 +157,8 @@ export class Inbound {
   /** Applies a message to an actor, whoever the sender is bound to. */
   async deliver(address: Address, message: InboundMessage): Promise<Receipt> {
     const sender = this.#validate(message);
-    const keyword = this.#keywordIn(message, sender);
+    const word = this.#options.keywords.find(message);
+    const keyword = word && this.#meant(word, sender, address.flowType);
     return keyword ? this.#obey(keyword, message, sender) : this.#deliver(address, message, sender);
   }
 
@@ -202,9 +208,9 @@ export class Inbound {
     return { status: outcome.result === 'duplicate' ? 'duplicate' : 'accepted', to: recipient };
   }
 
-  /** One of the words that every flow knows. */
-  #keywordIn({ text }: InboundMessage, sender: string): Keyword | undefined {
-    const keyword = keywordOf(text);
+  /** What a word means of this sender, whose messages go to an actor of this flow. START is one of who has opted out. */
+  #meant({ keyword: anywhere, inFlows }: SaidWord, sender: string, flowType?: string): Keyword | undefined {
+    const keyword = flowType !== undefined && inFlows?.has(flowType) ? inFlows.get(flowType) : anywhere;
     return keyword === 'start' && !this.#hasOptedOut(sender) ? undefined : keyword;
   }
 
