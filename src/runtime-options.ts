@@ -3,7 +3,7 @@ import type { CountryCode } from 'libphonenumber-js';
 import type { Logger } from 'pino';
 import type { InspectionEvent } from 'xstate';
 import type { Clock } from './clock.ts';
-import type { Duration } from './duration.ts';
+import { type Duration, milliseconds } from './duration.ts';
 import type { Pace } from './engine/backlog.ts';
 import type { Transport } from './engine/outbox.ts';
 import { type Address, InvalidArgumentError } from './errors.ts';
@@ -41,6 +41,12 @@ export interface RuntimeOptions {
   lock?: { wait: Duration };
   /** How many idle actors stay in memory, a whole number from 0. It changes how fast answers come, and none of them. Default: 10,000. */
   cacheSize?: number;
+  /**
+   * How long who waits (for `send`, `receive`, `spawn`, `stop`, `remove`, a transaction) waits at the most while the database takes
+   * no writes, or does not answer, or the actor waits for another attempt at a turn that failed. Then it rejects with a
+   * `StoreError`, or in the last case with a `TimeoutError`, and what was asked for is not done later. Default: `'10s'`.
+   */
+  answerWithin?: Duration;
   /** Whether each turn leaves a line in `flow_journal`. Default: true. */
   journal?: boolean;
   /** For phone numbers in national form. Default: none, numbers need their country code. */
@@ -90,4 +96,11 @@ export function paceOf(options: RuntimeOptions): Pace {
   if (!(jitter >= 0 && jitter <= 1))
     throw new InvalidArgumentError(`recovery.jitter must be a number from 0 to 1; it is ${jitter}.`);
   return { rate, jitter, chance };
+}
+
+/** @throws {InvalidArgumentError} it is no time */
+export function answerWithinOf({ answerWithin = '10s' }: RuntimeOptions): number {
+  const ms = milliseconds(answerWithin);
+  if (ms === 0) throw new InvalidArgumentError('answerWithin must be longer than 0.');
+  return ms;
 }

@@ -36,7 +36,7 @@ import { DeadLetters } from './operations/dead-letters.ts';
 import { Quarantine, type QuarantinedActor } from './operations/quarantine.ts';
 import { FlowRecovery, type RecoverOptions, RecoveryManager, type RecoveryReport } from './recovery/index.ts';
 import { createRegistry, type RuntimeRegistry } from './registry.ts';
-import { cacheSizeOf, paceOf, type RuntimeOptions } from './runtime-options.ts';
+import { answerWithinOf, cacheSizeOf, paceOf, type RuntimeOptions } from './runtime-options.ts';
 import { type BackupOptions, type BackupReport, backup } from './store/backup.ts';
 import { type OpenDatabase, openDatabase, openDatabaseForReading } from './store/database.ts';
 import { absolute } from './store/location.ts';
@@ -307,6 +307,7 @@ export class Runtime {
       random: options.random,
       pace: this.#pace,
       sweepEvery: milliseconds(options.recovery?.sweepEvery ?? '5m'),
+      answerWithin: answerWithinOf(options),
       seed: options.seed ?? seed,
       cacheSize,
       journal: options.journal ?? true,

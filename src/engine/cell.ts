@@ -33,6 +33,12 @@ export interface Item {
   awaits?: number;
   /** Nobody would bring it again: it is tried until the actor's row can be read. */
   insistent?: true;
+  /** Its own turn is being committed. */
+  committing?: boolean;
+  /** It was there already when patience.ts looked. */
+  waited?: true;
+  /** It was taken out of the mailbox, and who waited for it was told so. */
+  answered?: true;
   /** What to write if the turn throws, instead of nothing; then the item counts as done. */
   onFailure?: (error: Error) => Pick<Commit, 'deadLetter'> & { notices?: Item['notices'] };
   /** It is the actor's first turn, and there must be no actor yet. */
@@ -84,8 +90,10 @@ export class Cell {
   readonly processes: Processes;
   readonly queue: Item[] = [];
   busy = false;
-  /** It waits for another attempt at a turn that threw. */
-  pausing = false;
+  /** Why it waits for another attempt at a turn; `undefined`: it does not wait. */
+  trouble: Error | undefined;
+  /** Ends the wait where an operator wants to end the actor; `undefined` where the database is what is waited for. */
+  endPause: (() => void) | undefined;
   /** Told when it begins to wait. */
   readonly onPause: (() => void)[] = [];
   row: Row | undefined;
@@ -106,6 +114,10 @@ export class Cell {
     this.flow = flow;
     const policies = () => this.flow.invocations;
     this.processes = new Processes({ ...host, name: this.key, policies });
+  }
+
+  get pausing(): boolean {
+    return this.trouble !== undefined;
   }
 
   /** Takes over what a copy of it has come to. @param row as it was before that */

@@ -14,6 +14,7 @@ import type { Committer } from './committer.ts';
 import type { Inspection } from './inspection.ts';
 import type { Observers } from './observers.ts';
 import type { Outbox } from './outbox.ts';
+import type { Patience } from './patience.ts';
 import type { Pauses } from './pauses.ts';
 import type { Phase } from './phase.ts';
 import type { Sweeper } from './sweeper.ts';
@@ -31,6 +32,7 @@ export interface CommitsOptions {
   inspection: Inspection;
   events: EventChannel;
   phase: Phase;
+  patience: Patience;
   pauses: Pauses;
   sweeper: Sweeper;
 }
@@ -85,7 +87,7 @@ export class Commits {
         cell.forget();
         break;
       }
-      await pauses.of(cell, RETRY);
+      await pauses.of(cell, RETRY, outcome.error);
       outcome = await committer.add(commit);
     }
     tell(outcome.result === 'committed');
@@ -103,8 +105,9 @@ export class Commits {
    * @param committed where it is tried again: how that ends
    */
   #failed({ outbox }: Commit, error: Error, committed = Promise.resolve(false)): void {
-    const { phase, events, sweeper } = this.#options;
+    const { phase, events, patience, sweeper } = this.#options;
     if (phase.stopped || !isGeneral(error)) return;
+    patience.failing(error);
     if (outbox) this.#options.outbox.doubt(outbox, committed);
     events.emit('commitFailed', { turns: 1, error });
     sweeper.suspect();

@@ -9,18 +9,27 @@
  * A transaction of the application takes its place in the queue as a whole: while it is open, nothing else is written. One
  * that the application has opened itself may have SQLite's lock before it is known of: then no group is begun until it has
  * ended, and one that was under way and waits for that lock is written after it.
+ *
+ * Nobody waits for ever for a database that does not answer: twice in each `limit` of real time it is looked at what waits. What
+ * was there at the look before is taken out and told as failed, and is never written; of a group that is being written so long,
+ * it is told that its outcome is not known. A transaction of the application that is open counts as nobody's failure.
  */
+import { formatDuration } from '../duration.ts';
 import { StoreError } from '../errors.ts';
 import { immediate } from '../immediate.ts';
 import type { Commit, Outcome } from '../store/rows.ts';
-import type { Store } from '../store/store.ts';
+import { isGeneral, type Store } from '../store/store.ts';
 
+/** Node's timers end there, in ms. */
+const LONGEST_TIMEOUT = 2 ** 31 - 1;
 /** Above this size a group gains nothing, and the turns in it wait longer. */
 const LARGEST_GROUP = 1_000;
 
 interface Waiting {
   commit: Commit;
   done: (outcome: Outcome) => void;
+  /** It was there already at the last look. */
+  waited?: true;
 }
 
 /** Writes by itself, for as long as it takes. */
@@ -28,15 +37,33 @@ interface Alone {
   /** Never rejects. */
   run(): Promise<void>;
   refuse(error: Error): void;
+  waited?: true;
+}
+
+/** Told how the writing goes. */
+export interface CommitterListener {
+  /** Of each group: its size, and how long it took, in ms. */
+  written(turns: number, ms: number): void;
+  /** The database takes writes. */
+  working(): void;
+  /** A group has ended of which nobody knew how it would. */
+  late(): void;
 }
 
 export class Committer {
   readonly #store: Store;
-  readonly #written: (turns: number, ms: number) => void;
+  readonly #listener: CommitterListener;
+  /** How long anything waits at the most, in ms of real time. */
+  readonly #limit: number;
   #waiting: (Waiting | Alone)[] = [];
   /** Those whose outcome nobody has been told. */
   readonly #open = new Set<Commit>();
   #busy = false;
+  /** The group that is being written, and whether it has been told that nobody knows how that ends. */
+  #writing: { group: Waiting[]; waited?: true; told?: true } | undefined;
+  /** A transaction of the application is open. */
+  #occupied = false;
+  #watch: NodeJS.Timeout | undefined;
   /** How often it was held, and how often it was let go. */
   #held = 0;
   #freed = 0;
@@ -44,10 +71,11 @@ export class Committer {
   #running: Promise<void> = Promise.resolve();
   #abandoned: Error | undefined;
 
-  /** @param written told of each group: its size, and how long it took, in ms */
-  constructor(store: Store, written: (turns: number, ms: number) => void) {
+  /** @param limit how long anything waits at the most, in ms of real time */
+  constructor(store: Store, limit: number, listener: CommitterListener) {
     this.#store = store;
-    this.#written = written;
+    this.#limit = limit;
+    this.#listener = listener;
   }
 
   /** Resolves once the commit has been written, or not. Never rejects. */
@@ -63,16 +91,23 @@ export class Committer {
     });
   }
 
-  /** Runs `body` while nothing else is written, and everybody has been told of what was written before. */
-  alone<T>(body: () => Promise<T>): Promise<T> {
+  /**
+   * Runs `body` while nothing else is written, and everybody has been told of what was written before.
+   * @param body calls `opened` once it has the database to itself: from then on, it is what the others wait for
+   */
+  alone<T>(body: (opened: () => void) => Promise<T>): Promise<T> {
     if (this.#abandoned) return Promise.reject(this.#abandoned);
-    return new Promise((resolve, refuse) => this.#enqueue({ run: () => body().then(resolve, refuse), refuse }));
+    const opened = () => {
+      this.#occupied = true;
+    };
+    return new Promise((resolve, refuse) => this.#enqueue({ run: () => body(opened).then(resolve, refuse), refuse }));
   }
 
   #enqueue(waiting: Waiting | Alone): void {
     this.#waiting.push(waiting);
     if (this.#busy) return;
     this.#busy = true;
+    this.#watch ??= this.#watching();
     this.#running = immediate().then(() => this.#run());
   }
 
@@ -104,11 +139,40 @@ export class Committer {
    */
   async abandon(error: Error): Promise<void> {
     this.#abandoned = error;
-    for (const each of this.#waiting.splice(0)) {
-      if ('run' in each) each.refuse(error);
-      else each.done({ result: 'failed', error });
-    }
+    for (const each of this.#waiting.splice(0)) refuse(each, error);
     await this.rest();
+  }
+
+  #watching(): NodeJS.Timeout {
+    return setTimeout(() => this.#look(), Math.min(this.#limit / 2, LONGEST_TIMEOUT)).unref();
+  }
+
+  /** Tells those who wait too long. */
+  #look(): void {
+    this.#watch = this.#busy ? this.#watching() : undefined;
+    if (!this.#busy || this.#occupied || this.#held > this.#freed) return;
+    const within = formatDuration(this.#limit);
+    const late = this.#waiting.filter((each) => each.waited);
+    if (late.length > 0) {
+      const error = new StoreError(
+        'timeout',
+        `The database did not take it within ${within}. Nothing of it was written, and nothing will be: try again later.`,
+      );
+      this.#waiting = this.#waiting.filter((each) => !each.waited);
+      for (const each of late) refuse(each, error);
+    }
+    for (const each of this.#waiting) each.waited = true;
+    const writing = this.#writing;
+    if (!writing || writing.told) return;
+    if (!writing.waited) writing.waited = true;
+    else {
+      writing.told = true;
+      const error = new StoreError(
+        'timeout',
+        `The database did not answer within ${within}. Whether it was written is not known: look before it is done again.`,
+      );
+      for (const each of writing.group) refuse(each, error);
+    }
   }
 
   async #run(): Promise<void> {
@@ -128,30 +192,41 @@ export class Committer {
         await immediate();
         const began = performance.now();
         await group.run();
-        this.#written(1, performance.now() - began);
+        this.#occupied = false;
+        this.#listener.written(1, performance.now() - began);
         continue;
       }
       const began = performance.now();
       const writing = group.length > 0 ? this.#store.commit(group.map(({ commit }) => commit)) : undefined;
+      this.#writing = writing && { group };
       // Until the driver has the script: taking a connection goes through the same queue of microtasks as the turns.
       if (writing) await immediate();
       rest();
       rest = () => {};
       if (writing) {
         const outcomes = await writing;
+        const { told } = this.#writing!;
+        this.#writing = undefined;
+        if (told) {
+          this.#listener.late();
+          continue;
+        }
         if (this.#held > held && !this.#abandoned && outcomes.every(isLockedOut)) {
           this.#waiting.unshift(...group);
           continue;
         }
-        this.#written(group.length, performance.now() - began);
+        this.#listener.written(group.length, performance.now() - began);
+        // A database that fails as a whole fails all of a group.
+        const first = outcomes[0]!;
+        if (!(first.result === 'failed' && isGeneral(first.error))) this.#listener.working();
         const tell = (from: number, to: number) => {
           const lost: Outcome | undefined = this.#abandoned && { result: 'failed', error: this.#abandoned };
           for (let i = from; i < to; i++) group[i]!.done(lost ?? outcomes[i]!);
         };
-        const first = Math.max(0, Math.ceil((group.length - this.#waiting.length) / 2));
-        tell(0, first);
-        rest = () => tell(first, group.length);
-        if (first === 0) continue;
+        const soon = Math.max(0, Math.ceil((group.length - this.#waiting.length) / 2));
+        tell(0, soon);
+        rest = () => tell(soon, group.length);
+        if (soon === 0) continue;
       }
       await immediate();
       if (!writing && this.#waiting.length === 0) break;
@@ -168,6 +243,11 @@ export class Committer {
     const size = Math.min(alone < 0 ? LARGEST_GROUP : alone, LARGEST_GROUP);
     return this.#waiting.splice(0, size) as Waiting[];
   }
+}
+
+function refuse(each: Waiting | Alone, error: Error): void {
+  if ('run' in each) each.refuse(error);
+  else each.done({ result: 'failed', error });
 }
 
 /** The lock for writing was not to be had, so that nothing was written. */

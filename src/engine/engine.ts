@@ -32,6 +32,7 @@ import { Loader } from './loader.ts';
 import { type Observer, Observers } from './observers.ts';
 import { Operator } from './operator.ts';
 import { Outbox, type Transport } from './outbox.ts';
+import { Patience } from './patience.ts';
 import { Pauses } from './pauses.ts';
 import { Phase } from './phase.ts';
 import { Restorer } from './restorer.ts';
@@ -57,6 +58,8 @@ export interface EngineOptions {
   sweepEvery: number;
   /** Seeds `random()` in turns. */
   seed: string;
+  /** How long anybody waits for an answer while the database takes no writes, in ms. */
+  answerWithin: number;
   /** How many actors stay in memory while idle. */
   cacheSize: number;
   /** Whether each turn leaves a line in the journal. */
@@ -71,6 +74,7 @@ export class Engine {
   readonly #options: EngineOptions;
   readonly #phase = new Phase();
   readonly #pauses: Pauses;
+  readonly #patience: Patience;
   readonly #committer: Committer;
   readonly #cells: Cells;
   readonly #observers: Observers;
@@ -88,12 +92,16 @@ export class Engine {
   readonly commits: Commits;
 
   constructor(options: EngineOptions) {
-    const { store, flows, versions, clock, events, random, pace, seed, inspection } = options;
+    const { store, flows, versions, clock, events, random, pace, seed, inspection, answerWithin } = options;
     const phase = this.#phase;
     const chance = () => pace.chance();
     const fault = (during: string) => (error: unknown) => events.emit('fault', { during, error });
 
-    const committer = new Committer(store, (turns, ms) => events.emit('committed', { turns, ms }));
+    const committer = new Committer(store, answerWithin, {
+      written: (turns, ms) => events.emit('committed', { turns, ms }),
+      working: () => patience.working(),
+      late: () => sweeper.suspect(),
+    });
     const pauses = new Pauses(clock, phase);
     const cells = new Cells({
       flows,
@@ -106,6 +114,7 @@ export class Engine {
       capacity: options.cacheSize,
       push: (address, stimulus) => loop.push(address, stimulus),
     });
+    const patience = new Patience({ clock, phase, pauses, cells, limit: answerWithin });
     const observers = new Observers(events);
     const sleeps = (row: Pick<ActorRow, 'flow_type' | 'flow_version'>) =>
       versions.get(row.flow_type)?.isOlderThan(row) ?? false;
@@ -145,7 +154,20 @@ export class Engine {
       policy: (flowType) => flows.get(flowType ?? '')?.uncertain ?? 'resend',
     });
 
-    const base = { store, clock, events, inspection, phase, pauses, committer, cells, observers, alarms, outbox };
+    const base = {
+      store,
+      clock,
+      events,
+      inspection,
+      phase,
+      pauses,
+      patience,
+      committer,
+      cells,
+      observers,
+      alarms,
+      outbox,
+    };
     const composer = new Composer(store, outbox, options.journal);
     const maker = new TurnMaker({ ...base, composer, random, seed });
     const commits = new Commits({ ...base, maker, sweeper });
@@ -158,6 +180,7 @@ export class Engine {
 
     this.#options = options;
     this.#pauses = pauses;
+    this.#patience = patience;
     this.#committer = committer;
     this.#cells = cells;
     this.#observers = observers;
@@ -167,7 +190,7 @@ export class Engine {
     this.#restorer = restorer;
     this.#loop = loop;
     this.#operator = operator;
-    this.#transactions = new Transactions({ ...parts, operator, loop, sweeper });
+    this.#transactions = new Transactions({ ...parts, operator, loop, sweeper, answerWithin });
     this.outbox = outbox;
     this.composer = composer;
     this.commits = commits;
@@ -215,6 +238,7 @@ export class Engine {
   async drain(): Promise<void> {
     this.#phase.now = 'draining';
     this.#pauses.endAll();
+    this.#patience.stop();
     for (const cell of this.#cells) {
       cell.processes.hold();
       cell.processes.stopAll();
@@ -239,6 +263,7 @@ export class Engine {
     void this.#orphans.stop();
     void this.#sweeper.stop();
     this.#pauses.endAll();
+    this.#patience.stop();
     for (const cell of this.#cells) {
       cell.processes.hold();
       cell.processes.stopAll();

@@ -61,7 +61,8 @@ export class FailedTurns {
     }
     if (!item.onFailure) throw error;
     await restorer.load(cell);
-    if (!cell.live) return undefined;
+    if (!cell.live || item.answered) return undefined;
+    item.committing = true;
     const { turn, commit } = maker.failure(cell, item, error);
     const result = await commits.once(commit, cell);
     if (result === 'conflict') return undefined;
@@ -85,11 +86,12 @@ export class FailedTurns {
       return;
     }
     if (strategy === 'restart') {
+      if (isEnding(cell)) return;
       const after = cell.failures.another(flow.supervision, clock.now(), chance());
       if (after !== undefined) {
         const event = overdue ? 'deadline' : eventOf(stimulus).type;
         events.emit('restarting', { address, event, error, after });
-        await pauses.of(cell, after);
+        await pauses.of(cell, after, error, true);
         if (!phase.running) throw error; // the next process begins where this one stood
         return;
       }
@@ -143,6 +145,19 @@ export class FailedTurns {
       return live.perform({ kind: 'stop' }, this.#options.maker.ambient(address, row!.version + 1));
     return strategy === 'resume' && kind === 'deadline' ? live.dropTimer() : undefined;
   }
+}
+
+/**
+ * Whether somebody wants to end the actor, whose deadline or result has just failed: then that goes first, and waits neither
+ * for another attempt nor for the deadline.
+ */
+export function isEnding({ queue }: Cell): boolean {
+  const at = queue.findIndex(({ stimulus }) => stimulus.kind === 'stop');
+  if (at < 0) return false;
+  const [stop] = queue.splice(at, 1);
+  stop!.awaits = 0;
+  queue.unshift(stop!);
+  return true;
 }
 
 /** What a stimulus from within the actor brought, and for whom. */

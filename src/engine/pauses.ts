@@ -9,6 +9,8 @@ export class Pauses {
   readonly #phase: Phase;
   /** The actors that pause before another attempt at a turn. */
   readonly actors = new Set<Cell>();
+  /** Told when an actor begins to pause. */
+  began: () => void = () => {};
 
   constructor(clock: Clock, phase: Phase) {
     this.#waits = new Waits(clock);
@@ -20,14 +22,24 @@ export class Pauses {
     if (this.#phase.running) await this.#waits.wait(ms);
   }
 
-  /** Lets an actor pause, so long in ms. */
-  async of(cell: Cell, ms: number): Promise<void> {
-    cell.pausing = true;
+  /**
+   * Lets an actor pause, so long in ms.
+   * @param trouble why
+   * @param endable whether a stop of the actor may end it
+   */
+  async of(cell: Cell, ms: number, trouble: Error, endable = false): Promise<void> {
+    cell.trouble = trouble;
     for (const told of cell.onPause.splice(0)) told();
     this.actors.add(cell);
-    await this.wait(ms);
+    this.began();
+    if (this.#phase.running) {
+      const { over, end } = this.#waits.begin(ms);
+      if (endable) cell.endPause = end;
+      await over;
+    }
     this.actors.delete(cell);
-    cell.pausing = false;
+    cell.endPause = undefined;
+    cell.trouble = undefined;
   }
 
   endAll(): void {

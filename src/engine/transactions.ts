@@ -20,6 +20,8 @@ export interface TransactionsOptions extends TransactionParts {
   committer: Committer;
   loop: TurnLoop;
   sweeper: Sweeper;
+  /** How long the lock for writing is waited for at the most, in ms. */
+  answerWithin: number;
 }
 
 export class Transactions {
@@ -41,9 +43,9 @@ export class Transactions {
    * @throws {StoreError} it could not be begun or committed
    */
   async run<T>(body: (turns: TransactionTurns, trx: Knex.Transaction) => Promise<T>): Promise<T> {
-    const { commits, committer, store } = this.#options;
+    const { answerWithin, commits, committer, store } = this.#options;
     this.#assertRunning();
-    return committer.alone(async () => {
+    return committer.alone(async (opened) => {
       this.#assertAlive();
       const trx = await store.knex.transaction();
       const { rollback } = trx;
@@ -55,10 +57,11 @@ export class Transactions {
       };
       try {
         if (trx.isCompleted()) await trx.executionPromise.catch(failed); // Knex gives one also where its BEGIN failed
-        await turns.store.lock().catch((error) => {
+        await turns.store.lock(answerWithin).catch((error) => {
           commits.failed(error);
           throw error;
         });
+        opened();
         const result = await body(turns, trx).catch(failed);
         await this.#seal(turns);
         return result;
@@ -81,7 +84,7 @@ export class Transactions {
     const turns = this.#share(trx);
     loop.track(turns.over.then(free)); // a stop waits for it
     try {
-      await turns.store.lock();
+      await turns.store.lock(this.#options.answerWithin);
       this.#assertAlive();
     } catch (error) {
       await turns.release(async () => {});

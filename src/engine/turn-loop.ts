@@ -30,7 +30,7 @@ import type { Cell, Done, Item, Read, SpawnOptions, Work } from './cell.ts';
 import type { Cells } from './cells.ts';
 import { type Commits, RETRY } from './commits.ts';
 import type { Committer } from './committer.ts';
-import type { FailedTurns } from './failed-turns.ts';
+import { type FailedTurns, isEnding } from './failed-turns.ts';
 import type { Inspection } from './inspection.ts';
 import type { Pauses } from './pauses.ts';
 import type { Phase } from './phase.ts';
@@ -215,6 +215,7 @@ export class TurnLoop {
     const { tracing } = this.#options.events;
     if (tracing) item.origin = tracing.origin(item.stimulus.kind !== 'timer');
     cell.queue.push(item);
+    if (cell.endPause && isEnding(cell)) cell.endPause();
     this.#run(cell);
   }
 
@@ -245,17 +246,19 @@ export class TurnLoop {
       try {
         const done = await this.#work(cell, item);
         if (!done) continue; // a deadline went first, or the row had moved on
-        cell.queue.shift();
+        take(cell, item);
         item.resolve(done);
       } catch (error) {
         if (item.insistent && error instanceof StoreError && phase.running) {
           // The row could not be read, and nobody would ask again.
           events.emit('fault', { during: `a turn of ${cell.key}`, error });
-          await pauses.of(cell, RETRY);
+          await pauses.of(cell, RETRY, error);
           continue;
         }
-        cell.queue.shift();
+        take(cell, item);
         item.reject(error as Error);
+      } finally {
+        item.committing = false;
       }
     }
     cell.busy = false;
@@ -267,10 +270,13 @@ export class TurnLoop {
   /** One turn. `undefined`: not this item's turn yet, ask again. */
   async #work(cell: Cell, item: Item): Promise<Done | undefined> {
     const { alarms, clock, commits, committer, failedTurns, maker, phase, restorer } = this.#options;
-    if (item.create) return this.#create(cell, item.create, item.origin);
+    if (item.create) {
+      item.committing = true;
+      return this.#create(cell, item.create, item.origin);
+    }
     if (!cell.row) await restorer.load(cell);
     const { row } = cell;
-    if (!row) return undefined; // it was changed while it was put aside: read it again
+    if (!row || item.answered) return undefined; // it was changed while it was put aside: read it again
     assertTakesEvents(row);
     const live = cell.live!;
     const before = live.snapshot;
@@ -289,6 +295,7 @@ export class TurnLoop {
     }
     const { turn, commit } = made;
     if (commit) {
+      item.committing = !isTimer && !overdue;
       let outcome = await committer.add(commit);
       if (outcome.result === 'failed' && isGeneral(outcome.error))
         outcome = await commits.again(cell, step, commit, outcome.error);
@@ -322,6 +329,12 @@ export class TurnLoop {
     if (isTimer && commit && phase.running && item.awaits! > 0 && isDue(cell, clock.now())) return undefined;
     return { snapshot: cell.committed ?? before, handled: turn.handled, duplicate: false };
   }
+}
+
+/** Takes an item out of its mailbox, unless it was taken out meanwhile. */
+function take({ queue }: Cell, item: Item): void {
+  const at = queue.indexOf(item);
+  if (at >= 0) queue.splice(at, 1);
 }
 
 /** A copy, for the row is written to. */

@@ -16,9 +16,15 @@ export class Waits {
 
   /** Resolves after so many ms, or when all are ended. */
   wait(ms: number): Promise<void> {
-    if (ms <= 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const end = () => {
+    return this.begin(ms).over;
+  }
+
+  /** A wait that can be ended on its own. */
+  begin(ms: number): { over: Promise<void>; end: () => void } {
+    if (ms <= 0) return { over: Promise.resolve(), end: () => {} };
+    let end = () => {};
+    const over = new Promise<void>((resolve) => {
+      end = () => {
         cancel();
         this.#ends.delete(end);
         resolve();
@@ -26,6 +32,7 @@ export class Waits {
       const cancel = wakeAt(this.#clock, this.#clock.now() + ms, end);
       this.#ends.add(end);
     });
+    return { over, end };
   }
 
   endAll(): void {

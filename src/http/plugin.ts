@@ -3,9 +3,10 @@
  * a write is answered only after its turn has committed.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { PerdureError } from '../errors.ts';
+import { PerdureError, StoreError } from '../errors.ts';
 import type { Participants } from '../flows/participants.ts';
 import type { Runtime } from '../runtime.ts';
+import { isGeneral } from '../store/store.ts';
 import { type AccessOptions, guard, HEADERS } from './access.ts';
 import { notFound, RETRY_AFTER } from './answers.ts';
 import { deadLetterRoutes } from './dead-letters.ts';
@@ -47,7 +48,12 @@ const STATUSES: Record<string, number> = {
   TURN_FAILED: 422,
   NOT_RUNNING: 503,
   STORE_ERROR: 503,
+  TIMEOUT: 503,
 };
+
+/** What the database refuses for its own sake would be refused again: only a database that fails as a whole is worth a retry. */
+const statusOf = (error: PerdureError): number =>
+  error instanceof StoreError && !isGeneral(error) ? 422 : (STATUSES[error.code] ?? 500);
 
 /** Fastify's own errors, in words that help. */
 const WORDS: Record<string, [code: string, message: string]> = {
@@ -116,7 +122,7 @@ export function answerError(
       .headers(HEADERS) // no hook has run
       .send({ status: 'error', code: 'INVALID_URL', message: `The path is no URL: ${error.message}.` });
   const known = error instanceof PerdureError;
-  const status = known ? (STATUSES[error.code] ?? 500) : (error.statusCode ?? 500);
+  const status = known ? statusOf(error) : (error.statusCode ?? 500);
   const [code, message] =
     WORDS[error.code ?? ''] ??
     (known || status < 500

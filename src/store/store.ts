@@ -127,12 +127,13 @@ export class Store {
   /**
    * Takes the lock for writing now, so that nothing that the transaction ({@link within}) reads can change any more. Waits
    * as long as its connection would, but not in one of the few threads of the driver: whoever has the lock needs one to end.
+   * @param atMost in ms
    * @throws {StoreError} somebody else kept it, or has written since the transaction began to read
    */
-  async lock(): Promise<void> {
+  async lock(atMost = Number.POSITIVE_INFINITY): Promise<void> {
     await Connection.use(this.knex, async (connection) => {
       const [own] = await connection.all<{ timeout: number }>('PRAGMA busy_timeout');
-      const patience = performance.now() + own!.timeout;
+      const patience = performance.now() + Math.min(own!.timeout, atMost);
       await connection.exec('PRAGMA busy_timeout = 0');
       try {
         for (let first = true; !(await isLocked(connection)); first = false) {
