@@ -50,7 +50,7 @@ export type Stimulus =
   /** An event for a child (or the root), which arrived outside of a turn. */
   | { kind: 'relay'; sessionId: string; event: AnyEventObject }
   /** An event emitted outside of a turn. */
-  | { kind: 'emit'; event: AnyEventObject }
+  | { kind: 'emit'; event: AnyEventObject; key?: string }
   /** Takes away the deadline at that instant; of several, the n-th from 0. */
   | { kind: 'cancel'; dueAt: number; nth: number }
   /** Puts a deadline beside those that it has, unless it has it already: the same event at the same instant. */
@@ -94,6 +94,8 @@ export interface Turn {
   /** The deadline that fired, for turns made from a timer. */
   firedDueAt?: number;
   emitted: AnyEventObject[];
+  /** Names what a promise emits, which is the same when the promise runs again. */
+  emitKey?: string;
   actions: (() => unknown)[];
   deliveries: { sessionId: string; event: AnyEventObject }[];
   /** The events and states that it was made of, where somebody looks. */
@@ -279,7 +281,13 @@ export class LiveActor {
         return { ...this.#deliver(ambient, timer.target, timer.event, timer.source), firedDueAt: timer.dueAt };
       }
       case 'emit':
-        return { ...nothing(), handled: true, event: stimulus.event, emitted: [stimulus.event] };
+        return {
+          ...nothing(),
+          handled: true,
+          event: stimulus.event,
+          emitted: [stimulus.event],
+          ...(stimulus.key !== undefined && { emitKey: stimulus.key }),
+        };
       case 'cancel':
         return this.#take(stimulus.dueAt, stimulus.nth);
       case 'schedule':

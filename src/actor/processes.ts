@@ -14,10 +14,12 @@
  * throws harms nothing else. As in XState, the machine that has left its state gets it as an error of that child; where the
  * process ends for another reason, it is only reported.
  */
+import { createHash } from 'node:crypto';
 import type { AnyActorLogic, AnyActorRef, AnyEventObject } from 'xstate';
 import { isMachineSnapshot } from 'xstate';
 import { harmless } from '../thrown.ts';
 import { bind, CALLBACK_ERROR, type Process } from './bound.ts';
+import { stringify } from './codec.ts';
 import { type AttemptHost, type Attempts, invoke } from './invocations.ts';
 import { kindOf, type ProcessKind } from './logic.ts';
 
@@ -62,6 +64,8 @@ export interface ProcessHost extends Omit<AttemptHost, 'failed' | 'succeeded' | 
   policies(): ReadonlyMap<string, Attempts>;
   /** A process has an event for the actor of that session id, to be applied in a turn. */
   settled(sessionId: string, event: AnyEventObject): void;
+  /** A promise emits. @param key names the event, also where the promise runs again */
+  emitted(event: AnyEventObject, key: string | undefined): void;
   /** A cleanup threw, and no actor is to hear of it. */
   cleanupFailed(error: unknown): void;
   failed(attempt: Parameters<AttemptHost['failed']>[0] & { src: string }): void;
@@ -136,10 +140,16 @@ export class Processes {
     this.#running.set(sessionId, kind === 'promise' ? this.#run(ref, logic) : bind(ref, logic, kind, told, toParent));
   }
 
+  /** The promise of that session id has its result, which is on its way: it is not started. */
+  settle(sessionId: string): void {
+    this.#running.set(sessionId, { kind: 'promise', stop: () => undefined });
+  }
+
   #run(ref: AnyActorRef, logic: AnyActorLogic): Process {
     const { sessionId, system, src } = ref as AnyActorRef & { src: string };
     const { input } = ref.getSnapshot() as { input: unknown };
-    const { emit } = (ref as unknown as { _actorScope: { emit: unknown } })._actorScope;
+    const keyOf = keysOf(sessionId);
+    const emit = (event: AnyEventObject) => this.#host.emitted(event, keyOf(event));
     // `config` is the function given to fromPromise.
     const creator = (logic as unknown as { config(args: object): unknown }).config;
     const { name, policies, settled, clock, chance, failed, succeeded, watch } = this.#host;
@@ -159,6 +169,21 @@ export class Processes {
     );
     return { kind: 'promise', stop };
   }
+}
+
+/** Names what a promise emits by its content: the same events have the same names when the promise runs again. */
+function keysOf(sessionId: string): (event: AnyEventObject) => string | undefined {
+  const counts = new Map<string, number>();
+  return (event) => {
+    try {
+      const digest = createHash('sha256').update(stringify(event, 'event')).digest('base64url').slice(0, 16);
+      const count = counts.get(digest) ?? 0;
+      counts.set(digest, count + 1);
+      return `${sessionId}:${digest}:${count}`;
+    } catch {
+      return undefined; // it cannot be sent, if it can be told of
+    }
+  };
 }
 
 /** Whether `root`'s snapshot asks for a process. */

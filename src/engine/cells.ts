@@ -172,6 +172,7 @@ export class Cells {
       clock,
       chance,
       settled: (sessionId, event) => push(address, { kind: 'relay', sessionId, event }),
+      emitted: (event, key) => push(address, { kind: 'emit', event, ...(key !== undefined && { key }) }),
       cleanupFailed: (error) => events.emit('actionFailed', { address, error }),
       failed: (attempt) => events.emit('invocationFailed', { address, ...attempt }),
       succeeded: (attempt) => events.emit('invoked', { address, ...attempt }),

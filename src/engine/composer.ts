@@ -228,7 +228,7 @@ export class Composer {
     const records: FlowRecord[] = [];
     const life = turn.emitted.length > 0 ? lifeOf(row!) : '';
     turn.emitted.forEach((emitted, i) => {
-      const key = `${actor}:${life}:${version}:${i}`;
+      const key = turn.emitKey === undefined ? `${actor}:${life}:${version}:${i}` : `${actor}:${turn.emitKey}`;
       if (emitted.type === 'perdure.send') {
         const to = emitted['to'] as Address;
         outbox.push(this.message(address, key, formatAddress(to), { to, event: emitted['event'] }, at, 'event'));

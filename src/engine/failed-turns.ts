@@ -14,6 +14,7 @@ import { type Composer, eventOf, type Undone } from './composer.ts';
 import type { Pauses } from './pauses.ts';
 import type { Phase } from './phase.ts';
 import type { Restorer } from './restorer.ts';
+import { resultsIn } from './results.ts';
 import type { Rewriter } from './rewriter.ts';
 import { isDue, type TurnMaker } from './turn-maker.ts';
 
@@ -97,7 +98,8 @@ export class FailedTurns {
       }
     }
     const isGivenUp = await this.#giveUp(cell, stimulus, overdue, error);
-    if (!isGivenUp && cell.row?.status === 'active') await rewriter.quarantine(cell, cell.row, error);
+    if (!isGivenUp && cell.row?.status === 'active')
+      await rewriter.quarantine(cell, cell.row, error, resultsIn(cell.queue));
   }
 
   /**

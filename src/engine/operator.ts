@@ -13,6 +13,7 @@ import { type Composer, LEASE } from './composer.ts';
 import type { Observers } from './observers.ts';
 import type { Outbox } from './outbox.ts';
 import type { Restorer } from './restorer.ts';
+import { keptResults } from './results.ts';
 import type { Rewriter } from './rewriter.ts';
 import type { TurnLoop } from './turn-loop.ts';
 import type { TurnMaker } from './turn-maker.ts';
@@ -40,7 +41,8 @@ export class Operator {
   }
 
   /**
-   * Lets a quarantined actor take events again, from its last good state; its deadlines and processes go on.
+   * Lets a quarantined actor take events again, from its last good state; its deadlines and processes go on. A result that it
+   * was put aside with is applied, and its promise is not started again.
    * @returns the status that it was found with; only a quarantined actor is changed
    * @throws {SnapshotIncompatibleError} its row still cannot be restored; it stays quarantined
    */
@@ -49,6 +51,7 @@ export class Operator {
     const row = await restorer.row(address);
     if (row.status !== 'quarantined') return row.status;
     const live = restorer.restore(row);
+    const results = keptResults(row.state_data);
     const { status } = live.snapshot;
     const active = status === 'active';
     const taken = await rewriter.change(row, 'perdure.retried', null, {
@@ -61,6 +64,10 @@ export class Operator {
     await cells.using(address, (cell) => {
       cell.forget();
       cell.failures.forget();
+      for (const { sessionId, event } of results) {
+        cell.processes.settle(sessionId);
+        loop.push(address, { kind: 'relay', sessionId, event });
+      }
     });
     events.emit('retried', { address });
     void loop.revive(address);

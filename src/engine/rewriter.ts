@@ -14,6 +14,7 @@ import type { Cell, Row } from './cell.ts';
 import type { Cells } from './cells.ts';
 import type { Commits } from './commits.ts';
 import type { Composer } from './composer.ts';
+import { keepResults, type Result } from './results.ts';
 
 export interface RewriterOptions {
   clock: Clock;
@@ -82,12 +83,16 @@ export class Rewriter {
     this.#options.cells.forget(addressOf(row));
   }
 
-  /** Puts an actor aside, until an operator decides; without a line in the journal where that is refused. */
-  async quarantine(cell: Cell, row: Row, error: Error): Promise<void> {
+  /**
+   * Puts an actor aside, until an operator decides; without a line in the journal where that is refused.
+   * @param results for the retry to apply
+   */
+  async quarantine(cell: Cell, row: Row, error: Error, results: readonly Result[] = []): Promise<void> {
     const changes = { status: 'quarantined', last_error: error.message, next_due_at: null, lease_until: null } as const;
-    const quarantined = await this.change(row, 'perdure.quarantined', error.message, changes).catch((refusal) => {
+    const also = keepResults(row.id, results);
+    const quarantined = await this.change(row, 'perdure.quarantined', error.message, changes, also).catch((refusal) => {
       if (isGeneral(refusal)) throw refusal;
-      return this.#write(row, undefined, changes);
+      return this.#write(row, undefined, changes, also);
     });
     cell.forget();
     if (!quarantined) return; // somebody else changed it meanwhile; it is read again
