@@ -53,7 +53,7 @@ export class ActorExistsError extends PerdureError {
   readonly code = 'ACTOR_EXISTS';
   constructor(address: Address) {
     super(
-      `The actor ${formatAddress(address)} exists already. Send it events with runtime.actor(), or use another id.`,
+      `The actor ${formatAddress(address)} exists already. Send it events with runtime.actor(), get it with runtime.ensure(), or use another id.`,
       {
         address,
       },

@@ -60,6 +60,8 @@ export interface RuntimeEvents {
   quarantined: { address: Address; error: Error; escalated: boolean };
   /** A quarantined actor goes on from its last good state. */
   retried: { address: Address };
+  /** A new actor has the number that another one of its flow had, which runs and gets no message from there any more. */
+  numberTaken: { address: Address; from: Address };
   /** An actor was ended, and all that was kept of it deleted. */
   removed: { address: Address };
   /** A quarantined actor was ended by an operator. */

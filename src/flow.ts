@@ -86,7 +86,8 @@ export interface FlowDefinition<
   /** `response_handlers.handler_type`. Default: the flow's type. */
   handlerType?: string;
   /**
-   * How long an address leads to an actor after its last turn. Default: Infinity, as long as it runs, and 48 h from its end.
+   * How long an address still leads to an actor that has ended; while it runs, it always does. Default: `'48h'`, so that a late
+   * thank-you is no message from a stranger.
    */
   handlerTtl?: Duration;
   /** What to do with a message that may have been sent just before a crash. Default: `'resend'`. */
@@ -153,7 +154,7 @@ export interface Flow<TLogic extends AnyActorLogic = AnyActorLogic>
       FlowDefinition<TLogic>,
       'outgoing' | 'handlerType' | 'uncertain' | 'overdue' | 'handlerTtl' | 'invocations' | 'supervision'
     > {
-  /** In ms; Infinity: as long as the actor runs. */
+  /** In ms, from the actor's end. */
   handlerTtl: number;
   invocations: ReadonlyMap<string, Attempts>;
   supervision: Policy;
@@ -162,14 +163,9 @@ export interface Flow<TLogic extends AnyActorLogic = AnyActorLogic>
 /** Any flow, whatever its logic. */
 export type AnyFlow = Flow<any>;
 
-/** From the end of an actor whose address led to it as long as it ran, in ms: a late thank-you is no message from a stranger. */
-const AFTER_THE_END = 48 * 3_600_000;
-
-/** Until when an address leads to an actor that made its last turn at `at`, in ms since the epoch. */
-export function boundUntil({ handlerTtl }: AnyFlow, at: number, ended: boolean): number {
-  if (handlerTtl !== Number.POSITIVE_INFINITY) return at + handlerTtl;
-  return ended ? at + AFTER_THE_END : LAST_INSTANT;
-}
+/** Until when an address leads to an actor that ended at `endedAt`, or else runs, in ms since the epoch. */
+export const boundUntil = ({ handlerTtl }: Pick<AnyFlow, 'handlerTtl'>, endedAt = Number.POSITIVE_INFINITY): number =>
+  Math.min(endedAt + handlerTtl, LAST_INSTANT);
 
 /** The input that a flow's actors are spawned with. */
 export type InputOf<F extends AnyFlow> = InputFrom<F['logic']>;
@@ -201,7 +197,7 @@ export function defineFlow<TLogic extends AnyActorLogic>(definition: FlowDefinit
     version,
     logic,
     outgoing = ['message'],
-    handlerTtl = Number.POSITIVE_INFINITY,
+    handlerTtl = '48h',
     uncertain = 'resend',
     overdue = 'fire',
   } = definition;

@@ -106,6 +106,7 @@ export {
   Runtime,
   type SaidMessage,
   type SpawnArguments,
+  type SpawnedActor,
   type SpawnOptions,
 } from './runtime.ts';
 export type { RecoveryOptions, RuntimeOptions } from './runtime-options.ts';
@@ -113,4 +114,4 @@ export type { BackupOptions, BackupProgress, BackupReport } from './store/backup
 export type { ActorStatus } from './store/rows.ts';
 export type { Supervision } from './supervision.ts';
 export type { Health } from './supervisor.ts';
-export type { ActorInTransaction, Transaction, TransactionOptions } from './transaction.ts';
+export type { ActorInTransaction, SpawnedInTransaction, Transaction, TransactionOptions } from './transaction.ts';

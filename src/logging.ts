@@ -61,6 +61,12 @@ export function logEvents(events: EventChannel, logger: Logger): void {
     logger.error({ actor: actor(address), err: error }, 'actor quarantined'),
   );
   events.on('retried', ({ address }) => logger.info({ actor: actor(address) }, 'actor goes on'));
+  events.on('numberTaken', ({ address, from }) =>
+    logger.warn(
+      { actor: actor(address), from: actor(from) },
+      'the number of another actor leads to this one from now on',
+    ),
+  );
   events.on('removed', ({ address }) => logger.info({ actor: actor(address) }, 'actor removed'));
   events.on('discarded', ({ address, reason }) => logger.warn({ actor: actor(address), reason }, 'actor discarded'));
   events.on('deadLetterRetried', ({ address, id }) =>

@@ -55,6 +55,14 @@ export type SpawnOptions<F extends AnyFlow> = (undefined extends InputOf<F>
   phoneNumber?: string;
 };
 
+/** The handle on an actor that was spawned or ensured, and how it came to be. */
+export type SpawnedActor<F extends AnyFlow> = ActorHandle<F> & {
+  /** It is new; false: {@link Runtime.ensure} has found it. */
+  readonly created: boolean;
+  /** Who had its number until now, and runs: messages from there come to the new actor from now on. */
+  readonly tookNumberFrom?: Address;
+};
+
 /** The options of a spawn, which may be left out where nothing in them is needed. */
 export type SpawnArguments<F extends AnyFlow> =
   undefined extends InputOf<F> ? [options?: SpawnOptions<F>] : [options: SpawnOptions<F>];
@@ -376,31 +384,57 @@ export class Runtime {
   }
 
   /**
-   * Creates an actor; resolves once its first turn has committed.
-   * @throws {ActorExistsError} there is one at this address
+   * Creates an actor; resolves once its first turn has committed. A number that another actor of the flow has becomes that of
+   * the new one: `tookNumberFrom` and the event `numberTaken` say from whom.
+   * @throws {ActorExistsError} there is one at this address: see {@link ensure}
    * @throws {InvalidPhoneNumberError}
    */
   async spawn<F extends AnyFlow>(
     flow: F,
     participantId: string,
     ...[options]: SpawnArguments<F>
-  ): Promise<ActorHandle<F>> {
+  ): Promise<SpawnedActor<F>> {
     const { engine, inbound } = this.#up();
-    return this.#spawn({ turns: engine, inbound }, () => this.#up().engine, flow, participantId, options);
+    return this.#create('spawn', { turns: engine, inbound }, () => this.#up().engine, flow, participantId, options);
   }
 
-  async #spawn<F extends AnyFlow>(
+  /**
+   * Gives the actor that there is at the address, whether it runs, has ended or is quarantined, or else creates it as
+   * {@link spawn} does. However many ask at once, one of them creates it. `created` tells which; what there was stays as it
+   * was, so that `input` and `phoneNumber` are for a new one only.
+   * @throws {InvalidPhoneNumberError}
+   */
+  async ensure<F extends AnyFlow>(
+    flow: F,
+    participantId: string,
+    ...[options]: SpawnArguments<F>
+  ): Promise<SpawnedActor<F>> {
+    const { engine, inbound } = this.#up();
+    return this.#create('ensure', { turns: engine, inbound }, () => this.#up().engine, flow, participantId, options);
+  }
+
+  async #create<F extends AnyFlow>(
+    how: 'spawn' | 'ensure',
     { turns, inbound }: Ground,
     later: () => Turns,
     flow: F,
     participantId: string,
     { input, phoneNumber: given }: { input?: unknown; phoneNumber?: string } = {},
-  ): Promise<ActorHandle<F>> {
+  ): Promise<SpawnedActor<F>> {
     const address = this.#address(flow, participantId);
     const phoneNumber = given && normalizePhoneNumber(given, this.#options.defaultCountry);
-    await turns.spawn(address, { input, ...(phoneNumber && { phoneNumber }) });
-    if (phoneNumber) inbound.forget(phoneNumber);
-    return new ActorHandle<F>(address, later, () => this.clock);
+    const create = async () => {
+      const options = { input, ...(phoneNumber && { phoneNumber }) };
+      if (how === 'ensure') return turns.ensure(address, options);
+      await turns.spawn(address, options);
+      return true;
+    };
+    const { created, from } = phoneNumber
+      ? await inbound.take(phoneNumber, address, create)
+      : { created: await create(), from: undefined };
+    if (from) turns.after(() => this.events.emit('numberTaken', { address, from }));
+    const actor = new ActorHandle<F>(address, later, () => this.clock);
+    return Object.assign(actor, { created, ...(from && { tookNumberFrom: from }) });
   }
 
   /**
@@ -413,7 +447,7 @@ export class Runtime {
    *   await trx('orders').insert({ id, status: 'paid' })
    *   await trx.actor(orderFlow, id).send({ type: 'paid' })
    * })
-   * @param body gets the transaction: Knex's, with `spawn`, `actor`, `receive`, `receiveFor`, `sendTo` and `remove`
+   * @param body gets the transaction: Knex's, with `spawn`, `ensure`, `actor`, `receive`, `receiveFor`, `sendTo` and `remove`
    * @returns what `body` resolved with, once it is committed
    * @throws what `body` threw; everything was rolled back
    * @throws {TimeoutError} it was open for longer than `options.timeout` (5 s)
@@ -454,8 +488,10 @@ export class Runtime {
 
   #commands(turns: TransactionTurns, inbound: Inbound): TransactionCommands {
     return {
-      spawn: (flow, participantId, ...[spawn]) =>
-        this.#spawn({ turns, inbound }, () => turns, flow, participantId, spawn),
+      spawn: (flow, participantId, ...[options]) =>
+        this.#create('spawn', { turns, inbound }, () => turns, flow, participantId, options),
+      ensure: (flow, participantId, ...[options]) =>
+        this.#create('ensure', { turns, inbound }, () => turns, flow, participantId, options),
       actor: (flow: AnyFlow | string, participantId: string) =>
         new ActorHandle(
           this.#address(flow, participantId),

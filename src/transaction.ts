@@ -7,7 +7,7 @@ import type { Engine } from './engine/engine.ts';
 import type { TransactionTurns } from './engine/transaction.ts';
 import { InvalidArgumentError, NotRunningError, TimeoutError, TransactionError } from './errors.ts';
 import type { AnyFlow } from './flow.ts';
-import type { Runtime, SpawnArguments } from './runtime.ts';
+import type { Runtime, SpawnArguments, SpawnedActor } from './runtime.ts';
 
 /**
  * A transaction on the database, as Knex has it, in which actors take turns too: pass it on as a `Knex.Transaction`. What
@@ -19,7 +19,13 @@ export interface Transaction extends Knex.Transaction {
     flow: F,
     participantId: string,
     ...options: SpawnArguments<F>
-  ): Promise<ActorInTransaction<F>>;
+  ): Promise<SpawnedInTransaction<F>>;
+  /** As {@link Runtime.ensure}. */
+  ensure<F extends AnyFlow>(
+    flow: F,
+    participantId: string,
+    ...options: SpawnArguments<F>
+  ): Promise<SpawnedInTransaction<F>>;
   /** As {@link Runtime.actor}. */
   actor<F extends AnyFlow>(flow: F, participantId: string): ActorInTransaction<F>;
   /** As {@link Runtime.actor}. */
@@ -41,6 +47,10 @@ export type ActorInTransaction<F extends AnyFlow = AnyFlow> = Pick<
   ActorHandle<F>,
   'address' | 'send' | 'getSnapshot' | 'timers' | 'cancelTimer' | 'describe' | 'stop'
 >;
+
+/** What a transaction has spawned or ensured. */
+export type SpawnedInTransaction<F extends AnyFlow> = ActorInTransaction<F> &
+  Pick<SpawnedActor<F>, 'created' | 'tookNumberFrom'>;
 
 /** How a transaction runs. */
 export interface TransactionOptions {

@@ -100,8 +100,6 @@ export class Cell {
   live: LiveActor | undefined;
   /** The snapshot of the last commit; while a turn is being committed, `live` is ahead of it. */
   committed: any;
-  /** When its number was last bound to it, in ms since the epoch. */
-  boundAt = 0;
   /** How many have it in hand (see cells.ts); while they do, it stays in memory. */
   holds = 0;
   /** Counts how often what was in memory was forgotten: a row that was being read meanwhile may be out of date. */
@@ -121,12 +119,11 @@ export class Cell {
   }
 
   /** Takes over what a copy of it has come to. @param row as it was before that */
-  adopt({ flow, live, boundAt }: Cell, row: Row): void {
+  adopt({ flow, live }: Cell, row: Row): void {
     this.forget();
     this.row = row;
     this.flow = flow;
     this.live = live;
-    this.boundAt = boundAt;
   }
 
   /** Forgets what is in memory, so that the next turn starts from the row. Promises go on. */

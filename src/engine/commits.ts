@@ -3,9 +3,8 @@
  * made after all.
  */
 import type { Turn } from '../actor/live-actor.ts';
-import type { StoreError } from '../errors.ts';
+import type { Address, StoreError } from '../errors.ts';
 import type { EventChannel, RuntimeEvents } from '../events.ts';
-import type { AnyFlow } from '../flow.ts';
 import { type Commit, isEnded, type Outcome } from '../store/rows.ts';
 import { isGeneral } from '../store/store.ts';
 import type { Alarms } from './alarms.ts';
@@ -40,7 +39,7 @@ export interface CommitsOptions {
 export class Commits {
   readonly #options: CommitsOptions;
   /** Told after each commit of an actor that has an address. */
-  onActivity: (address: string, flow: AnyFlow, at: number, ended: boolean) => void = () => {};
+  onActivity: (phoneNumber: string, address: Address, ended: boolean) => void = () => {};
 
   constructor(options: CommitsOptions) {
     this.#options = options;
@@ -156,10 +155,9 @@ export class Commits {
     row.journal_id = update.journal_id;
     const live = cell.live!;
     cell.committed = snapshot;
-    if (commit.handlers) cell.boundAt = commit.handlers[0]!.bound_at;
     alarms.set(address, activeDueAt(cell), cell.key);
     events.within(origin, () => live.afterCommit(turn, () => maker.ambient(address, row.version)));
-    if (row.address) this.onActivity(row.address, cell.flow, at, isEnded(row.status));
+    if (row.address) this.onActivity(row.address, address, isEnded(row.status));
     events.emit('turn', told);
     inspection.committed(cell, turn);
     observers.tell(cell, turn.emitted);

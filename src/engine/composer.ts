@@ -10,7 +10,6 @@ import { type Address, formatAddress } from '../errors.ts';
 import { boundUntil, type FlowRecord } from '../flow.ts';
 import {
   type ActorRow,
-  type ActorStatus,
   type ActorUpdate,
   type Commit,
   type DeadLetterRow,
@@ -27,8 +26,6 @@ import { assertRecord } from './record.ts';
 
 /** How long a process may be taken to be alive, in ms, before another node may start it again. */
 export const LEASE = 60_000;
-/** How often a handler is written anew at the most, in ms. */
-export const HANDLER_GRAIN = 60_000;
 
 export class Composer {
   readonly #store: Store;
@@ -152,7 +149,7 @@ export class Composer {
       if (projection) commit.records = [...(commit.records ?? []), projection];
     }
     if (commit.records) for (const record of commit.records) assertRecord(record, cell.address);
-    if (!ended) this.#renewHandler(cell, status, before === undefined, at, commit);
+    if (!ended && row.address) this.#bind(cell, status !== 'active', before === undefined, at, commit);
     if (this.#journal) {
       update.journal_id = this.#store.nextId('flow_journal');
       commit.journal = {
@@ -245,20 +242,17 @@ export class Composer {
     if (records.length > 0) commit.records = records;
   }
 
-  /** A binding that lasts as long as its actor runs is limited as it ends. */
-  #renewHandler(cell: Cell, status: ActorStatus, begins: boolean, at: number, commit: Commit): void {
-    const { row, flow } = cell;
-    const ends = status !== 'active';
-    const limited = flow.handlerTtl !== Number.POSITIVE_INFINITY;
-    if (!row!.address || (ends ? begins || limited : at - cell.boundAt <= HANDLER_GRAIN)) return;
+  /** The first turn binds the actor's address for as long as it runs; the last one says until when it still leads there. */
+  #bind({ row, flow }: Cell, ends: boolean, begins: boolean, at: number, commit: Commit): void {
+    if (ends === begins) return;
     commit.handlers = [
       {
-        phone_number: row!.address,
+        phone_number: row!.address!,
         flow_type: row!.flow_type,
         participant_id: row!.participant_id,
         handler_type: flow.handlerType,
         bound_at: at,
-        expires_at: boundUntil(flow, at, ends),
+        expires_at: boundUntil(flow, ends ? at : undefined),
       },
     ];
   }

@@ -172,7 +172,13 @@ export class Engine {
     const maker = new TurnMaker({ ...base, composer, random, seed });
     const commits = new Commits({ ...base, maker, sweeper });
     const rewriter = new Rewriter({ ...base, composer, commits });
-    const restorer = new Restorer({ ...base, loader: new Loader(store), versions, maker, rewriter });
+    const restorer = new Restorer({
+      ...base,
+      loader: new Loader((addresses: Address[]) => store.load(addresses)),
+      versions,
+      maker,
+      rewriter,
+    });
     const parts = { ...base, composer, maker, commits, rewriter, restorer };
     const failedTurns = new FailedTurns({ ...parts, chance });
     const loop: TurnLoop = new TurnLoop({ ...parts, failedTurns });
@@ -358,6 +364,11 @@ export class Engine {
   /** How many actors are in memory. */
   get inMemory(): number {
     return this.#cells.size;
+  }
+
+  /** Lets `effect` happen once what was asked for is durable: it is. */
+  after(effect: () => void): void {
+    effect();
   }
 
   /** Introduces the actors that are in memory to those who have begun to look. */

@@ -1,27 +1,29 @@
-/** Reads rows of actors that are not in memory: those asked for while a read is under way are read together. */
-import { type Address, formatAddress } from '../errors.ts';
+/** Reads by key, such as the rows of actors that are not in memory: what is asked for while a read is under way is read together. */
 import { immediate } from '../immediate.ts';
-import { type ActorRow, addressOf } from '../store/rows.ts';
-import type { Store } from '../store/store.ts';
 
-interface Asked {
-  address: Address;
-  resolve: (row: ActorRow | undefined) => void;
+interface Asked<K, V> {
+  key: K;
+  resolve: (value: V) => void;
   reject: (error: unknown) => void;
 }
 
-export class Loader {
-  readonly #store: Store;
-  #asked: Asked[] = [];
+/** So many are read at once. */
+const MOST = 500;
+
+export class Loader<K, V> {
+  readonly #read: (keys: K[]) => Promise<V[]>;
+  #asked: Asked<K, V>[] = [];
   #busy = false;
 
-  constructor(store: Store) {
-    this.#store = store;
+  /** @param read answers in the order of the keys */
+  constructor(read: (keys: K[]) => Promise<V[]>) {
+    this.#read = read;
   }
 
-  load(address: Address): Promise<ActorRow | undefined> {
+  /** Reads one; the read begins after this call. */
+  load(key: K): Promise<V> {
     return new Promise((resolve, reject) => {
-      this.#asked.push({ address, resolve, reject });
+      this.#asked.push({ key, resolve, reject });
       if (this.#busy) return;
       this.#busy = true;
       void immediate().then(() => this.#run());
@@ -30,11 +32,10 @@ export class Loader {
 
   async #run(): Promise<void> {
     while (this.#asked.length > 0) {
-      const batch = this.#asked.splice(0, 500);
+      const batch = this.#asked.splice(0, MOST);
       try {
-        const rows = await this.#store.load(batch.map(({ address }) => address));
-        const byAddress = new Map(rows.map((row) => [formatAddress(addressOf(row)), row]));
-        for (const { address, resolve } of batch) resolve(byAddress.get(formatAddress(address)));
+        const values = await this.#read(batch.map(({ key }) => key));
+        for (const [i, { resolve }] of batch.entries()) resolve(values[i] as V);
       } catch (error) {
         for (const { reject } of batch) reject(error);
       }

@@ -22,7 +22,7 @@ import type { Rewriter } from './rewriter.ts';
 import type { TurnMaker } from './turn-maker.ts';
 
 export interface RestorerOptions {
-  loader: Loader;
+  loader: Loader<Address, ActorRow | undefined>;
   versions: ReadonlyMap<string, FlowVersions>;
   clock: Clock;
   cells: Cells;

@@ -304,7 +304,7 @@ export class TransactionTurns implements Turns {
   }
 
   async #exists(address: Address): Promise<boolean> {
-    return (await this.store.load([address])).length > 0;
+    return (await this.store.load([address]))[0] !== undefined;
   }
 
   async #create(address: Address, create: SpawnOptions, origin: unknown): Promise<Done> {
@@ -331,7 +331,6 @@ export class TransactionTurns implements Turns {
     Object.assign(copy.row!, columns);
     if (!actor.changed) this.after(() => cell.adopt(copy, actor.found));
     actor.changed = true;
-    if (commit.handlers) copy.boundAt = commit.handlers[0]!.bound_at;
     const { snapshot } = copy.live!;
     this.after(() => this.#parts.commits.carryOut(cell, commit, turn, snapshot, origin));
   }

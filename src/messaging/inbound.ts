@@ -9,7 +9,6 @@ import type { CountryCode } from 'libphonenumber-js';
 import { LRUCache } from 'lru-cache';
 import { upTo } from '../cache.ts';
 import { type Clock, formatInstant } from '../clock.ts';
-import { formatDuration } from '../duration.ts';
 import type { Done, Work } from '../engine/cell.ts';
 import type { Engine } from '../engine/engine.ts';
 import { takesNoEvents } from '../engine/refusal.ts';
@@ -24,7 +23,7 @@ import {
 } from '../errors.ts';
 import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts';
 import type { Keyword } from '../keyword-rules.ts';
-import { addressOf, type Commit } from '../store/rows.ts';
+import type { Commit } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { formsOf, lineOf, normalizeAddress } from './address.ts';
 import { type Binding, type Handler, Handlers } from './handlers.ts';
@@ -98,9 +97,10 @@ export class Inbound {
     const { cacheSize } = options;
     this.#senders = within ? within.inbound.#senders : new LRUCache(upTo(5 * cacheSize));
     this.#lastDefaultReply = new LRUCache(upTo(cacheSize));
-    this.handlers = new Handlers(this.#store, 5 * cacheSize, options.flows);
+    this.handlers = new Handlers(this.#store, 5 * cacheSize);
     if (within) return;
-    options.engine.commits.onActivity = (address, flow, at, ended) => this.handlers.touch(address, flow, at, ended);
+    options.engine.commits.onActivity = (phoneNumber, address, ended) =>
+      this.handlers.touch(phoneNumber, address, ended);
   }
 
   async start(): Promise<void> {
@@ -118,6 +118,15 @@ export class Inbound {
     this.#within?.after(() => this.#within?.inbound.forget(address));
   }
 
+  /** See {@link Handlers.take}. */
+  async take(...asked: Parameters<Handlers['take']>): ReturnType<Handlers['take']> {
+    try {
+      return await this.handlers.take(...asked);
+    } finally {
+      this.forget(asked[0]);
+    }
+  }
+
   async receive(message: InboundMessage): Promise<Receipt> {
     const sender = this.#validate(message);
     const word = this.#options.keywords.find(message);
@@ -125,7 +134,7 @@ export class Inbound {
     if (keyword) return this.#obey(keyword, message, sender);
     const now = this.#options.clock.now();
     const known = this.handlers.of(sender);
-    const bound = Array.isArray(known) ? known : await known;
+    const bound = known instanceof Promise ? await known : known;
     const handler = bound.find(({ expiresAt, flowType }) => expiresAt > now && this.#options.flows.has(flowType));
     const inFlow = word?.inFlows && this.#meant(word, sender, handler?.flowType);
     if (inFlow) return this.#obey(inFlow, message, sender);
@@ -134,7 +143,8 @@ export class Inbound {
   }
 
   /**
-   * Binds an address to an actor, for `ttl` ms from now; false: another participant of the flow has it.
+   * Binds an address to an actor, as long as it runs; `ttl`: for so many ms from now, where it has ended. False: another
+   * participant of the flow, who has not ended, has it.
    * @throws {ActorNotFoundError | InvalidPhoneNumberError}
    * @throws {InvalidArgumentError} `ttl` is no time
    */
@@ -181,15 +191,19 @@ export class Inbound {
     const payload = { type: 'message', text };
     const mark = { channel: 'perdure.send', messageId: id, scope: scopeOf(recipient), text: null };
     const at = clock.now();
-    const bound = await store.handlers(formsOf(recipient));
-    const handler = bound.find(({ flow_type, status }) => flows.has(flow_type) && status === 'active');
+    const bound = await this.handlers.of(recipient);
+    const handler = bound.find(({ flowType, running }) => running && flows.has(flowType));
     if (handler) {
-      const done = await turns.post(addressOf(handler), {
-        stimulus: { kind: 'event', event: { type: 'perdure.direct' } },
-        prepare: () => null, // the logic does not see it
-        notices: [{ recipient, payload }],
-        inbound: mark,
-      });
+      const { flowType, participantId } = handler;
+      const done = await turns.post(
+        { flowType, participantId },
+        {
+          stimulus: { kind: 'event', event: { type: 'perdure.direct' } },
+          prepare: () => null, // the logic does not see it
+          notices: [{ recipient, payload }],
+          inbound: mark,
+        },
+      );
       return { status: done.duplicate ? 'duplicate' : 'accepted', to: recipient };
     }
     const outcome = await turns.write({
@@ -269,14 +283,9 @@ export class Inbound {
 
   #whyUnrouted(sender: string, [last]: readonly Handler[]): string {
     if (!last) return `No actor has the number ${sender}.`;
-    const flow = this.#options.flows.get(last.flowType);
-    if (!flow) return `${sender} leads to ${formatAddress(last)}, whose flow this runtime does not have.`;
-    const led = `${sender} led to ${formatAddress(last)} until ${formatInstant(last.expiresAt)}`;
-    if (flow.handlerTtl === Number.POSITIVE_INFINITY) return `${led}: the actor has ended.`;
-    return (
-      `${led}: the binding expired, for it lasts for the flow's handlerTtl (${formatDuration(flow.handlerTtl)}) from the ` +
-      "actor's last turn. Where people may answer later, raise it: defineFlow({ …, handlerTtl })."
-    );
+    if (!this.#options.flows.has(last.flowType))
+      return `${sender} leads to ${formatAddress(last)}, whose flow this runtime does not have.`;
+    return `${sender} led to ${formatAddress(last)} until ${formatInstant(last.expiresAt)}: the actor has ended.`;
   }
 
   async #defaultReplyIsDue(sender: string): Promise<boolean> {

@@ -4,8 +4,7 @@
  */
 import { asText } from '../actor/codec.ts';
 import type { LiveActor } from '../actor/live-actor.ts';
-import { formatInstant, LAST_INSTANT } from '../clock.ts';
-import { HANDLER_GRAIN } from '../engine/composer.ts';
+import { formatInstant } from '../clock.ts';
 import { ActorNotFoundError } from '../errors.ts';
 import { type AnyFlow, boundUntil } from '../flow.ts';
 import { immediate } from '../immediate.ts';
@@ -88,9 +87,10 @@ export class FlowRecovery implements ParticipantRecoverable {
   #rows({ store }: RecoveryRegistry, after: number, participantId?: string): Promise<FoundRow[]> {
     const { participants } = this.#options;
     return store.scan<FoundRow>(
-      `SELECT f.*, h.participant_id AS bound_to, h.expires_at AS bound_until, ${participants ? 'p.id' : 'f.participant_id'} AS enrolled
+      `SELECT f.*, h.participant_id AS bound_to, h.expires_at AS bound_until, o.status AS bound_status, ${participants ? 'p.id' : 'f.participant_id'} AS enrolled
        FROM flow_states AS f
        LEFT JOIN response_handlers AS h ON h.phone_number = f.address AND h.flow_type = f.flow_type
+       LEFT JOIN flow_states AS o ON o.participant_id = h.participant_id AND o.flow_type = h.flow_type AND o.id <> f.id
        ${participants ? `LEFT JOIN ${participants} AS p ON p.id = f.participant_id` : ''}
        WHERE f.id > ? AND f.flow_type = ? ${participantId === undefined ? '' : 'AND f.participant_id = ?'}
        ORDER BY f.id LIMIT ?`,
@@ -221,16 +221,13 @@ export class FlowRecovery implements ParticipantRecoverable {
     const now = registry.clock.now();
     const { handlerType } = this.#flow;
     const info = { phoneNumber, participantId, flowType: this.flowType, handlerType };
-    const until = row.bound_until ?? 0;
-    const lastsUntil = boundUntil(this.#flow, Date.parse(row.updated_at), false);
-    const lapsed = until <= now && lastsUntil - until > HANDLER_GRAIN;
+    const bind = () => registry.recoverResponseHandler({ ...info, ttl: boundUntil(this.#flow) - now });
+    const lapsed = owner === participantId && (row.bound_until ?? 0) <= now;
     const wrong = owner === undefined || lapsed ? addressFault(phoneNumber) : undefined;
     if (wrong !== undefined) {
       registry.failed({ ...addressOf(row), reason: wrong, action: 'left as it is; mend its address in flow_states' });
     } else if (owner === undefined) {
-      const binds =
-        (await registry.recoverResponseHandler({ ...info, ttl: boundUntil(this.#flow, now, false) - now })) ||
-        registry.dryRun;
+      const binds = (await bind()) || registry.dryRun;
       if (binds) this.#bound.set(phoneNumber, participantId);
       registry.notice({
         ...addressOf(row),
@@ -238,23 +235,17 @@ export class FlowRecovery implements ParticipantRecoverable {
         action: binds ? doing(registry, 'bound') : 'left as it is',
       });
     } else if (owner !== participantId) {
+      if (row.bound_status && isEnded(row.bound_status)) return; // it leads to this one
       registry.failed({
         ...addressOf(row),
         reason: `Its phone number ${phoneNumber} belongs to ${owner} as well, who gets the messages from there.`,
         action: 'left as it is; withdraw or delete one of the two',
       });
-    } else if (Math.max(until, lastsUntil) <= now) {
-      registry.report.handlers.expired++;
-      registry.notice({
-        ...addressOf(row),
-        reason: `The binding of its phone number ${phoneNumber} expired: it said nothing for longer than the flow's handlerTtl.`,
-        action: 'left as it is; its next turn binds it again',
-      });
     } else if (lapsed) {
-      await registry.recoverResponseHandler({ ...info, ttl: lastsUntil - now });
+      await bind();
       registry.notice({
         ...addressOf(row),
-        reason: `The binding of its phone number ${phoneNumber} says that it expired at ${formatInstant(until)}; it lasts ${lastsUntil === LAST_INSTANT ? 'as long as the actor runs' : `until ${formatInstant(lastsUntil)}, by its last turn`}.`,
+        reason: `The binding of its phone number ${phoneNumber} says that it expired at ${formatInstant(row.bound_until!)}; it lasts as long as the actor runs.`,
         action: doing(registry, 'renewed'),
       });
     }
@@ -326,7 +317,13 @@ export class StrangerRecovery implements Recoverable, Pick<ParticipantRecoverabl
 }
 
 /** A row, and who its phone number is bound to until when, and whether it is enrolled; null: nobody, never, no. */
-type FoundRow = ActorRow & { bound_to: string | null; bound_until: number | null; enrolled: string | null };
+type FoundRow = ActorRow & {
+  bound_to: string | null;
+  bound_until: number | null;
+  /** Of who has the number, where that is another one. */
+  bound_status: ActorRow['status'] | null;
+  enrolled: string | null;
+};
 
 const KEPT = 'left as it is; cancel the deadline if it is not meant';
 

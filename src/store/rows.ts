@@ -143,6 +143,17 @@ export interface HandlerRow {
   expires_at: number;
 }
 
+/** That an actor claims an address: it is bound to it, or it has not ended and has it in its row. */
+export interface Claim extends Pick<ActorRow, 'participant_id' | 'flow_type' | 'status' | 'updated_at'> {
+  phone_number: string;
+  /** When the address was bound to it, in its first turn or in its last one; null: it is not. */
+  bound_at: number | null;
+  /** Until when it leads to it, once it has ended. */
+  expires_at: number | null;
+  /** The address is the one in its row. */
+  own: boolean;
+}
+
 /** An event that could not be applied, as it is put aside. */
 export interface DeadLetterRow {
   participant_id: string;

@@ -129,10 +129,25 @@ const handlers = (condition: string) =>
 /** A new actor gets the number, whoever of the flow had it. */
 export const bindHandlers = handlers('');
 
-/** Any other turn takes it from nobody, unless their time has run out. */
-export const renewHandlers = handlers(
-  'WHERE response_handlers.participant_id = excluded.participant_id OR response_handlers.expires_at <= excluded.bound_at',
+/** Whatever else binds it takes it from nobody who has not ended. */
+export const rebindHandlers = handlers(
+  `WHERE response_handlers.participant_id = excluded.participant_id OR NOT EXISTS (
+     SELECT 1 FROM flow_states AS holder WHERE holder.participant_id = response_handlers.participant_id
+       AND holder.flow_type = response_handlers.flow_type AND holder.status IN ('active', 'quarantined'))`,
 );
+
+/** Whom addresses are bound to, and the actors that have not ended and have them in their rows. */
+export const claimsOf = `
+  SELECT h.phone_number, f.participant_id, f.flow_type, f.status, f.updated_at, h.bound_at, h.expires_at,
+    coalesce(f.address = h.phone_number, 0) AS own
+  FROM json_each(?1) AS asked CROSS JOIN response_handlers AS h ON h.phone_number = asked.value
+    CROSS JOIN flow_states AS f ON f.participant_id = h.participant_id AND f.flow_type = h.flow_type
+  UNION ALL
+  SELECT f.address, f.participant_id, f.flow_type, f.status, f.updated_at, NULL, NULL, 1
+  FROM json_each(?1) AS asked CROSS JOIN flow_states AS f ON f.address = asked.value
+  WHERE f.status IN ('active', 'quarantined') AND NOT EXISTS (
+    SELECT 1 FROM response_handlers AS h WHERE h.phone_number = f.address AND h.flow_type = f.flow_type
+      AND h.participant_id = f.participant_id)`;
 
 export const insertDeadLetters = insert('dead_letters', [
   'participant_id',

@@ -7,22 +7,23 @@
  * statement fails for a reason that lies in one turn, the turns are committed one by one, so that only that one fails.
  */
 import type { Knex } from 'knex';
-import type { Address } from '../errors.ts';
-import { StoreError, TransactionError } from '../errors.ts';
+import { type Address, formatAddress, StoreError, TransactionError } from '../errors.ts';
 import { Connection, isSqlite, storeError } from './connection.ts';
 import type { FileWatch } from './file-watch.ts';
-import type {
-  ActorRow,
-  Commit,
-  DueCursor,
-  DueRow,
-  HandlerRow,
-  InboxRow,
-  JournalRow,
-  LeasedRow,
-  OutboxRow,
-  Outcome,
-  SaidRow,
+import {
+  type ActorRow,
+  addressOf,
+  type Claim,
+  type Commit,
+  type DueCursor,
+  type DueRow,
+  type HandlerRow,
+  type InboxRow,
+  type JournalRow,
+  type LeasedRow,
+  type OutboxRow,
+  type Outcome,
+  type SaidRow,
 } from './rows.ts';
 import * as sql from './statements.ts';
 
@@ -177,10 +178,12 @@ export class Store {
     return group.map((commit) => outcomes.get(commit)!);
   }
 
-  /** The rows of these actors, in no particular order; the ones that do not exist are missing. */
-  load(addresses: readonly Address[]): Promise<ActorRow[]> {
+  /** The rows of these actors, in their order; `undefined` of one that does not exist. */
+  async load(addresses: readonly Address[]): Promise<(ActorRow | undefined)[]> {
     const keys = JSON.stringify(addresses.map(({ participantId, flowType }) => [participantId, flowType]));
-    return Connection.use(this.knex, (connection) => connection.all<ActorRow>(sql.loadActors, [keys]));
+    const rows = await Connection.use(this.knex, (connection) => connection.all<ActorRow>(sql.loadActors, [keys]));
+    const found = new Map(rows.map((row) => [formatAddress(addressOf(row)), row]));
+    return addresses.map((address) => found.get(formatAddress(address)));
   }
 
   /** Up to `limit` active actors whose earliest deadline is at or before `until`, in order of deadline. */
@@ -221,13 +224,21 @@ export class Store {
     return (await this.knex('outbox_messages').where({ id }).whereIn('status', UNSENT).first('id')) !== undefined;
   }
 
-  /** Handlers of an address, given in all its forms; the one whose actor was active last first. */
-  handlers(forms: readonly string[]): Promise<(HandlerRow & { updated_at: string; status: ActorRow['status'] })[]> {
-    return this.knex('response_handlers as h')
-      .join('flow_states as f', (on) => on.on('f.participant_id', 'h.participant_id').on('f.flow_type', 'h.flow_type'))
-      .whereIn('h.phone_number', forms)
-      .select('h.*', 'f.updated_at', 'f.status')
-      .orderBy('f.updated_at', 'desc');
+  /** Who claims each of these addresses, which are given in all their forms; in no particular order. */
+  async claims(addresses: readonly (readonly string[])[]): Promise<Claim[][]> {
+    const rows = await Connection.use(this.knex, (connection) =>
+      connection.all<Omit<Claim, 'own'> & { own: 0 | 1 }>(sql.claimsOf, [JSON.stringify(addresses.flat())]),
+    );
+    const claims = new Map<string, Claim[]>();
+    for (const row of rows)
+      claims.set(row.phone_number, [...(claims.get(row.phone_number) ?? []), { ...row, own: row.own === 1 }]);
+    return addresses.map((forms) => forms.flatMap((form) => claims.get(form) ?? []));
+  }
+
+  /** Binds an address to an actor, unless another one of the flow that has not ended has it; whether it did. */
+  async bind(handler: HandlerRow): Promise<boolean> {
+    const statement = sql.withRows(sql.rebindHandlers, [handler]);
+    return (await Connection.use(this.knex, (connection) => connection.run(statement))) > 0;
   }
 
   /** A participant's turns, in order. */
@@ -355,7 +366,7 @@ const exclusive = (group: readonly Commit[]): [sql.GroupStatement, object[]][] =
 const unconditional = (group: readonly Commit[]): [sql.GroupStatement, object[]][] => [
   [sql.insertOutbox, every(group, (commit) => commit.outbox)],
   [sql.insertJournal, every(group, (commit) => commit.journal)],
-  [sql.renewHandlers, every(group, (commit) => (commit.insert ? undefined : commit.handlers))],
+  [sql.rebindHandlers, every(group, (commit) => (commit.insert ? undefined : commit.handlers))],
   [sql.bindHandlers, every(group, (commit) => (commit.insert ? commit.handlers : undefined))],
   [sql.markOutbox, every(group, (commit) => commit.marks)],
   [sql.insertDeadLetters, every(group, (commit) => commit.deadLetter)],

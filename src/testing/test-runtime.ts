@@ -144,6 +144,16 @@ export class TestRuntime {
     return new TestActor<F>(address, this);
   }
 
+  /** Gives the actor that there is, or creates it. See {@link Runtime.ensure}. */
+  async ensure<F extends AnyFlow>(
+    flow: F,
+    participantId: string,
+    ...options: SpawnArguments<F>
+  ): Promise<TestActor<F> & { readonly created: boolean }> {
+    const { address, created } = await this.asked(() => this.runtime.ensure(flow, participantId, ...options));
+    return Object.assign(new TestActor<F>(address, this), { created });
+  }
+
   /** A handle on an actor, which stays good over crashes. */
   actor<F extends AnyFlow>(flow: F | string, participantId: string): TestActor<F> {
     return new TestActor<F>(this.runtime.actor(flow, participantId).address, this);

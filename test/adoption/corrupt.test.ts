@@ -276,15 +276,18 @@ describe('what can be read although it is odd', () => {
     });
   });
 
-  it('bindings that the old database had keep their expiry; one of nobody is kept and told', async () => {
+  it('a binding that would have expired leads to its participant, as long as they take part; one of nobody is kept and told', async () => {
     const id = await legacy.intervention({ participant: { phone_number: '15551234567' }, at: NOW - MINUTE });
-    const expires_at = goTime(NOW + 7 * MINUTE);
+    const expires_at = goTime(NOW - 7 * MINUTE);
     await legacy.insert('response_handlers', { phone_number: '15551234567', participant_id: id, expires_at });
     await legacy.insert('response_handlers', { phone_number: '15551234568', participant_id: 'p_gone', expires_at });
     const report = await adopted();
     expect(report.exceptions).toMatchObject([{ table: 'response_handlers', outcome: 'kept' }]);
     study = await startStudy(legacy.file, NOW);
-    expect(await study.test.knex('response_handlers').pluck('expires_at')).toEqual([NOW + 7 * MINUTE]);
+    await study.test.advance('30d');
+    expect(await study.test.receive({ from: '+15551234567', text: 'ready' })).toMatchObject({
+      address: { participantId: id },
+    });
   });
 
   it('answers keep their words and get ISO instants; one of nobody is kept', async () => {

@@ -321,17 +321,13 @@ describe('a conversation', () => {
   it('waits for a participant who is silent, with no deadline and no word', () =>
     live({}, isGreeted, waits(DAY - 1), is('AWAITING_PARTICIPANT'), asks('Good morning!'), composes('Good morning!')));
 
-  it('is over for a number that is silent for a day: it is no longer bound, until it is renewed', () =>
+  it('goes on after any silence, as long as it is not over', () =>
     live(
       {},
       isGreeted,
-      waits(DAY),
-      says('Good morning!', 'unrouted'),
-      hears(defaultTexts.unknown),
-      is('AWAITING_PARTICIPANT'),
-      does({ type: 'update', systemPrompt: 'Be kind.' }),
-      asks('Do you know me now?'),
-      isComposing('system: Be kind.', 'assistant: Hello!', 'user: Do you know me now?'),
+      waits(30 * DAY),
+      asks('Do you know me still?'),
+      isComposing('system: Be kind.', 'assistant: Hello!', 'user: Do you know me still?'),
       composes('Yes.'),
     ));
 

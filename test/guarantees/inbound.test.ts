@@ -261,10 +261,10 @@ describe('inbound: a message is applied at most once, and acknowledged when it i
     expect(await say('back')).toMatchObject({ status: 'applied', snapshot: { value: 'over' } });
     await test.advance('1d');
     expect(await say('thank you')).toMatchObject({ status: 'ignored' });
-    await test.advance('47h');
+    await test.advance('23h');
     await crash();
     expect(await say('thank you')).toMatchObject({ status: 'ignored' });
-    await test.advance('49h');
+    await test.advance('1h');
     expect(await say('hello')).toMatchObject({
       status: 'unrouted',
       reason: expect.stringMatching(/^\+15551234567 led to loan\/ada until .*: the actor has ended\.$/),
@@ -300,18 +300,38 @@ describe('inbound: a message is applied at most once, and acknowledged when it i
     expect(await say('who?')).toMatchObject({ status: 'applied', address: { participantId: 'ada' } });
   });
 
-  it('forgets a handler after the time that its flow says, and renews it by every turn', async () => {
-    await test.spawn(survey, 'p_1', { phoneNumber: ADA });
-    await test.actor(survey, 'p_1').send({ type: 'withdraw' });
-    const { expires_at } = await test.knex('response_handlers').first();
-    expect(expires_at).toBe(test.clock.now() + 7 * 86_400_000);
-    await test.advance(expires_at - test.clock.now() - 1000);
-    expect(await say('hello')).toMatchObject({ status: 'ignored' });
-    await crash();
-    await test.advance('2s');
-    expect(await say('hello')).toMatchObject({ status: 'ignored' });
+  it('leads to an actor as long as that runs, however long it was silent and nobody ran it', async () => {
+    await test.spawn(survey, 'ada', { phoneNumber: ADA });
+    await test.actor(survey, 'ada').send({ type: 'withdraw' });
     await test.advance('400d');
+    expect(await say('hello')).toMatchObject({ status: 'ignored', address: { participantId: 'ada' } });
+    // As a database of before says it.
+    await test.knex('response_handlers').update({ expires_at: test.clock.now() - 1 });
+    await crash();
+    expect(await say('hello again')).toMatchObject({ status: 'ignored', address: { participantId: 'ada' } });
+  });
+
+  it('leads to an actor that has ended for as long as its flow says, and what that ignores makes it no longer', async () => {
+    await test.stop();
+    const week = { ...loan, handlerTtl: 7 * 86_400_000 };
+    test = await createTestRuntime({ flows: [week] });
+    await test.spawn(week, 'ada', { phoneNumber: ADA });
+    await say('back');
+    for (let day = 0; day < 6; day++) {
+      await test.advance('1d');
+      expect(await say('thank you')).toMatchObject({ status: 'ignored' });
+      if (day === 3) await crash();
+    }
+    await test.advance('1d');
     expect(await say('hello')).toMatchObject({ status: 'unrouted' });
+  });
+
+  it('who writes right after a long outage is known, though the deadlines before are still to fire', async () => {
+    await test.spawn(survey, 'ada', { phoneNumber: ADA });
+    await test.crash();
+    await test.clock.moveTo(test.clock.now() + 64 * 3_600_000);
+    await test.restart();
+    expect(await say('I am here')).toMatchObject({ status: 'applied', address: { participantId: 'ada' } });
   });
 
   it('gives a message to the flow that was active last, where a number belongs to two', async () => {

@@ -8,7 +8,6 @@ const flowOf = (type: string) =>
   defineFlow({
     type,
     version: 1,
-    handlerTtl: '48h',
     logic: setup({
       types: { context: {} as { heard: string[] }, events: {} as { type: 'reply'; text: string } | { type: 'poke' } },
     }).createMachine({
@@ -68,11 +67,16 @@ describe('a number that several claim', () => {
     await test.actor(visits, 'bob').send({ type: 'poke' });
     await restart();
     expect(await write('1')).toBe('ada');
-    // Once ada has said nothing for the flow's handlerTtl, it is free.
+    // However long ada is silent; once she has ended, it is bob's at once.
     await test.advance('49h');
     await test.actor(visits, 'bob').send({ type: 'poke' });
     await restart();
-    expect(await write('2')).toBe('bob');
+    expect(await write('2')).toBe('ada');
+    await test.actor(visits, 'ada').stop();
+    expect(await write('3')).toBe('bob');
+    await restart();
+    expect(await write('4')).toBe('bob');
+    expect(test.runtime.recovery.report).toMatchObject({ ok: true });
   });
 
   it('of one flow, that is bound to nobody, goes to one of them, and the report names the other one', async () => {
@@ -108,9 +112,8 @@ describe('a number that several claim', () => {
   });
 
   it('that is its as long as it runs, is bound again where the row says that this is over', async () => {
-    const endless = { ...visits, handlerTtl: Number.POSITIVE_INFINITY };
-    test = await createTestRuntime({ flows: [endless], recovery: { mode: 'verify' } });
-    await test.spawn(endless, 'ada', { phoneNumber });
+    test = await createTestRuntime({ flows: [visits], recovery: { mode: 'verify' } });
+    await test.spawn(visits, 'ada', { phoneNumber });
     await test.knex('response_handlers').update({ expires_at: 1000 });
     await restart();
     expect(test.runtime.recovery.report!.components[0]!.notices).toMatchObject([

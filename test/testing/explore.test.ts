@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { createMachine, fromPromise, setup } from 'xstate';
 import { defineFlow } from '../../src/index.ts';
-import { crashEverywhere, explore } from '../../src/testing/index.ts';
+import { crashEverywhere, explore, type Script } from '../../src/testing/index.ts';
 
 const machine = setup({
   types: {} as { events: { type: 'ring' } | { type: 'hangUp' } | { type: 'never' } },
@@ -167,10 +167,15 @@ describe('a script', () => {
   });
 
   it('fails where a message reaches no actor, and says why', async () => {
-    const limited = { ...phone, handlerTtl: 48 * 3_600_000 };
-    const run = crashEverywhere(limited, [{ advance: '3d' }, { receive: 'hello' }], { phoneNumber: '+15551234567' });
+    const logic = setup({}).createMachine({
+      initial: 'open',
+      states: { open: { on: { close: 'over' } }, over: { type: 'final' } },
+    });
+    const brief = defineFlow({ type: 'brief', version: 1, logic });
+    const script: Script<typeof brief> = [{ send: { type: 'close' } }, { advance: '3d' }, { receive: 'hello' }];
+    const run = crashEverywhere(brief, script, { phoneNumber: '+15551234567' });
     await expect(run).rejects.toThrow(
-      "Step 2 of the script, { receive: 'hello' }: the message reaches no actor. +15551234567 led to phone/p_1 until 2026-01-03T00:00:00.000Z: the binding expired, for it lasts for the flow's handlerTtl (2d) from the actor's last turn.",
+      "Step 3 of the script, { receive: 'hello' }: the message reaches no actor. +15551234567 led to brief/p_1 until 2026-01-03T00:00:00.000Z: the actor has ended.",
     );
   });
 

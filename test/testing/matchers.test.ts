@@ -551,7 +551,6 @@ describe('a message that reached no actor', () => {
   const patient = defineFlow({
     type: 'patient',
     version: 1,
-    handlerTtl: '48h',
     logic: createMachine({ initial: 'asking', states: { asking: { on: { reply: 'thanking' } }, thanking: {} } }),
   });
 
@@ -559,12 +558,13 @@ describe('a message that reached no actor', () => {
     const own = await createTestRuntime({ flows: [patient] });
     const ada = await own.spawn(patient, 'ada', { phoneNumber: PHONE });
     expect(await complaint(() => expect(ada).toBeInState('thanking'))).not.toContain('reached no actor');
+    await ada.stop();
     await own.advance('3d');
     expect(await own.receive({ from: PHONE, text: 'yes' })).toMatchObject({
       status: 'unrouted',
-      reason: expect.stringContaining('the binding expired'),
+      reason: expect.stringContaining('the actor has ended'),
     });
-    const said = `At 2026-01-04T00:00:00.000Z "yes" was received and reached no actor. ${PHONE} led to patient/ada until 2026-01-03T00:00:00.000Z: the binding expired, for it lasts for the flow's handlerTtl (2d) from the actor's last turn. Where people may answer later, raise it: defineFlow({ …, handlerTtl }).`;
+    const said = `At 2026-01-04T00:00:00.000Z "yes" was received and reached no actor. ${PHONE} led to patient/ada until 2026-01-03T00:00:00.000Z: the actor has ended.`;
     expect(await complaint(() => expect(ada).toBeInState('thanking'))).toBe(
       `Expected patient/ada to be in 'thanking'.\nIt is in 'asking'.\n${said}`,
     );

@@ -174,13 +174,16 @@ export async function generics() {
 export async function joined() {
   const { knex } = runtime;
   await knex.transaction(async (trx) => {
-    const { actor, spawn } = await runtime.join(trx, { timeout: '1s' });
+    const { actor, ensure, spawn } = await runtime.join(trx, { timeout: '1s' });
     await trx('orders').insert({ id: 1 });
     same<Awaited<ReturnType<ReturnType<typeof actor<typeof plain>>['send']>>['context'], { n: number }>(true);
     // @ts-expect-error there is no such event
     await actor(plain, 'p_1').send({ type: 'gone' });
     // @ts-expect-error the machine needs its input
     await spawn(plain, 'p_1');
+    // @ts-expect-error the machine needs its input
+    await ensure(plain, 'p_1');
+    same<Awaited<ReturnType<typeof ensure<typeof plain>>>['created'], boolean>(true);
     // @ts-expect-error nobody can wait in a transaction
     actor(plain, 'p_1').waitFor(() => true);
   });

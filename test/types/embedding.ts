@@ -5,7 +5,14 @@
 import { fromStore } from '@xstate/store';
 import { expectTypeOf } from 'vitest';
 import { assign, emit, fromTransition, setup } from 'xstate';
-import { createRuntime, defineFlow, type EmittedOf, type EventOf, type Runtime } from '../../src/index.ts';
+import {
+  type Address,
+  createRuntime,
+  defineFlow,
+  type EmittedOf,
+  type EventOf,
+  type Runtime,
+} from '../../src/index.ts';
 
 const appointmentMachine = setup({
   types: {
@@ -71,6 +78,17 @@ export async function machines(runtime: Runtime) {
   // @ts-expect-error the name is a text
   await runtime.spawn(appointment, 'p_1', { input: { name: 1 } });
 
+  const ensured = await runtime.ensure(appointment, 'p_1', { input: { name: 'Ada' }, phoneNumber: '+15551234567' });
+  expectTypeOf(ensured.created).toBeBoolean();
+  expectTypeOf(ensured.tookNumberFrom).toEqualTypeOf<Address | undefined>();
+  await ensured.send({ type: 'reply', text: 'yes' });
+  // @ts-expect-error wrong through what ensure gives, too
+  await ensured.send({ type: 'replied' });
+  // @ts-expect-error the machine needs its input, if there is no actor yet
+  await runtime.ensure(appointment, 'p_1');
+  // @ts-expect-error the name is a text
+  await runtime.ensure(appointment, 'p_1', { input: { name: 1 } });
+
   const snapshot = await actor.send({ type: 'reply', text: 'yes' });
   expectTypeOf(snapshot.handled).toBeBoolean();
   expectTypeOf(snapshot.context).toEqualTypeOf<{ name: string; replies: number }>();
@@ -129,6 +147,10 @@ export async function transactions(runtime: Runtime) {
     const actor = await trx.spawn(appointment, 'p_1', { input: { name: 'Ada' } });
     // @ts-expect-error the machine needs its input
     await trx.spawn(appointment, 'p_2');
+    const { created } = await trx.ensure(appointment, 'p_3', { input: { name: 'Ada' } });
+    expectTypeOf(created).toBeBoolean();
+    // @ts-expect-error the machine needs its input
+    await trx.ensure(appointment, 'p_3');
     // @ts-expect-error there is no such event
     await trx.actor(appointment, 'p_1').send({ type: 'replied' });
     // @ts-expect-error nobody can wait in a transaction

@@ -1,12 +1,13 @@
 /** The actors that come of legacy rows, with their first line in the journal and the numbers that are bound to them. */
 import type { Placed } from '../../actor/placement.ts';
-import { type ActorRow, type HandlerRow, type JournalRow, NO_TURN } from '../../store/rows.ts';
+import { boundUntil } from '../../flow.ts';
+import { type ActorRow, type HandlerRow, isEnded, type JournalRow, NO_TURN } from '../../store/rows.ts';
 import { bindHandlers, type GroupStatement, insertActors, insertJournal } from '../../store/statements.ts';
 import { createConversationFlow } from '../conversation.ts';
 import { offlineResponder } from '../generator.ts';
 import { microHealthInterventionFlow } from '../micro-health-intervention.ts';
 import { verbatim } from './cells.ts';
-import type { Crowd, Member } from './crowd.ts';
+import type { Member } from './crowd.ts';
 import { isoOf } from './instants.ts';
 import { type AdoptedFlow, PARTICIPANTS } from './people.ts';
 import type { AdoptedRow } from './report.ts';
@@ -35,21 +36,19 @@ interface Candidate {
 type Write = (statement: GroupStatement, rows: readonly object[]) => Promise<void>;
 
 export class Actors {
-  readonly #crowd: Crowd;
   readonly #now: number;
   readonly #write: Write;
   #last = 0;
   #rows: ActorRow[] = [];
   #journal: JournalRow[] = [];
   /** Participants whose numbers are to be bound. */
-  #bound: Member[] = [];
+  #bound: { member: Member; ended: boolean }[] = [];
   /** Participants whose row says that they take part, and who have ended. */
   #ended: Member[] = [];
   /** How many numbers were bound. */
   handlers = 0;
 
-  constructor(crowd: Crowd, now: number, write: Write) {
-    this.#crowd = crowd;
+  constructor(now: number, write: Write) {
     this.#now = now;
     this.#write = write;
   }
@@ -82,7 +81,7 @@ export class Actors {
     };
     this.#rows.push(row);
     this.#journal.push(journalLine(row, this.#now, error ?? [`PromptPipe's ${state}`, ...notes].join('; ')));
-    if (address !== null) this.#bound.push(member!);
+    if (address !== null) this.#bound.push({ member: member!, ended: isEnded(row.status) });
     if (placed?.status === 'done' && member && member.person.status !== 'completed') this.#ended.push(member);
     if (!placed) return { outcome: 'quarantined', participantId: id, reason: reason! };
     return {
@@ -98,24 +97,19 @@ export class Actors {
     await this.#write(insertActors, this.#rows);
     await this.#write(insertJournal, this.#journal);
     for (const flow of Object.keys(FLOWS) as AdoptedFlow[]) {
-      const bound = this.#bound.filter((member) => member.flow === flow);
-      const expiries = await this.#crowd.expiries(
-        flow,
-        bound.map(({ person }) => person.id),
-      );
+      const bound = this.#bound.filter(({ member }) => member.flow === flow);
       await this.#write(
         bindHandlers,
-        bound.map(({ person: { id }, address }): HandlerRow => {
-          const { handlerType, handlerTtl } = FLOWS[flow];
-          return {
+        bound.map(
+          ({ member: { person, address }, ended }): HandlerRow => ({
             phone_number: address!,
             flow_type: flow,
-            participant_id: id,
-            handler_type: handlerType,
+            participant_id: person.id,
+            handler_type: FLOWS[flow].handlerType,
             bound_at: this.#now,
-            expires_at: expiries.get(id) ?? this.#now + handlerTtl,
-          };
-        }),
+            expires_at: boundUntil(FLOWS[flow], ended ? this.#now : undefined),
+          }),
+        ),
       );
       await this.#write(
         completed(flow),

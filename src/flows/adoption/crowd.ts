@@ -48,8 +48,7 @@ const TABLES = `
     at INTEGER NOT NULL, sound INTEGER NOT NULL, facts TEXT NOT NULL, stands INTEGER NOT NULL DEFAULT 0,
     owner INTEGER NOT NULL DEFAULT 0, rival TEXT, elsewhere INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (id, flow));
   CREATE TEMP TABLE perdure_standings (
-    place INTEGER PRIMARY KEY, flow TEXT, id TEXT, at INTEGER, first INTEGER NOT NULL DEFAULT 0);
-  CREATE TEMP TABLE perdure_expiries (flow TEXT NOT NULL, id TEXT NOT NULL, expires_at INTEGER NOT NULL, PRIMARY KEY (flow, id))`;
+    place INTEGER PRIMARY KEY, flow TEXT, id TEXT, at INTEGER, first INTEGER NOT NULL DEFAULT 0)`;
 
 // Of several rows with one key the one that was written last; of several people with one number who takes part, can go on,
 // and was active last, in this order.
@@ -83,12 +82,6 @@ const insertPeople = insert('temp.perdure_people', [
   'facts',
 ]);
 const insertStandings = insert('temp.perdure_standings', ['place', 'flow', 'id', 'at']);
-const upsertExpiries = insert(
-  'temp.perdure_expiries',
-  ['flow', 'id', 'expires_at'],
-  'ON CONFLICT (flow, id) DO UPDATE SET expires_at = MAX(perdure_expiries.expires_at, excluded.expires_at)',
-);
-
 export class Crowd {
   readonly #connection: Connection;
 
@@ -151,20 +144,6 @@ export class Crowd {
     const flows = new Map<string, AdoptedFlow[]>();
     for (const { id, flow } of rows) flows.set(id, [...(flows.get(id) ?? []), flow]);
     return flows;
-  }
-
-  /** Keeps when bindings expire, in ms since the epoch. */
-  async expire(rows: readonly { flow: string; id: string; expires_at: number }[]): Promise<void> {
-    if (rows.length > 0) await this.#connection.run(withRows(upsertExpiries, rows));
-  }
-
-  /** When the bindings of these participants expire; those of whom nothing is known are missing. */
-  async expiries(flow: string, ids: readonly string[]): Promise<Map<string, number>> {
-    const rows = await this.#connection.all<{ id: string; expires_at: number }>(
-      'SELECT e.id, e.expires_at FROM json_each(?) AS key CROSS JOIN temp.perdure_expiries AS e ON e.id = key.value AND e.flow = ?',
-      [JSON.stringify(ids), flow],
-    );
-    return new Map(rows.map(({ id, expires_at }) => [id, expires_at]));
   }
 
   /** Numbers whose participants have withdrawn, with the instant, where nobody takes part with them. */

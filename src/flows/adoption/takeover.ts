@@ -154,8 +154,8 @@ class Takeover {
       tally.table(key, fate, counted!.rows, this.#kept.get(key));
     }
     this.#crowd = await Crowd.of(this.#connection, this.#tables, this.#options);
-    this.#actors = new Actors(this.#crowd, this.#options.now, (statement, rows) => this.#write(statement, rows));
-    await this.#everyPage('response_handlers', (page) => this.#expiries(page));
+    this.#actors = new Actors(this.#options.now, (statement, rows) => this.#write(statement, rows));
+    await this.#everyPage('response_handlers', (page) => this.#bindings(page));
     for (const flow of Object.keys(PARTICIPANTS) as AdoptedFlow[])
       for await (const page of this.#crowd.members(flow)) await this.#people(flow, page);
     await this.#everyPage('flow_states', (page) => this.#states(page));
@@ -174,11 +174,10 @@ class Takeover {
     if (name !== undefined) for await (const page of pages(this.#connection, name)) await take(page);
   }
 
-  /** When the bindings expire of which PromptPipe kept that. */
-  async #expiries(page: LegacyRow[]): Promise<void> {
+  /** Tells of bindings. Numbers are bound anew, with their participants: when an old binding would have expired, means nothing. */
+  async #bindings(page: LegacyRow[]): Promise<void> {
     const ids = page.flatMap(({ cells }) => quiet(() => nameOf(cells['participant_id'], 'participant_id')) ?? []);
     const flows = await this.#crowd.flowsOf(ids);
-    const known: { flow: string; id: string; expires_at: number }[] = [];
     for (const { row, cells } of page) {
       const told = { table: 'response_handlers', row };
       try {
@@ -188,14 +187,11 @@ class Takeover {
           (each) => type === undefined || each === type,
         );
         if (id === undefined || flow === undefined) throw new Unreadable('it binds a number to nobody who is known');
-        const expires_at = instantOf(cells['expires_at'], 'expires_at');
-        if (expires_at !== undefined) known.push({ flow, id, expires_at });
         this.#options.tally.row({ ...told, outcome: 'adopted', flowType: flow, participantId: id });
       } catch (error) {
         this.#options.tally.row({ ...told, outcome: 'kept', reason: reasonOf(error) });
       }
     }
-    await this.#crowd.expire(known);
   }
 
   async #people(flow: AdoptedFlow, page: Member[]): Promise<void> {
