@@ -4,6 +4,9 @@ import { OUTSIDE } from './scheduler.ts';
 import { MINUTE, SECOND, type Surroundings } from './surroundings.ts';
 import { Violation } from './violation.ts';
 
+/** So often is a message tried, where the transport does not say. */
+const DEFAULT_ATTEMPTS = 12;
+
 /** A message that it refused, for good or for now. */
 interface Refusal {
   life: number;
@@ -18,6 +21,10 @@ export class Carrier {
   /** Keys of messages that it took. */
   readonly #carried = new Set<string>();
   readonly #bodies = new Map<string, string>();
+  /** How often each was handed over, in all lives and in the present one. */
+  readonly #handedOver = new Map<string, { ever: number; inLife: number }>();
+  /** How often a message is tried; `undefined`: as Perdure does by itself. */
+  attempts: number | undefined;
   /** By key, what it said last, where it refused. */
   readonly #refusals = new Map<string, Refusal>();
   /** Keys of messages that a process left behind when it may have sent them, and whose flow says to hold. */
@@ -30,6 +37,7 @@ export class Carrier {
 
   /** A process begins, and finds what the one before has left. */
   begin(runtime: Runtime): void {
+    for (const handed of this.#handedOver.values()) handed.inLife = 0;
     for (const { flow_type, key } of this.#world.database.read<{ flow_type: string; key: string }>(
       "SELECT flow_type, idempotency_key AS key FROM outbox_messages WHERE status = 'sending' AND kind = 'message'",
     ))
@@ -80,6 +88,13 @@ export class Carrier {
       [scheduler.clock.now() - 8 * MINUTE],
     ))
       throw new Violation('G6', `${idempotency_key} is never sent to ${recipient}: it is '${status}'`);
+    for (const { key } of database.read<{ key: string }>(
+      "SELECT idempotency_key AS key FROM outbox_messages WHERE status = 'failed' AND kind = 'message'",
+    )) {
+      const { ever } = this.#handedOver.get(key) ?? { ever: 0 };
+      if (!this.#refusals.get(key)?.final && ever < (this.attempts ?? DEFAULT_ATTEMPTS))
+        throw new Violation('G6', `${key} was given up after ${ever} attempts`);
+    }
     for (const { idempotency_key, kind } of database.read<any>("SELECT * FROM outbox_messages WHERE status = 'sent'"))
       if (kind === 'message' && !this.#carried.has(idempotency_key))
         throw new Violation('G6', `${idempotency_key} counts as sent, and never was`);
@@ -98,9 +113,9 @@ export class Carrier {
     );
     // A transaction that is open may show rows that nobody else sees.
     const [, address, version] = /^(.*):[\w.]+:(\d+):\d+$/.exec(key) ?? [];
-    const isOpen = address && (ledger.actors.get(address)?.row.version ?? 0) < Number(version);
-    if (!row || isOpen) broken('G6', `${key} was handed over before it was committed`);
-    else if (row.status !== 'sending') broken('G6', `${key} was handed over with the status '${row.status}'`);
+    const isOpen = address && !ledger.knows(key) && (ledger.actors.get(address)?.row.version ?? 0) < Number(version);
+    if (isOpen || (!row && !ledger.knows(key))) broken('G6', `${key} was handed over before it was committed`);
+    else if (row && row.status !== 'sending') broken('G6', `${key} was handed over with the status '${row.status}'`);
     // What others say while a transaction is open is committed after it, and may have been numbered before.
     const [whose, ids] = this.#hasTransactions()
       ? ['participant_id = ? AND flow_type = ? AND', [row?.participant_id, row?.flow_type]]
@@ -116,6 +131,10 @@ export class Carrier {
       if (refusal.final) broken('G6', `${key} was tried again, which the carrier had refused for good`);
       else if (scheduler.elapsed < refusal.at + SECOND) broken('G6', `${key} was tried again without a pause`);
     }
+    const handed = this.#handedOver.get(key) ?? { ever: 0, inLife: 0 };
+    this.#handedOver.set(key, { ever: handed.ever + 1, inLife: handed.inLife + 1 });
+    if (handed.inLife >= (this.attempts ?? DEFAULT_ATTEMPTS))
+      broken('G6', `${key} was tried ${handed.inLife + 1} times in one life`);
     const body = JSON.stringify(payload);
     if ((this.#bodies.get(key) ?? body) !== body) broken('G6', `${key} is two messages`);
     this.#bodies.set(key, body);

@@ -15,6 +15,8 @@ import { instant, Violation } from './violation.ts';
 /** What the world has done, as far as it explains turns. */
 export interface Doings {
   input(participantId: string): unknown;
+  /** The actor was asked to be removed. */
+  isLeaving(participantId: string): boolean;
   /** Somebody looks at actors now and then. */
   watched: boolean;
   messages: ReadonlyMap<string, InboundMessage>;
@@ -34,6 +36,14 @@ export interface Doings {
   passedUnwatched(dueAt: number, at: number): boolean | undefined;
   /** Whether a deadline is to fire on time. */
   isPunctual(dueAt: number): boolean;
+}
+
+/** An event that an actor sent another one. */
+export interface Delivery {
+  /** Of its message. */
+  id: number;
+  from: string;
+  event: AnyEventObject;
 }
 
 /** What an attempt at a promise brought. */
@@ -70,7 +80,9 @@ export class Causes {
   /** Serials of events that were applied. */
   readonly taken = new Set<string>();
   /** Events between actors, by the key of their message. */
-  readonly deliveries = new Map<string, AnyEventObject>();
+  readonly deliveries = new Map<string, Delivery>();
+  /** The last event that one actor took of another. */
+  readonly #lastOf = new Map<string, number>();
   /** Dead letters that were applied after all. */
   readonly #retried = new Set<number>();
 
@@ -160,15 +172,42 @@ export class Causes {
     const key = `${mark.channel}/${mark.message_id}`;
     if (this.applied.has(key)) throw new Violation('G5', `${address} applied ${key} a second time.`);
     this.applied.add(key);
+    this.#inOrder(address, mark);
     return mark;
+  }
+
+  /** Events of one actor come in the order in which they were emitted. */
+  #inOrder(address: string, { channel, message_id: key }: Mark): void {
+    const delivery = channel === 'perdure' && this.deliveries.get(key);
+    if (!delivery) return;
+    const way = `${delivery.from} > ${address}`;
+    if (delivery.id < (this.#lastOf.get(way) ?? 0))
+      throw new Violation('G6', `${address} took the event ${key} after a later one.`);
+    this.#lastOf.set(way, delivery.id);
+  }
+
+  /** In the end each event between actors was applied, or somebody can find it. @throws {Violation} */
+  close(actors: ReadonlyMap<string, Followed>): void {
+    const rows = this.#database.read<{ key: string; status: string; recipient: string }>(
+      "SELECT idempotency_key AS key, status, recipient FROM outbox_messages WHERE kind = 'event'",
+    );
+    for (const { key, status, recipient } of rows) {
+      const isApplied = this.applied.has(`perdure/${key}`);
+      const receiver = actors.get(recipient);
+      const lost =
+        (status === 'sent' && !isApplied) ||
+        (status === 'waiting' && receiver?.row.status === 'active') ||
+        (status === 'dead' && receiver && receiver.letters.size === 0);
+      if (lost) throw new Violation('G5', `the event ${key} to ${recipient} is lost: it is '${status}'.`);
+    }
   }
 
   /** What a message meant to the actor; null: nothing. */
   #eventOf({ address, reference, flow }: Followed, mark: Mark, type: string): AnyEventObject | null {
     const { channel, message_id: id } = mark;
     if (channel === 'perdure') {
-      const event = this.deliveries.get(id);
-      if (event) return event;
+      const delivery = this.deliveries.get(id);
+      if (delivery) return delivery.event;
       throw new Violation('G5', `${address} took an event of the actor message ${id}, which was never emitted.`);
     }
     const message = this.#doings.messages.get(id.split('#')[0]!);

@@ -71,6 +71,7 @@ export class Ledger {
     const heads = this.#database.read<Pick<ActorRow, 'id' | 'version' | 'participant_id' | 'flow_type'>>(
       'SELECT id, version, participant_id, flow_type FROM flow_states',
     );
+    this.#bury(heads);
     for (const head of heads) {
       const address = formatAddress({ flowType: head.flow_type, participantId: head.participant_id });
       const known = this.actors.get(address);
@@ -83,14 +84,41 @@ export class Ledger {
     this.#followOptOuts();
   }
 
+  /** Whether a turn that was committed has given this key to a message. */
+  knows(key: string): boolean {
+    return this.#keys.has(key);
+  }
+
   /** A row of each turn, and nothing else. @throws {Violation} */
   close(): void {
     this.#followOptOuts();
+    this.causes.close(this.actors);
     const { count } = this.#database.read<{ count: number }>(
       'SELECT COUNT(*) AS count FROM outbox_messages WHERE participant_id IS NOT NULL AND flow_type IS NOT NULL',
     )[0]!;
     if (count !== this.#outboxSeen.size)
       throw new Violation('G3', `${count} messages are in the outbox, ${this.#outboxSeen.size} belong to turns.`);
+  }
+
+  /** Who is gone was to be deleted, with all that is kept of them. */
+  #bury(heads: Pick<ActorRow, 'id'>[]): void {
+    for (const [address, { row }] of this.actors) {
+      if (heads.some(({ id }) => id === row.id)) continue;
+      if (!this.#doings.isLeaving(row.participant_id))
+        throw new Violation('G9', `${address} is gone, and nobody has removed it.`);
+      const left = this.#database.read(
+        `SELECT 1 FROM flow_journal WHERE participant_id = ?1 AND flow_type = ?2 AND id <= ?3
+        UNION ALL SELECT 1 FROM outbox_messages WHERE participant_id = ?1 AND flow_type = ?2 AND id IN (SELECT value FROM json_each(?4))`,
+        [row.participant_id, row.flow_type, row.journal_id, JSON.stringify(this.#messagesOf(address))],
+      );
+      if (left.length > 0) throw new Violation('G9', `${address} was removed, and something of it is left.`);
+      for (const id of this.#messagesOf(address)) this.#outboxSeen.delete(id);
+      this.actors.delete(address);
+    }
+  }
+
+  #messagesOf(address: string): number[] {
+    return [...this.#outboxSeen].flatMap(([id, whose]) => (whose === address ? [id] : []));
   }
 
   /** Only what was to be said while its recipient had opted out may be withheld. */
@@ -187,8 +215,8 @@ export class Ledger {
       const said = this.#said(address, line);
       compareMessages(reference, said, differ);
       const events = reference.emitted.filter(({ type }) => type === 'perdure.send');
-      for (const { kind, idempotency_key: key } of said)
-        if (kind === 'event') this.causes.deliveries.set(key, events.shift()!['event']);
+      for (const { id, kind, idempotency_key: key } of said)
+        if (kind === 'event') this.causes.deliveries.set(key, { id, from: address, event: events.shift()!['event'] });
     }
     compareLines(actor, row, line, this.#doings);
   }

@@ -13,6 +13,8 @@ export const GENERATED = 'generated';
 
 interface Context extends MachineContext {
   id: string;
+  /** Tells this life of the actor from others. */
+  name: string;
   peer: string;
   /** The serial of the last event, or what the last promise brought. */
   last: string;
@@ -74,7 +76,7 @@ const base = setup({
   types: {
     context: {} as Context,
     events: {} as { type: string; serial?: string },
-    input: {} as { id: string; peer: string },
+    input: {} as { id: string; name: string; peer: string },
   },
   actors: { work, child },
   guards: {
@@ -119,7 +121,7 @@ const base = setup({
       enqueue.assign({ hires });
       enqueue.spawnChild('child', {
         id: `hired${hires}`,
-        input: { actor: context.id, key: `${context.id}/hired/${hires}` },
+        input: { actor: context.id, key: `${context.name}/hired/${hires}` },
       } as never);
     }),
     // Two rows of one turn: there are both, or neither.
@@ -127,7 +129,7 @@ const base = setup({
       const entries = context.entries + 1;
       enqueue.assign({ entries });
       for (const part of ['one', 'two'])
-        enqueue.emit({ type: 'entry', id: `${context.id}/${entries}`, part, text: context.last } as never);
+        enqueue.emit({ type: 'entry', id: `${context.name}/${entries}`, part, text: context.last } as never);
     }),
     dismiss: enqueueActions(({ context, enqueue }) => enqueue.stopChild(`hired${context.hires}`)),
   },
@@ -189,7 +191,7 @@ function draw(chance: Chance, known: readonly string[]) {
         src,
         input: ({ context }: { context: Context }) => ({
           actor: context.id,
-          key: `${context.id}/${i}/${context.calls}`,
+          key: `${context.name}/${i}/${context.calls}`,
         }),
         onDone: clean(transition(i)),
         // An error that nothing takes is the end of an actor.
@@ -214,7 +216,7 @@ function draw(chance: Chance, known: readonly string[]) {
   if (chance.happens(0.2)) states[name(size - 1)] = { id: name(size - 1), type: 'final' };
   return base.createMachine({
     id: 'generated',
-    context: ({ input }: { input: { id: string; peer: string } }) => ({
+    context: ({ input }: { input: { id: string; name: string; peer: string } }) => ({
       ...input,
       last: '',
       count: 0,
@@ -245,7 +247,7 @@ const BOOKS = {
   },
   project: ({ participantId, before, after }: { participantId: string; before: any; after: any }) => {
     assertSound(participantId, 'project');
-    const { id: name, count, last } = after.context;
+    const { name, count, last } = after.context;
     return before
       ? { table: 'standings', where: { name }, set: { count, last } }
       : { table: 'standings', row: { name, count, last } };

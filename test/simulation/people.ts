@@ -21,6 +21,8 @@ export class People {
   /** Events that the application sent, for which it is not known that they were applied. */
   readonly sends: Sent[] = [];
   readonly application: Application;
+  /** Told of an actor that is gone. */
+  removed: (address: string) => void = () => {};
   readonly #acknowledged = new Set<string>();
   readonly #tries = new Map<string, number>();
   /** When somebody tries again who has no answer, by what it is about. */
@@ -60,6 +62,43 @@ export class People {
         else later(30 * SECOND);
       },
     );
+  }
+
+  /** The application deletes somebody, tries again until that is known to have happened, and enrols them anew. */
+  remove(person: Person): void {
+    const { scheduler, runtime, ledger, tell } = this.#world;
+    const { flowType, participantId } = person;
+    const address = `${flowType}/${participantId}`;
+    if (!person.spawned) return;
+    const later = (ms: number) =>
+      scheduler.after(ms, `remove ${participantId} again`, () => this.remove(person), OUTSIDE);
+    if (!runtime) {
+      later(30 * SECOND);
+      return;
+    }
+    tell(`remove ${participantId}`);
+    person.removing = true;
+    const withoutAnswer = later(4 * MINUTE);
+    const followed = ledger.actors.get(address);
+    const gone = () => {
+      scheduler.clock.clearTimeout(withoutAnswer);
+      if (!person.removing) return;
+      if (followed && ledger.actors.get(address) === followed)
+        this.#world.broken('G9', `${address} was told to be removed, and is there`);
+      tell(`${participantId} is removed`);
+      this.removed(address);
+      person.spawned = false;
+      person.removing = false;
+      person.lives++;
+      person.input = { ...(person.input as object), name: `${participantId}.${person.lives}` };
+      this.spawn(person);
+    };
+    runtime.remove(flowType, participantId).then(gone, (error) => {
+      tell(`${participantId} is not removed: ${error.message}`);
+      scheduler.clock.clearTimeout(withoutAnswer);
+      if (error.code === 'ACTOR_NOT_FOUND' && !ledger.actors.has(address)) gone();
+      else later(30 * SECOND);
+    });
   }
 
   /** Somebody writes; the carrier delivers the message again until it is acknowledged. */

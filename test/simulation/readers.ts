@@ -57,6 +57,11 @@ export class Readers {
     if (version > (this.#told.get(address) ?? 0)) this.#told.set(address, version);
   }
 
+  /** The actor is no more. */
+  forget(address: string): void {
+    this.#told.delete(address);
+  }
+
   /** Somebody looks at an actor, in one of the ways that there are. */
   look(person: Person): void {
     const { runtime, ledger, scheduler, tell } = this.#world;
@@ -76,7 +81,8 @@ export class Readers {
       (error) => {
         this.#open.delete(question);
         tell(`${question.text} is refused: ${error.message}`);
-        if (['ACTOR_NOT_FOUND', 'ACTOR_EXISTS', 'ACTOR_QUARANTINED'].includes(error.code))
+        const isThere = ledger.actors.get(address) === followed && !person.removing;
+        if (isThere && ['ACTOR_NOT_FOUND', 'ACTOR_EXISTS', 'ACTOR_QUARANTINED'].includes(error.code))
           this.#world.broken('G1', `${question.text} is answered '${error.code}', and it is there`);
       },
     );
@@ -92,10 +98,15 @@ export class Readers {
 
   async #ask(way: (typeof WAYS)[number], runtime: Runtime, person: Person, followed: Followed): Promise<string> {
     const { address, stands } = followed;
+    const { ledger } = this.#world;
     const least = this.#told.get(address) ?? 0;
     const since = () => stands.filter(({ version }) => version >= least);
     const check = (answer: string, known: (stand: Stand) => string) => {
-      if (!since().some((stand) => known(stand) === answer))
+      if (
+        !person.removing &&
+        ledger.actors.get(address) === followed &&
+        !since().some((stand) => known(stand) === answer)
+      )
         this.#world.broken(
           'G1',
           `${way} of ${address} is answered what was not committed since version ${least}: ${answer}`,

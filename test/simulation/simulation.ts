@@ -189,7 +189,7 @@ function drawPeople(chance: Chance): Person[] {
   return kinds.map((flowType, i) => {
     const participantId = `p_${i}`;
     const inputs: Record<string, object> = {
-      [GENERATED]: { id: participantId, peer: `p_${(i + 1) % kinds.length}` },
+      [GENERATED]: { id: participantId, name: participantId, peer: `p_${(i + 1) % kinds.length}` },
       conversation: { participantId, systemPrompt: `Be kind to ${participantId}.` },
       micro_health_intervention: {
         participantId,
@@ -197,7 +197,14 @@ function drawPeople(chance: Chance): Person[] {
         dailyPromptTime: '10:00',
       },
     };
-    return { flowType, participantId, phoneNumber: `+1555123456${i}`, input: inputs[flowType], spawned: false };
+    return {
+      flowType,
+      participantId,
+      phoneNumber: `+1555123456${i}`,
+      input: inputs[flowType],
+      spawned: false,
+      lives: 1,
+    };
   });
 }
 

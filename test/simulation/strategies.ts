@@ -36,7 +36,8 @@ export class Strategies {
   /** Code of the actor has failed, or its rows were refused. */
   failed(address: string): void {
     const failing = this.#of(address);
-    const version = this.#world.ledger.actors.get(address)?.row.version ?? 0;
+    const version = this.#world.ledger.actors.get(address)?.row.version;
+    if (version === undefined) return; // the application tries to enrol it, for as long as it takes
     failing.attempts = failing.version === version ? failing.attempts + 1 : 1;
     failing.version = version;
     if (failing.attempts > MOST_ATTEMPTS)

@@ -31,6 +31,10 @@ export interface Person {
   phoneNumber: string;
   input: unknown;
   spawned: boolean;
+  /** How often they were enrolled, or will have been. */
+  lives: number;
+  /** The application has asked for them to be deleted. */
+  removing?: boolean;
 }
 
 export interface Surroundings {

@@ -23,6 +23,11 @@ export function planTrials(world: World, chance: Chance, wait: number): void {
       for (let many = chance.between(1, 3); many > 0; many--) later('look', () => world.readers.look(person), ms);
       if (chance.happens(0.5)) later('event', () => world.users.send(person, chance.pick(EVENTS)), ms);
     }
+  if (chance.happens(0.2)) {
+    const person = chance.pick(people);
+    later('remove', () => world.users.remove(person));
+    if (chance.happens(0.3)) later('event', () => world.users.send(person, chance.pick(EVENTS)));
+  }
   if (chance.happens(0.4))
     for (let i = chance.between(1, 3); i > 0; i--) {
       const [person, flaw] = [chance.pick(people), chance.pick(FELT)];

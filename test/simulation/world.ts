@@ -47,7 +47,7 @@ export class World implements Surroundings, Outside, Doings {
   readonly users: People;
   readonly operators: Operators;
   readonly readers: Readers;
-  readonly #carrier: Carrier;
+  readonly carrier: Carrier;
   readonly #services: Services;
   readonly #strategies: Strategies;
   ledger!: Ledger;
@@ -86,9 +86,13 @@ export class World implements Surroundings, Outside, Doings {
     options.database.refused = (parameters) => this.#refused(parameters);
     options.database.crash = () => this.crash('at a statement');
     this.users = new People(this, options.seed, () => this.crash('in a transaction'));
-    this.#carrier = new Carrier(this, () => this.purchases.size > 0);
+    this.carrier = new Carrier(this, () => this.purchases.size > 0);
     this.#services = new Services(this);
     this.#strategies = new Strategies(this);
+    this.users.removed = (address) => {
+      this.readers.forget(address);
+      this.#strategies.forgiven(address);
+    };
     this.readers = new Readers(this, new Chance(Math.imul(Number(options.seed), 0xc2b2ae35)));
     this.operators = new Operators(this, this.#services);
   }
@@ -139,7 +143,15 @@ export class World implements Surroundings, Outside, Doings {
   }
 
   input(participantId: string): unknown {
-    return this.people.find((person) => person.participantId === participantId)!.input;
+    return this.#person(participantId).input;
+  }
+
+  isLeaving(participantId: string): boolean {
+    return this.#person(participantId).removing === true;
+  }
+
+  #person(participantId: string): Person {
+    return this.people.find((person) => person.participantId === participantId)!;
   }
 
   call(actor: string, key: string, signal: AbortSignal): Promise<unknown> {
@@ -157,7 +169,7 @@ export class World implements Surroundings, Outside, Doings {
   }
 
   #addressOf(actor: string): string {
-    const { flowType } = this.people.find((person) => person.participantId === actor)!;
+    const { flowType } = this.#person(actor);
     return formatAddress({ flowType, participantId: actor });
   }
 
@@ -211,7 +223,12 @@ export class World implements Surroundings, Outside, Doings {
       flows: this.#options.flows(this.#version),
       clock: scheduler.clock,
       seed: this.#options.seed,
-      transport: { send: (message) => this.#carrier.send(message, life) },
+      transport: {
+        send: (message) => this.carrier.send(message, life),
+        ...(this.carrier.attempts && {
+          retry: { attempts: this.carrier.attempts, backoff: { initial: '1s', max: '10s' } },
+        }),
+      },
       cacheSize: this.watched ? chance.pick([0, 1, 2]) : chance.pick([1, 2, 100]),
       recovery: {
         mode: chance.pick(['lazy', 'verify']),
@@ -220,7 +237,7 @@ export class World implements Surroundings, Outside, Doings {
       },
     });
     this.#listen(runtime);
-    this.#carrier.begin(runtime);
+    this.carrier.begin(runtime);
     this.process = runtime;
     runtime.start().then(
       () => {
@@ -258,7 +275,7 @@ export class World implements Surroundings, Outside, Doings {
     runtime.on('retried', ({ address }) => this.#strategies.forgiven(formatAddress(address)));
     runtime.on('turn', ({ address, version }) => {
       const known = this.ledger.actors.get(formatAddress(address))?.row.version ?? 0;
-      if (known < version)
+      if (known < version && !this.isLeaving(address.participantId))
         this.broken('G1', `the turn ${version} of ${formatAddress(address)} was told before it was committed`);
       this.readers.told(formatAddress(address), version);
     });
@@ -326,7 +343,7 @@ export class World implements Surroundings, Outside, Doings {
     const now = this.scheduler.clock.now();
     if (!this.#up) throw new Violation('G1', 'the process does not come up');
     this.users.close();
-    this.#carrier.close();
+    this.carrier.close();
     this.readers.close();
     for (const followed of this.ledger.actors.values()) {
       const { address, reference, row } = followed;
