@@ -19,6 +19,7 @@ import { type Duration, milliseconds } from './duration.ts';
 import { type Address, InvalidArgumentError } from './errors.ts';
 import { assertKeywordRules, type KeywordRules } from './keyword-rules.ts';
 import type { KeyOf, Migration, MigrationStep, Migrations } from './migrations.ts';
+import { type Ages, type FlowRetention, flowAgesOf } from './retention.ts';
 import { type Policy, policyOf, type Supervision } from './supervision.ts';
 
 /** A message from a person. `(channel, id)` names it for ever: a redelivery is applied once. */
@@ -101,6 +102,8 @@ export interface FlowDefinition<
   invocations?: Readonly<Partial<Record<NamedActor<TLogic>['src'], InvocationPolicy>>>;
   /** What becomes of an actor whose deadline, or a result that it waits for, makes its logic throw. */
   supervision?: Supervision;
+  /** How long rows of this flow's actors are kept. Default: as the runtime says. */
+  retention?: FlowRetention;
 }
 
 /** See {@link FlowDefinition.overdue}. */
@@ -152,12 +155,13 @@ export interface Flow<TLogic extends AnyActorLogic = AnyActorLogic>
   extends Required<Pick<FlowDefinition<TLogic>, 'outgoing' | 'handlerType' | 'uncertain' | 'overdue'>>,
     Omit<
       FlowDefinition<TLogic>,
-      'outgoing' | 'handlerType' | 'uncertain' | 'overdue' | 'handlerTtl' | 'invocations' | 'supervision'
+      'outgoing' | 'handlerType' | 'uncertain' | 'overdue' | 'handlerTtl' | 'invocations' | 'supervision' | 'retention'
     > {
   /** In ms, from the actor's end. */
   handlerTtl: number;
   invocations: ReadonlyMap<string, Attempts>;
   supervision: Policy;
+  retention: Partial<Ages>;
 }
 
 /** Any flow, whatever its logic. */
@@ -237,6 +241,7 @@ export function defineFlow<TLogic extends AnyActorLogic>(definition: FlowDefinit
     handlerTtl: handlerTtl === Number.POSITIVE_INFINITY ? handlerTtl : milliseconds(handlerTtl),
     invocations: attemptsOf(definition.invocations, logic, type),
     supervision: policyOf(definition.supervision, type),
+    retention: flowAgesOf(definition.retention, type),
   };
 }
 

@@ -100,6 +100,7 @@ export {
   type TimerRecoveryInfo,
 } from './recovery/index.ts';
 export type { FlowFigures, RuntimeFigures, RuntimeRegistry } from './registry.ts';
+export type { FlowRetention, Retention } from './retention.ts';
 export {
   createRuntime,
   type JournalLine,

@@ -11,6 +11,7 @@ import type { AnyFlow, InboundMessage } from './flow.ts';
 import type { KeywordOptions } from './keyword-rules.ts';
 import type { Texts } from './messaging/keywords.ts';
 import type { RecoveryMode } from './recovery/index.ts';
+import type { Retention } from './retention.ts';
 import type { SqliteOptions } from './store/database.ts';
 import type { DatabaseOption } from './store/location.ts';
 
@@ -53,6 +54,8 @@ export interface RuntimeOptions {
   defaultCountry?: CountryCode;
   /** How long inbound messages are kept, and redeliveries recognised; Infinity: for ever. Default: `'90d'`. */
   inboxRetention?: Duration;
+  /** How long rows are kept that nothing needs any more. Default: see {@link Retention}. */
+  retention?: Retention;
   /** Which messages opt out (STOP) and in again (START), or ask for help (HELP): docs/words-and-numbers.md. */
   keywords?: KeywordOptions;
   /** Replaces what the messaging edge itself says. */

@@ -34,8 +34,10 @@ import { type DirectMessage, Inbound, type Receipt } from './messaging/inbound.t
 import { assertKeywords, assertTexts, defaultTexts, Keywords } from './messaging/keywords.ts';
 import { DeadLetters } from './operations/dead-letters.ts';
 import { Quarantine, type QuarantinedActor } from './operations/quarantine.ts';
+import { RetentionRounds } from './operations/retention.ts';
 import { FlowRecovery, type RecoverOptions, RecoveryManager, type RecoveryReport } from './recovery/index.ts';
 import { createRegistry, type RuntimeRegistry } from './registry.ts';
+import { type Ages, agesOf } from './retention.ts';
 import { answerWithinOf, cacheSizeOf, paceOf, type RuntimeOptions } from './runtime-options.ts';
 import { type BackupOptions, type BackupReport, backup } from './store/backup.ts';
 import { type OpenDatabase, openDatabase, openDatabaseForReading } from './store/database.ts';
@@ -97,10 +99,6 @@ export type SaidMessage =
       options: Option[] | undefined;
     };
 
-/** In ms. What is kept for months needs no look every hour. */
-const PRUNE_AT_LEAST_EVERY = 86_400_000;
-const PRUNE_AT_MOST_EVERY = 3_600_000;
-
 /** Where turns are taken: the engine, or a transaction. */
 interface Ground {
   turns: Turns;
@@ -116,6 +114,7 @@ interface Running {
   database: OpenDatabase;
   quarantine: Quarantine;
   deadLetters: DeadLetters;
+  retention: RetentionRounds;
 }
 
 /**
@@ -147,8 +146,7 @@ export class Runtime {
   readonly #pace: Pace;
   readonly #keywords: Keywords;
   readonly #cacheSize: number;
-  #pruning: unknown;
-  #isPruning = false;
+  readonly #ages: Ages;
 
   /** @internal use {@link createRuntime} */
   constructor(options: RuntimeOptions) {
@@ -156,6 +154,7 @@ export class Runtime {
     this.#versions = versionsOf(options.flows);
     this.#flows = new Map([...this.#versions].map(([type, { newest }]) => [type, newest]));
     this.#pace = paceOf(options);
+    this.#ages = agesOf(options.retention, 'retention', options.inboxRetention);
     this.#cacheSize = cacheSizeOf(options);
     assertTexts(options.texts ?? {});
     assertKeywords(options.keywords ?? {});
@@ -261,10 +260,10 @@ export class Runtime {
         if (purpose === 'recover') return;
         await this.#escalate();
         await engine.start(isQuiet(purpose));
-        this.#prune();
+        if (!isQuiet(purpose)) this.#running!.retention.start();
       },
       drain: async () => {
-        this.#running?.clock.clearTimeout(this.#pruning);
+        await this.#running?.retention.stop();
         await this.#running?.engine.drain();
         await close();
       },
@@ -343,6 +342,7 @@ export class Runtime {
       database,
       quarantine: new Quarantine({ engine, store, unbound: (phoneNumber) => inbound.handlers.forget(phoneNumber) }),
       deadLetters: new DeadLetters({ engine, store, clock, events }),
+      retention: new RetentionRounds({ store, clock, events, flows, ages: this.#ages }),
     };
     return this.#running;
   }
@@ -368,7 +368,7 @@ export class Runtime {
    */
   async abandon(): Promise<void> {
     const drop = () => {
-      this.#running?.clock.clearTimeout(this.#pruning);
+      void this.#running?.retention.stop();
       const dropped = this.#running?.engine.abandon();
       this.#transactions.abandon();
       return dropped;
@@ -690,7 +690,7 @@ export class Runtime {
 
   /** Nothing is under way but invocations and hand-overs to the transport that have not ended, and waits. */
   get idle(): boolean {
-    return !this.#isPruning && (this.#running?.engine.idle ?? true);
+    return !this.#running || (this.#running.engine.idle && this.#running.retention.idle);
   }
 
   #address(flow: AnyFlow | string, participantId: string): Address {
@@ -726,27 +726,6 @@ export class Runtime {
     const { life } = this.#supervisor;
     const advice = life === 'stopped' ? 'Call and await runtime.start() first.' : 'Try again once it runs.';
     throw new NotRunningError(`The runtime is ${life}. ${advice}`);
-  }
-
-  #prune(): void {
-    const { store, clock } = this.#running!;
-    const { inboxRetention = '90d' } = this.#options;
-    if (inboxRetention === Number.POSITIVE_INFINITY) return;
-    const retention = milliseconds(inboxRetention);
-    const every = Math.min(Math.max(retention / 24, PRUNE_AT_MOST_EVERY), PRUNE_AT_LEAST_EVERY);
-    const again = (ms: number) => {
-      if (this.#running) this.#pruning = clock.setTimeout(prune, ms);
-    };
-    const prune = async () => {
-      this.#isPruning = true;
-      const pruned = await store.pruneInbox(clock.now() - retention).catch((error) => {
-        this.events.emit('fault', { during: 'pruning the inbox', error });
-        return 0;
-      });
-      this.#isPruning = false;
-      again(pruned > 0 ? 1_000 : every);
-    };
-    again(every);
   }
 }
 

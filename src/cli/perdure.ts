@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { Command, InvalidArgumentError as InvalidOption, Option } from 'commander';
 import { type Duration, milliseconds } from '../duration.ts';
 import { PerdureError } from '../errors.ts';
+import { agesOf, type Retention } from '../retention.ts';
 import { registerAdopt } from './adopt.ts';
 import { registerBackup } from './backup.ts';
 import { chat } from './chat.ts';
@@ -39,6 +40,17 @@ const duration = (text: string): Duration => {
   return text as Duration;
 };
 
+const retention = (text: string, former: Retention = {}): Retention => {
+  const [, what = '', age = ''] = /^(\w+)=(.+)$/.exec(text) ?? [];
+  const given = { ...former, [what]: age === 'Infinity' ? Number.POSITIVE_INFINITY : age };
+  try {
+    agesOf(given, '--retention');
+  } catch (error) {
+    throw new InvalidOption(`Write it like journal=365d or inbox=30d. ${(error as Error).message}`);
+  }
+  return given;
+};
+
 const { version } = createRequire(import.meta.url)('perdure/package.json');
 
 const program = new Command('perdure')
@@ -73,6 +85,11 @@ program
   .option('--wait <duration>', 'wait for another process to let go of the file and the port, e.g. 10s', duration, '0ms')
   .option('--verify', 'restore every participant once before any traffic, and put aside those that cannot be', false)
   .option('--system-prompt <file>', "the conversation's system prompt")
+  .option(
+    '--retention <what=age...>',
+    'delete what is older and not needed: inbox, outbox, journal or deadLetters, e.g. journal=365d outbox=365d',
+    retention,
+  )
   .option('--inspect [port]', 'show live actors in Stately’s inspector, on this machine, data masked (8080)', port)
   .option('--inspect-unmasked', 'show them with participants’ data', false)
   .addOption(

@@ -8,6 +8,7 @@ import { ConversationFlowRecovery, MicroHealthInterventionRecovery } from '../fl
 import type { StudyOptions } from '../http/plugin.ts';
 import { simulator } from '../messaging/transports/simulator.ts';
 import type { RecoveryMode } from '../recovery/index.ts';
+import type { Retention } from '../retention.ts';
 import { createRuntime } from '../runtime.ts';
 
 export interface ServiceOptions {
@@ -18,10 +19,20 @@ export interface ServiceOptions {
   timeScale?: number;
   /** How it recovers at its start. */
   mode?: RecoveryMode;
+  /** How long rows are kept that nothing needs any more. */
+  retention?: Retention;
 }
 
 /** The runtime with both flows, not started yet. */
-export function createService({ database, systemPrompt, logger, wait, timeScale, mode }: ServiceOptions): StudyOptions {
+export function createService({
+  database,
+  systemPrompt,
+  logger,
+  wait,
+  timeScale,
+  mode,
+  retention,
+}: ServiceOptions): StudyOptions {
   const prompt = loadSystemPrompt(systemPrompt);
   const { OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseURL, OPENAI_MODEL: model } = process.env;
   const generate = apiKey?.trim()
@@ -42,6 +53,7 @@ export function createService({ database, systemPrompt, logger, wait, timeScale,
     ...(wait !== undefined && { lock: { wait } }),
     ...(timeScale !== undefined && { timeScale }),
     ...(mode !== undefined && { recovery: { mode } }),
+    ...(retention !== undefined && { retention }),
   });
   runtime.recovery.registerRecoverable(new MicroHealthInterventionRecovery());
   runtime.recovery.registerRecoverable(new ConversationFlowRecovery(conversation));

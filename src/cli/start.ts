@@ -3,6 +3,7 @@ import pretty from 'pino-pretty';
 import type { Duration } from '../duration.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import { createHttpService } from '../http/index.ts';
+import type { Retention } from '../retention.ts';
 import type { Runtime } from '../runtime.ts';
 import { type InspectorServer, serveInspector } from '../stately/index.ts';
 import { presenceIn } from '../store/presence.ts';
@@ -21,6 +22,7 @@ export interface StartOptions {
   timeScale?: number;
   wait: Duration;
   verify: boolean;
+  retention?: Retention;
   systemPrompt?: string;
   logLevel: string;
   /** A port; true: the usual one. */

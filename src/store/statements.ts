@@ -223,9 +223,6 @@ export const leasedActors = `SELECT id, participant_id, flow_type, flow_version,
   WHERE lease_until IS NOT NULL AND (lease_until, id) > (?, ?) AND status = 'active'
   ORDER BY lease_until, id LIMIT ?`;
 
-export const pruneInbox = `DELETE FROM inbox WHERE id IN (
-  SELECT id FROM (SELECT id, applied_at FROM inbox ORDER BY id LIMIT 1000) WHERE applied_at < ?)`;
-
 /** How many turns were written into a transaction; it is in there only while that is open. */
 export const countFirst = `INSERT OR REPLACE INTO runtime_settings (key, value) VALUES ('transaction', 1)`;
 export const countNext = `UPDATE runtime_settings SET value = value + 1 WHERE key = 'transaction' AND value = ?1`;

@@ -251,11 +251,6 @@ export class Store {
     return Connection.use(this.knex, (connection) => connection.all<SaidRow>(sql.messagesOf, [participantId]));
   }
 
-  /** Forgets inbound messages that were applied before `instant`, a thousand at a time; the number forgotten. */
-  pruneInbox(instant: number): Promise<number> {
-    return Connection.use(this.knex, (connection) => connection.run(sql.pruneInbox, [instant]));
-  }
-
   async setting<T>(key: string): Promise<T | undefined> {
     const row = await this.knex('runtime_settings').where({ key }).first();
     return row && JSON.parse(row.value);

@@ -64,6 +64,12 @@ const MOST_TURNS = 1_000;
 
 /** Of the runtime's chance. */
 export const SEED = 'test';
+/** A script may let a year pass: what is deleted by age is none of its points. */
+const FOR_EVER = {
+  inbox: Number.POSITIVE_INFINITY,
+  outbox: Number.POSITIVE_INFINITY,
+  deadLetters: Number.POSITIVE_INFINITY,
+};
 
 const CRASH = Symbol('the process died');
 
@@ -340,7 +346,7 @@ export class Rehearsal {
       clock: life.clock,
       seed: SEED,
       journal: true,
-      inboxRetention: Number.POSITIVE_INFINITY,
+      retention: FOR_EVER,
       recovery: { rate: Number.POSITIVE_INFINITY, jitter: 0, sweepEvery: '3650d' },
       transport: { send: (message) => life.alive(() => void this.delivered.push({ ...message })) },
       inspect: (event) => !life.dead && this.#inspected(event),
