@@ -246,7 +246,8 @@ function takeGlobals(scheduler: Scheduler, chance: Chance): () => void {
       clear();
       timer = arm();
     };
-    return { clear, refresh };
+    const handle = { clear, refresh, unref: () => handle };
+    return handle;
   }) as never;
   globalThis.clearTimeout = ((timer?: { clear(): void }) => timer?.clear()) as never;
   performance.now = () => scheduler.elapsed;
