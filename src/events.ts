@@ -43,6 +43,13 @@ export interface RuntimeEvents {
   };
   /** A deadline or a result made the logic throw; it is tried again `after` ms. */
   restarting: { address: Address; event: string; error: Error; after: number };
+  /**
+   * The deadlines of an actor are always due: each sets the next, for at once. From now on they fire only every so many ms. `event`:
+   * that of one of them.
+   */
+  runaway: { address: Address; event: string; every: number };
+  /** An actor that ran away has come to rest. */
+  calmed: { address: Address };
   /** The machine of a version is another one than the database was run with, under the same number. A line a change. */
   flowChanged: { flowType: string; version: number; changes: readonly string[] };
   /**

@@ -31,6 +31,13 @@ export function logEvents(events: EventChannel, logger: Logger): void {
   events.on('restarting', ({ address, event, error, after }) =>
     logger.warn({ actor: actor(address), event, err: error, after }, `turn failed, and is tried again in ${after} ms`),
   );
+  events.on('runaway', ({ address, event, every }) =>
+    logger.warn(
+      { actor: actor(address), event, every },
+      `the deadlines of the actor are always due, and fire only every ${every} ms from now on: give the flow a delay, or a condition that ends it`,
+    ),
+  );
+  events.on('calmed', ({ address }) => logger.info({ actor: actor(address) }, 'the actor has come to rest'));
   events.on('invocationFailed', ({ address, error, ...attempt }) =>
     logger.warn(
       { actor: actor(address), err: error, ...attempt },

@@ -21,6 +21,8 @@ export interface FlowFigures {
   failures: number;
   /** Of those, how many were tried again by supervision. */
   restarts: number;
+  /** Actors whose deadlines were always due, and were slowed down. */
+  runaways: number;
   /** Attempts of invocations that failed. */
   invocationFailures: number;
   quarantined: number;
@@ -57,7 +59,15 @@ export type RuntimeRegistry = Pick<
   'get' | 'getSnapshot' | 'subscribe' | 'select'
 >;
 
-const NOTHING = { turns: 0, failures: 0, restarts: 0, invocationFailures: 0, quarantined: 0, deadLetters: 0 };
+const NOTHING = {
+  turns: 0,
+  failures: 0,
+  restarts: 0,
+  runaways: 0,
+  invocationFailures: 0,
+  quarantined: 0,
+  deadLetters: 0,
+};
 
 /** Makes a registry that listens to a runtime's events. */
 export function createRegistry(flows: Iterable<FlowVersions>, events: EventChannel): RuntimeRegistry {
@@ -109,6 +119,7 @@ export function createRegistry(flows: Iterable<FlowVersions>, events: EventChann
     store.trigger.counted({ flowType: event.address.flowType, counter, by: 1 });
   events.on('turnFailed', count('failures'));
   events.on('restarting', count('restarts'));
+  events.on('runaway', count('runaways'));
   events.on('invocationFailed', count('invocationFailures'));
   events.on('quarantined', count('quarantined'));
   events.on('deadLetter', count('deadLetters'));

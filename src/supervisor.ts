@@ -30,6 +30,8 @@ export class Supervisor {
   readonly #events: EventChannel;
   /** By flow that escalates, who is in quarantine. */
   readonly #escalated = new Map<string, Set<string>>();
+  /** By flow, how many actors run away. */
+  readonly #runaways = new Map<string, number>();
   #step: Promise<unknown> = Promise.resolve();
 
   constructor(steps: Steps, events: EventChannel) {
@@ -85,6 +87,7 @@ export class Supervisor {
     if (!this.#actor.getSnapshot().can({ type: 'start', purpose }))
       throw new InvalidArgumentError(`The runtime is started already: it is ${this.life}.`);
     this.#escalated.clear();
+    this.#runaways.clear();
     this.#actor.send({ type: 'start', purpose });
     const { value, context } = await this.#until('running', 'stopped');
     if (context.error !== null) throw context.error;
@@ -138,8 +141,21 @@ export class Supervisor {
     this.#events.on('turn', () => this.relieve('database'));
     this.#events.on('writable', () => this.relieve('database'));
     this.#events.on('quarantined', ({ address, escalated }) => escalated && this.escalate(address));
+    this.#events.on('runaway', ({ address }) => this.#runsAway(address, true));
+    this.#events.on('calmed', ({ address }) => this.#runsAway(address, false));
     for (const relief of ['retried', 'discarded', 'removed'] as const)
       this.#events.on(relief, ({ address }) => this.#escalate(address, false));
+  }
+
+  #runsAway({ flowType }: Address, isNew: boolean): void {
+    const about = `deadlines of ${flowType}`;
+    const count = (this.#runaways.get(flowType) ?? 0) + (isNew ? 1 : -1);
+    this.#runaways.set(flowType, count);
+    if (count <= 0) this.relieve(about);
+    else {
+      const whose = count === 1 ? 'one actor' : `${count} actors`;
+      this.trouble(about, `The deadlines of ${whose} are always due, and were slowed down. The log names them.`);
+    }
   }
 
   #escalate(address: Address, escalated: boolean): void {

@@ -240,6 +240,11 @@ export class LiveActor {
     return this.#timers[0]?.dueAt;
   }
 
+  /** How many deadlines there are. */
+  get pending(): number {
+    return this.#timers.length;
+  }
+
   /** How many deadlines are due at `now`, in ms since the epoch. */
   countDue(now: number): number {
     let count = 0;

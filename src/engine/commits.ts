@@ -13,6 +13,7 @@ import type { Committer } from './committer.ts';
 import type { Inspection } from './inspection.ts';
 import type { Observers } from './observers.ts';
 import type { Outbox } from './outbox.ts';
+import type { Pacer } from './pacer.ts';
 import type { Patience } from './patience.ts';
 import type { Pauses } from './pauses.ts';
 import type { Phase } from './phase.ts';
@@ -31,6 +32,7 @@ export interface CommitsOptions {
   inspection: Inspection;
   events: EventChannel;
   phase: Phase;
+  pacer: Pacer;
   patience: Patience;
   pauses: Pauses;
   sweeper: Sweeper;
@@ -122,7 +124,7 @@ export class Commits {
    * @param asked where the turn comes from, if somebody traces
    */
   carryOut(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown = cell.live!.snapshot, asked?: unknown): void {
-    const { alarms, events, inspection, maker, observers } = this.#options;
+    const { alarms, events, inspection, maker, observers, pacer } = this.#options;
     const { address } = cell;
     const row = cell.row!;
     const update = commit.update ?? commit.insert;
@@ -155,7 +157,9 @@ export class Commits {
     row.journal_id = update.journal_id;
     const live = cell.live!;
     cell.committed = snapshot;
-    alarms.set(address, activeDueAt(cell), cell.key);
+    const dueAt = activeDueAt(cell);
+    alarms.set(address, dueAt, cell.key);
+    pacer.committed(cell, at, dueAt);
     events.within(origin, () => live.afterCommit(turn, () => maker.ambient(address, row.version)));
     if (row.address) this.onActivity(row.address, address, isEnded(row.status));
     events.emit('turn', told);

@@ -114,6 +114,8 @@ export class Committer {
   /** Resolves once nothing is left to write. */
   async rest(): Promise<void> {
     while (this.#busy) await this.#running;
+    clearTimeout(this.#watch);
+    this.#watch = undefined;
   }
 
   /** Commits that may be in the database already, while nobody knows. */
@@ -144,7 +146,7 @@ export class Committer {
   }
 
   #watching(): NodeJS.Timeout {
-    return setTimeout(() => this.#look(), Math.min(this.#limit / 2, LONGEST_TIMEOUT)).unref();
+    return setTimeout(() => this.#look(), Math.min(this.#limit / 2, LONGEST_TIMEOUT));
   }
 
   /** Tells those who wait too long. */

@@ -32,6 +32,7 @@ import { Loader } from './loader.ts';
 import { type Observer, Observers } from './observers.ts';
 import { Operator } from './operator.ts';
 import { Outbox, type Transport } from './outbox.ts';
+import { Pacer } from './pacer.ts';
 import { Patience } from './patience.ts';
 import { Pauses } from './pauses.ts';
 import { Phase } from './phase.ts';
@@ -115,6 +116,7 @@ export class Engine {
       push: (address, stimulus) => loop.push(address, stimulus),
     });
     const patience = new Patience({ clock, phase, pauses, cells, limit: answerWithin });
+    const pacer = new Pacer(events);
     const observers = new Observers(events);
     const sleeps = (row: Pick<ActorRow, 'flow_type' | 'flow_version'>) =>
       versions.get(row.flow_type)?.isOlderThan(row) ?? false;
@@ -160,6 +162,7 @@ export class Engine {
       events,
       inspection,
       phase,
+      pacer,
       pauses,
       patience,
       committer,

@@ -12,6 +12,7 @@ import type { Commits } from './commits.ts';
 import { type Composer, LEASE } from './composer.ts';
 import type { Observers } from './observers.ts';
 import type { Outbox } from './outbox.ts';
+import type { Pacer } from './pacer.ts';
 import type { Restorer } from './restorer.ts';
 import { keptResults } from './results.ts';
 import type { Rewriter } from './rewriter.ts';
@@ -24,6 +25,7 @@ export interface OperatorOptions {
   cells: Cells;
   alarms: Alarms;
   outbox: Outbox;
+  pacer: Pacer;
   observers: Observers;
   composer: Composer;
   maker: TurnMaker;
@@ -121,8 +123,9 @@ export class Operator {
 
   /** Nothing of the actor is kept any more. */
   gone(address: Address): void {
-    const { observers, outbox } = this.#options;
+    const { observers, outbox, pacer } = this.#options;
     this.#leave(address);
+    pacer.rest(address);
     observers.delete(address);
     outbox.forget(address);
   }

@@ -14,6 +14,7 @@ import type { Cell, Row } from './cell.ts';
 import type { Cells } from './cells.ts';
 import type { Commits } from './commits.ts';
 import type { Composer } from './composer.ts';
+import type { Pacer } from './pacer.ts';
 import { keepResults, type Result } from './results.ts';
 
 export interface RewriterOptions {
@@ -23,6 +24,7 @@ export interface RewriterOptions {
   alarms: Alarms;
   composer: Composer;
   commits: Commits;
+  pacer: Pacer;
 }
 
 export class Rewriter {
@@ -97,6 +99,7 @@ export class Rewriter {
     cell.forget();
     if (!quarantined) return; // somebody else changed it meanwhile; it is read again
     cell.processes.stopAll();
+    this.#options.pacer.rest(cell.address);
     cell.row = quarantined;
     const escalated = cell.flow.supervision.strategy === 'escalate';
     this.#options.events.emit('quarantined', { address: cell.address, error, escalated });

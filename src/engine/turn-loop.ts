@@ -32,6 +32,7 @@ import { type Commits, RETRY } from './commits.ts';
 import type { Committer } from './committer.ts';
 import { type FailedTurns, isEnding } from './failed-turns.ts';
 import type { Inspection } from './inspection.ts';
+import type { Pacer } from './pacer.ts';
 import type { Pauses } from './pauses.ts';
 import type { Phase } from './phase.ts';
 import type { Restorer } from './restorer.ts';
@@ -42,6 +43,7 @@ export interface TurnLoopOptions {
   events: EventChannel;
   inspection: Inspection;
   phase: Phase;
+  pacer: Pacer;
   pauses: Pauses;
   cells: Cells;
   alarms: Alarms;
@@ -157,8 +159,10 @@ export class TurnLoop {
 
   /** Lets an actor fire what is due; resolves when it has, or waits for another attempt. */
   async fire(address: Address): Promise<void> {
-    const { cells, phase } = this.#options;
+    const { alarms, cells, clock, pacer, phase } = this.#options;
     if (!phase.running || !cells.has(address)) return; // nobody here knows how; recovery reports it
+    const notBefore = pacer.notBefore(address);
+    if (notBefore > clock.now()) return alarms.set(address, notBefore);
     const cell = cells.hold(address);
     try {
       if (cell.pausing) return;
@@ -269,7 +273,7 @@ export class TurnLoop {
 
   /** One turn. `undefined`: not this item's turn yet, ask again. */
   async #work(cell: Cell, item: Item): Promise<Done | undefined> {
-    const { alarms, clock, commits, committer, failedTurns, maker, phase, restorer } = this.#options;
+    const { alarms, clock, commits, committer, failedTurns, maker, pacer, phase, restorer } = this.#options;
     if (item.create) {
       item.committing = true;
       return this.#create(cell, item.create, item.origin);
@@ -283,8 +287,10 @@ export class TurnLoop {
     const ambient = maker.ambient(cell.address, row.version + 1);
     const { stimulus } = item;
     const isTimer = stimulus.kind === 'timer';
+    const isKnown = item.awaits !== undefined;
     if (isTimer) item.awaits ??= live.countDue(ambient.now());
     const overdue = isOvertaking(cell, item, ambient.now());
+    if (!isKnown && item.awaits) pacer.began(cell, ambient.now());
     const step: Work = overdue ? { stimulus: { kind: 'timer' } } : item;
     let made: Made;
     try {
