@@ -2,7 +2,7 @@
  * The world around a process, which outlives it, and whatever kills the process and starts it anew. The others in it are
  * people (people.ts), the carrier of messages to them, services that promises call, and operators.
  */
-import { formatAddress } from '../../src/errors.ts';
+import { formatAddress, type StoreError } from '../../src/errors.ts';
 import { type AnyFlow, createRuntime, type Runtime } from '../../src/index.ts';
 import { Carrier } from './carrier.ts';
 import type { Doings } from './causes.ts';
@@ -266,6 +266,10 @@ export class World implements Surroundings, Outside, Doings {
       if (!this.operators.wasDamaged(told.address))
         this.#strategies.gaveUp(address, runtime.flows.get(told.address.flowType)!);
     });
+    runtime.on('commitFailed', ({ error }) => {
+      // It was given up by who waited for it, and may have been written: a custom action is lost then.
+      if ((error as StoreError).reason === 'timeout') this.#mishap = true;
+    });
     runtime.on('turnFailed', ({ address, error }) => this.thrown.set(formatAddress(address), error));
     runtime.on('restarting', (told) => {
       const address = formatAddress(told.address);
@@ -331,6 +335,7 @@ export class World implements Surroundings, Outside, Doings {
   /** From now on nothing goes wrong any more, and what was put aside is mended. */
   calmDown(): void {
     this.tell('from now on nothing goes wrong');
+    this.scheduler.calmDown();
     this.calm = true;
     this.#calmSince = this.scheduler.clock.now();
     this.users.application.calm = true;
