@@ -31,9 +31,10 @@ const ROWS: Record<Kind, Rows> = {
     made: 'created_at',
     flow: 'flow_type',
   },
+  // One that is `dead` is among the dead letters.
   events: {
     table: 'outbox_messages',
-    finished: "kind <> 'message' AND status IN ('sent', 'cancelled')",
+    finished: "kind <> 'message' AND status IN ('sent', 'cancelled', 'dead')",
     since: 'updated_at',
     made: 'created_at',
     flow: 'flow_type',

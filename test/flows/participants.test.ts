@@ -62,4 +62,23 @@ describe('who is deleted is deleted from the tables of the flows, and from no ot
     await enrolAndDelete();
     expect(await knex('receipts')).toHaveLength(1);
   });
+
+  it('but those that an adoption took over are: also one by 0.1.0, which noted no tables', async () => {
+    for (const sql of APPLICATION) await knex.raw(sql);
+    await start();
+    await knex('runtime_settings').insert({
+      key: 'adoption',
+      value: '{"at":"2026-11-01T00:00:00.000Z","file":"promptpipe.db"}',
+    });
+    await enrolAndDelete();
+    expect(await knex('receipts')).toEqual([]);
+  });
+
+  it('but of an adoption that noted its tables, only those', async () => {
+    for (const sql of APPLICATION) await knex.raw(sql);
+    await start();
+    await knex('runtime_settings').insert({ key: 'adoption', value: '{"kept":[],"logs":["responses"]}' });
+    await enrolAndDelete();
+    expect([await knex('receipts'), await knex('promptpipe_sessions')].flat()).toHaveLength(2);
+  });
 });
