@@ -76,6 +76,12 @@ program
     new Option('--token <token>', 'what every request must have, as Authorization: Bearer').env('PERDURE_TOKEN'),
   )
   .option('--insecure', 'listen on any address without a token', false)
+  .option(
+    '--max-wait <duration>',
+    'how long a message may wait for its turn; what would wait longer is refused (503)',
+    duration,
+    '2s',
+  )
   .option('--allowed-host <name...>', 'a name under which a proxy or people reach it; may be given again')
   .option(
     '--time-scale <factor>',

@@ -19,6 +19,7 @@ export interface StartOptions {
   token?: string;
   insecure: boolean;
   allowedHost?: string[];
+  maxWait: Duration;
   timeScale?: number;
   wait: Duration;
   verify: boolean;
@@ -32,7 +33,7 @@ export interface StartOptions {
 
 /** `perdure start`: listens, recovers, and takes traffic, until a signal ends it: see shutdown.ts. */
 export async function start(options: StartOptions): Promise<void> {
-  const { host, token, allowedHost = [] } = options;
+  const { host, token, maxWait, allowedHost = [] } = options;
   const place = await placeOf(options);
   assertGuarded(place, options);
   if (isThere(options.database)) await presenceIn(options.database); // another program's file is not even locked
@@ -43,6 +44,7 @@ export async function start(options: StartOptions): Promise<void> {
   const { runtime } = service;
   const app = await createHttpService({
     ...service,
+    maxWait,
     allowedHosts: [host, ...allowedHost],
     ...(token !== undefined && { token }),
   });

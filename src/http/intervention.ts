@@ -25,7 +25,7 @@ export async function interventionRoutes(app: FastifyInstance, { runtime, partic
   const response = { params: is.named, body: is.object({ text: is.words, id: is.id }, ['text']) };
   app.post<Named & { Body: { text: string; id?: string } }>(
     `${one}/responses`,
-    { schema: response },
+    { schema: response, config: { perdure: 'traffic' } },
     async (request, reply) => {
       const {
         params: { id },

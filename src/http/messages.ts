@@ -7,14 +7,18 @@ import * as is from './schemas.ts';
 
 /** Messages from people, and what was said. */
 export async function messageRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
-  app.post<{ Body: InboundMessage }>('/messages', { schema: { body: message } }, async ({ body }) => {
-    const { address, snapshot, reason, ...receipt } = await runtime.receive(body);
-    return ok({
-      ...receipt,
-      ...(address && { participantId: address.participantId, flowType: address.flowType }),
-      ...(snapshot && { state: describeState(snapshot) }),
-    });
-  });
+  app.post<{ Body: InboundMessage }>(
+    '/messages',
+    { schema: { body: message }, config: { perdure: 'traffic' } },
+    async ({ body }) => {
+      const { address, snapshot, reason, ...receipt } = await runtime.receive(body);
+      return ok({
+        ...receipt,
+        ...(address && { participantId: address.participantId, flowType: address.flowType }),
+        ...(snapshot && { state: describeState(snapshot) }),
+      });
+    },
+  );
 
   app.get<{ Params: { id: string } }>(
     '/participants/:id/messages',

@@ -51,7 +51,7 @@ export async function participantRoutes(app: FastifyInstance, { runtime, partici
       }),
     };
 
-    app.post(path, { schema: enrolment }, async ({ body }, reply) =>
+    app.post(path, { schema: enrolment, config: { perdure: 'traffic' } }, async ({ body }, reply) =>
       reply.code(201).send(ok(await enrol(body as never))),
     );
     app.get<List>(path, { schema: list }, async ({ query: { limit, after, phone_number: phoneNumber } }) =>

@@ -3,11 +3,13 @@
  * a write is answered only after its turn has committed.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type Duration, milliseconds } from '../duration.ts';
 import { PerdureError, StoreError } from '../errors.ts';
 import type { Participants } from '../flows/participants.ts';
 import type { Runtime } from '../runtime.ts';
 import { isGeneral } from '../store/store.ts';
 import { type AccessOptions, guard, HEADERS } from './access.ts';
+import { Admission, admit } from './admission.ts';
 import { notFound, RETRY_AFTER } from './answers.ts';
 import { deadLetterRoutes } from './dead-letters.ts';
 import { interventionRoutes } from './intervention.ts';
@@ -26,6 +28,11 @@ export interface HttpOptions extends AccessOptions {
   runtime: Runtime;
   /** Those of the two flows that Perdure brings. Default: the service has neither their endpoints nor the page. */
   participants?: Participants;
+  /**
+   * How long a message or an enrolment may wait until it is at work, where more comes than can be done; what would wait longer is
+   * refused at once with 503 and `retry-after`. Default: `'2s'`.
+   */
+  maxWait?: Duration;
 }
 
 /** What the endpoints of the two flows work on. */
@@ -74,6 +81,17 @@ export async function perdureHttp(app: FastifyInstance, options: HttpOptions): P
   app.removeContentTypeParser('text/plain'); // a page of another origin may send it unasked
   guard(app, options);
   refuseOnceClosing(app);
+  const maxWait = milliseconds(options.maxWait ?? '2s');
+  admit(app, new Admission(maxWait), (reply) =>
+    reply
+      .code(503)
+      .header('retry-after', Math.max(1, Math.ceil(maxWait / 1_000)))
+      .send({
+        status: 'error',
+        code: 'OVERLOADED',
+        message: 'The server has more to do than it can. Nothing of this request was applied: send it again.',
+      }),
+  );
   validate(app);
   app.setErrorHandler<Error>((error, request, reply) => answerError(options, error, request, reply));
   app.setNotFoundHandler((request, reply) => notFound(reply, `There is nothing at ${request.method} ${request.url}.`));
@@ -121,6 +139,11 @@ export function answerError(
       .code(400)
       .headers(HEADERS) // no hook has run
       .send({ status: 'error', code: 'INVALID_URL', message: `The path is no URL: ${error.message}.` });
+  if (error.name === 'KnexTimeoutError') {
+    // All connections of a pool are taken: the database has too much to do, and the request asked for nothing wrong.
+    const message = 'The database has more to do than it can. Nothing of this request was applied: send it again.';
+    return reply.code(503).header('retry-after', RETRY_AFTER).send({ status: 'error', code: 'STORE_ERROR', message });
+  }
   const known = error instanceof PerdureError;
   const status = known ? statusOf(error) : (error.statusCode ?? 500);
   const [code, message] =

@@ -11,8 +11,10 @@ import * as is from './schemas.ts';
 /** Messages by hand, and what went in and out. */
 export async function trafficRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
   const send = { body: is.object({ to: is.sender, text: is.words, id: is.id }, ['to', 'text']) };
-  app.post<{ Body: DirectMessage }>('/send', { schema: send }, async ({ body }, reply) =>
-    reply.code(202).send(ok(await runtime.sendTo(body))),
+  app.post<{ Body: DirectMessage }>(
+    '/send',
+    { schema: send, config: { perdure: 'traffic' } },
+    async ({ body }, reply) => reply.code(202).send(ok(await runtime.sendTo(body))),
   );
 
   const receipts = { querystring: is.listOf({ participant: is.id }) };
@@ -40,7 +42,7 @@ export async function trafficRoutes(app: FastifyInstance, { runtime }: HttpOptio
   const response = { body: is.object({ from: is.sender, text: is.words, id: is.id }, ['from', 'text']) };
   app.post<{ Body: { from: string; text: string; id?: string } }>(
     '/response',
-    { schema: response },
+    { schema: response, config: { perdure: 'traffic' } },
     async ({ body }) => {
       const { address, snapshot, ...receipt } = await runtime.receive({
         channel: 'operator',

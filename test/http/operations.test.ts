@@ -155,7 +155,7 @@ describe('the quarantine and the dead letters over HTTP', () => {
         kind: 'message',
         target: null,
         event: { channel: 'sms', id: expect.any(String), from: phone(1), text: 'ready' },
-        error: 'it is broken',
+        error: expect.stringContaining('it is broken'),
         at: '2026-01-05T08:00:00.000Z',
         status: 'open',
         resolved_at: null,
@@ -188,7 +188,11 @@ describe('the quarantine and the dead letters over HTTP', () => {
     });
     expect((await get('/dead-letters')).result).toEqual([]);
     expect((await get('/dead-letters?status=discarded')).result).toMatchObject([
-      { id: 2, error: 'it is broken (discarded: a greeting)', resolved_at: '2026-01-05T08:00:00.000Z' },
+      {
+        id: 2,
+        error: expect.stringMatching(/it is broken.*\(discarded: a greeting\)/),
+        resolved_at: '2026-01-05T08:00:00.000Z',
+      },
     ]);
     expect((await get('/dead-letters?status=all')).result).toHaveLength(2);
   });
