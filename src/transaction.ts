@@ -2,6 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Knex } from 'knex';
 import type { ActorHandle } from './actor-handle.ts';
+import { steadyClock, wakeAt } from './clock.ts';
 import { type Duration, milliseconds } from './duration.ts';
 import type { Engine } from './engine/engine.ts';
 import type { TransactionTurns } from './engine/transaction.ts';
@@ -211,10 +212,10 @@ export class Transactions {
   /** @returns call it when the transaction has ended in time */
   #limit(ms: number, abort: (error: Error) => void): () => void {
     this.#aborts.add(abort);
-    const timer = setTimeout(() => abort(tooLong(ms)), ms);
+    const stopWaiting = wakeAt(steadyClock, steadyClock.now() + ms, () => abort(tooLong(ms)));
     return () => {
       this.#aborts.delete(abort);
-      clearTimeout(timer);
+      stopWaiting();
     };
   }
 

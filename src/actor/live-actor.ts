@@ -39,6 +39,7 @@ import { isEvent } from './event.ts';
 import { byHand, inlineSpawn, kindOf } from './logic.ts';
 import { asProcess, hasProcesses, type Processes } from './processes.ts';
 import { type ActorPath, collectRefs, detachRefs, isActorRef, isInTree, pathOf, resolvePath, rewrite } from './refs.ts';
+import { type Timer, Timers } from './timers.ts';
 import { OUTSIDER } from './values.ts';
 
 /** What a turn is made from. */
@@ -56,17 +57,6 @@ export type Stimulus =
   /** Puts a deadline beside those that it has, unless it has it already: the same event at the same instant. */
   | { kind: 'schedule'; timer: Pick<StoredTimer, 'id' | 'event' | 'dueAt'> }
   | { kind: 'stop' };
-
-/** A delayed event with its absolute deadline, in whole ms since the epoch. */
-export interface Timer {
-  id: string | undefined;
-  event: AnyEventObject;
-  dueAt: number;
-  source: AnyActorRef;
-  target: AnyActorRef;
-  /** Another one of its id was scheduled or has fired: as in XState, `cancel` does not find this one any more. */
-  stray: boolean;
-}
 
 /** A deadline as people and the database see it. */
 export interface StoredTimer {
@@ -166,8 +156,7 @@ export class LiveActor {
   #passed = 0;
   /** What its actors failed with in this turn. */
   #failures: unknown[] = [];
-  /** In order of deadline; of equal ones, the one scheduled first comes first. */
-  #timers: Timer[] = [];
+  readonly #timers = new Timers();
   /** Of stored children, by their snapshots: XState would give them new ones. */
   #identities: WeakMap<object, Identity> | undefined;
 
@@ -214,7 +203,7 @@ export class LiveActor {
       assertWhole(actor.#root, stored.snapshot, host.address, []);
       placeRefs?.(actor.#root);
       actor.#root.start();
-      actor.#timers = (stored.timers ?? []).map((timer) => actor.#revive(timer)).sort((a, b) => a.dueAt - b.dueAt);
+      for (const timer of stored.timers ?? []) actor.#timers.add(actor.#revive(timer));
       // Those that were given out meanwhile were replaced by the stored ones. What comes is named as without a restart.
       actor.#births = stored.births;
     } catch (cause) {
@@ -237,7 +226,7 @@ export class LiveActor {
 
   /** The earliest deadline, in ms since the epoch. */
   get nextDueAt(): number | undefined {
-    return this.#timers[0]?.dueAt;
+    return this.#timers.all[0]?.dueAt;
   }
 
   /** How many deadlines there are. */
@@ -247,14 +236,15 @@ export class LiveActor {
 
   /** How many deadlines are due at `now`, in ms since the epoch. */
   countDue(now: number): number {
+    const { all } = this.#timers;
     let count = 0;
-    while (count < this.#timers.length && this.#timers[count]!.dueAt <= now) count++;
+    while (count < all.length && all[count]!.dueAt <= now) count++;
     return count;
   }
 
   /** The last deadline, in ms since the epoch. */
   get lastDueAt(): number | undefined {
-    return this.#timers.at(-1)?.dueAt;
+    return this.#timers.all.at(-1)?.dueAt;
   }
 
   /** Some child has a process outside of turns, now or after this turn's commit. */
@@ -264,7 +254,7 @@ export class LiveActor {
 
   /** The pending deadlines, in their order. */
   get timers(): StoredTimer[] {
-    return this.#timers.filter((timer) => isInTree(this.#root, timer.target)).map(storedTimer);
+    return this.#timers.all.filter((timer) => isInTree(this.#root, timer.target)).map(storedTimer);
   }
 
   /**
@@ -279,10 +269,10 @@ export class LiveActor {
       case 'relay':
         return this.#relay(ambient, stimulus.sessionId, stimulus.event);
       case 'timer': {
-        const timer = this.#timers[0];
+        const [timer] = this.#timers.all;
         if (!timer || timer.dueAt > ambient.now()) return nothing();
         this.#timers.shift();
-        this.#disown(timer.source, timer.id);
+        this.#timers.disown(timer.source, timer.id);
         return { ...this.#deliver(ambient, timer.target, timer.event, timer.source), firedDueAt: timer.dueAt };
       }
       case 'emit':
@@ -304,7 +294,7 @@ export class LiveActor {
 
   /** The event of the earliest deadline, and the session id of the child that it is for; null for the root. */
   get earliest(): { event: AnyEventObject; target: string | null } | undefined {
-    const timer = this.#timers[0];
+    const [timer] = this.#timers.all;
     return timer && { event: timer.event, target: timer.target === this.#root ? null : timer.target.sessionId };
   }
 
@@ -312,7 +302,7 @@ export class LiveActor {
   dropTimer(): Turn {
     const timer = this.#timers.shift();
     if (!timer) return nothing();
-    this.#disown(timer.source, timer.id);
+    this.#timers.disown(timer.source, timer.id);
     return { ...nothing(), event: timer.event, firedDueAt: timer.dueAt };
   }
 
@@ -320,7 +310,7 @@ export class LiveActor {
   postpone(dueAt: number): Turn {
     const timer = this.#timers.shift();
     if (!timer) return nothing();
-    this.#insert({ ...timer, dueAt });
+    this.#timers.add({ ...timer, dueAt });
     return { ...nothing(), event: { type: 'perdure.postpone', event: timer.event } };
   }
 
@@ -451,8 +441,8 @@ export class LiveActor {
       // Rounded up: a fraction of a millisecond is not worth being early for, and databases hold whole numbers.
       schedule: (source: AnyActorRef, target: AnyActorRef, event: AnyEventObject, delay: number, id?: string) =>
         this.#schedule({ id, event, source, target, dueAt: Math.ceil(this.#at + Math.max(0, delay)), stray: false }),
-      cancel: (source: AnyActorRef, id: string) => this.#cancel((timer) => timer.source === source && timer.id === id),
-      cancelAll: (source: AnyActorRef) => this.#cancel((timer) => timer.source === source),
+      cancel: (source: AnyActorRef, id: string) => this.#timers.cancel(source, id),
+      cancelAll: (source: AnyActorRef) => this.#timers.cancelAll(source),
     };
   }
 
@@ -468,24 +458,9 @@ export class LiveActor {
     }
     if (timer.target.system !== this.#root.system)
       throw new NotSerializableError(`the receiver of the delayed '${timer.event.type}'`, OUTSIDER);
-    this.#disown(timer.source, timer.id);
+    this.#timers.disown(timer.source, timer.id);
     if (timer.dueAt > LAST_INSTANT) return; // never: Infinity, or beyond what a Date can hold
-    this.#insert(timer);
-  }
-
-  #insert(timer: Timer): void {
-    let at = this.#timers.length;
-    while (at > 0 && this.#timers[at - 1]!.dueAt > timer.dueAt) at--;
-    this.#timers.splice(at, 0, timer);
-  }
-
-  #cancel(matches: (timer: Timer) => boolean): void {
-    this.#timers = this.#timers.filter((timer) => timer.stray || !matches(timer));
-  }
-
-  #disown(source: AnyActorRef, id: string | undefined): void {
-    if (id === undefined) return;
-    for (const timer of this.#timers) if (timer.id === id && timer.source === source) timer.stray = true;
+    this.#timers.add(timer);
   }
 
   #revive({ id, event, dueAt, source = [], target = [], stray }: StoredTimer): Timer {
@@ -502,15 +477,15 @@ export class LiveActor {
   }
 
   #take(dueAt: number, nth: number): Turn {
-    const timer = this.#timers.filter((each) => each.dueAt === dueAt && isInTree(this.#root, each.target))[nth];
+    const timer = this.#timers.all.filter((each) => each.dueAt === dueAt && isInTree(this.#root, each.target))[nth];
     if (!timer) return nothing();
-    this.#timers = this.#timers.filter((each) => each !== timer);
+    this.#timers.delete(timer);
     return { ...nothing(), handled: true, event: { type: 'perdure.cancel', event: timer.event } };
   }
 
   #put({ id, event, dueAt: instant }: Pick<StoredTimer, 'id' | 'event' | 'dueAt'>): Turn {
     const dueAt = Math.ceil(instant);
-    const has = this.#timers.some(
+    const has = this.#timers.all.some(
       (each) => each.dueAt === dueAt && each.event.type === event.type && each.target === this.#root,
     );
     if (has) return nothing();
@@ -551,7 +526,7 @@ export class LiveActor {
     if (snapshot.status === 'error') throw TurnFailedError.of(this.#host.address, event.type, snapshot.error);
     if (this.#failures.length > 0) this.#keepFailures();
     // What is still on its way to a child that has gone is not stored; it must not fire as long as the process lives, either.
-    this.#timers = this.#timers.filter(({ target }) => isInTree(this.#root, target));
+    this.#timers.retain(({ target }) => isInTree(this.#root, target));
     return turn;
   }
 
@@ -574,7 +549,7 @@ export class LiveActor {
       for (const child of Object.values<Internals | undefined>(snapshot.children ?? {})) if (child) visit(child);
     };
     visit(this.#root);
-    for (const timer of this.#timers) timer.event = rewrite(timer.event, replace);
+    for (const timer of this.#timers.all) timer.event = rewrite(timer.event, replace);
   }
 
   #persist(ref: AnyActorRef): unknown {

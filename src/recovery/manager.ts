@@ -2,7 +2,7 @@
  * Recovers all components, one after the other, before the runtime takes messages. It knows no flow: components register
  * with it, and reach the runtime's services through the registry. One that fails stops no other one.
  */
-import type { Clock } from '../clock.ts';
+import { type Clock, steadyClock, wakeAt } from '../clock.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import type { Store } from '../store/store.ts';
@@ -135,14 +135,22 @@ export class RecoveryManager {
       recoverHandler: this.#handler,
       progress: (done, total) => {
         signal?.throwIfAborted();
-        watch.refresh();
+        heard = steadyClock.now();
         if (performance.now() - told < PROGRESS_EVERY) return;
         told = performance.now();
         this.#events.emit('recovering', { component: component.name, done, ...(total !== undefined && { total }) });
       },
     });
-    const watch = setTimeout(() => end.reject(new Error(this.#silence())), this.#patience);
     const end = ending();
+    let heard = steadyClock.now();
+    let stopWatching = () => {};
+    const watch = () => {
+      const until = heard + this.#patience;
+      stopWatching = wakeAt(steadyClock, until, () =>
+        heard + this.#patience > until ? watch() : end.reject(new Error(this.#silence())),
+      );
+    };
+    watch();
     let grace: NodeJS.Timeout | undefined;
     const abort = () => {
       grace = setTimeout(() => end.reject(signal?.reason), Math.min(GRACE, this.#patience));
@@ -157,7 +165,7 @@ export class RecoveryManager {
       report.error = errorOf(error).message;
       this.#events.emit('fault', { during: `the recovery of ${component.name}`, error });
     } finally {
-      clearTimeout(watch);
+      stopWatching();
       clearTimeout(grace);
       signal?.removeEventListener('abort', abort);
     }

@@ -167,7 +167,8 @@ const configuration = (connection: Knex.Sqlite3ConnectionConfig, pragmas: string
 });
 
 const pragmaStatements = ({ synchronous = 'FULL', busyTimeout = '5s' }: SqliteOptions) => [
-  `PRAGMA busy_timeout = ${milliseconds(busyTimeout)}`,
+  // SQLite takes what is beyond 32 bits for no time at all.
+  `PRAGMA busy_timeout = ${Math.min(Math.ceil(milliseconds(busyTimeout)), 2 ** 31 - 1)}`,
   `PRAGMA synchronous = ${synchronous}`,
   'PRAGMA foreign_keys = ON',
   'PRAGMA temp_store = MEMORY',
