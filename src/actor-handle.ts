@@ -10,6 +10,7 @@ import {
   type Address,
   formatAddress,
   InvalidArgumentError,
+  NotSerializableError,
   SnapshotIncompatibleError,
   TimeoutError,
 } from './errors.ts';
@@ -63,7 +64,11 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
         },
       );
     }
-    stringify(event, 'event'); // throws where it cannot be stored
+    try {
+      stringify(event, 'event'); // throws where it cannot be stored
+    } catch (error) {
+      throw error instanceof NotSerializableError ? error.at(this.address) : error;
+    }
     return committed(
       await this.#engine().post(this.address, {
         stimulus: { kind: 'event', event: event as AnyEventObject },
@@ -122,7 +127,11 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
   subscribe(
     observer: ((snapshot: SnapshotOf<F>) => void) | { next?: (snapshot: SnapshotOf<F>) => void },
   ): Subscription {
-    const next = typeof observer === 'function' ? observer : observer.next?.bind(observer);
+    const next = typeof observer === 'function' ? observer : observer?.next?.bind(observer);
+    if (Object(observer) !== observer)
+      throw new InvalidArgumentError('subscribe is given a function of the snapshot, or an observer with next.', {
+        address: this.address,
+      });
     return { unsubscribe: this.#engine().observe(this.address, (snapshot) => next?.(snapshot)) };
   }
 
@@ -155,6 +164,8 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
     predicate: (snapshot: SnapshotOf<F>) => boolean,
     options: { timeout?: Duration } = {},
   ): Promise<SnapshotOf<F>> {
+    if (typeof predicate !== 'function')
+      throw new InvalidArgumentError('waitFor is given a function of the snapshot.', { address: this.address });
     const engine = this.#engine();
     const clock = this.#clock();
     let unsubscribe = () => {};

@@ -48,6 +48,7 @@ import { Store } from './store/store.ts';
 import { type Health, type Steps, Supervisor } from './supervisor.ts';
 import { type Transaction, type TransactionCommands, type TransactionOptions, Transactions } from './transaction.ts';
 import { type FlowVersions, versionsOf } from './versions.ts';
+import { isWellFormed } from './well-formed.ts';
 
 /** `input` may be left out only where the flow's logic does without. */
 export type SpawnOptions<F extends AnyFlow> = (undefined extends InputOf<F>
@@ -419,8 +420,9 @@ export class Runtime {
     later: () => Turns,
     flow: F,
     participantId: string,
-    { input, phoneNumber: given }: { input?: unknown; phoneNumber?: string } = {},
+    options?: { input?: unknown; phoneNumber?: string },
   ): Promise<SpawnedActor<F>> {
+    const { input, phoneNumber: given } = options ?? {};
     const address = this.#address(flow, participantId);
     const phoneNumber = given && normalizePhoneNumber(given, this.#options.defaultCountry);
     const create = async () => {
@@ -694,7 +696,7 @@ export class Runtime {
   }
 
   #address(flow: AnyFlow | string, participantId: string): Address {
-    const flowType = typeof flow === 'string' ? flow : flow.type;
+    const flowType = typeof flow === 'string' ? flow : flow?.type;
     if (!this.#flows.has(flowType)) {
       throw new UnknownFlowError(
         `There is no flow '${flowType}' in this runtime. Give it to createRuntime({ flows }).`,
@@ -702,6 +704,9 @@ export class Runtime {
     }
     if (typeof participantId !== 'string' || participantId === '') {
       throw new InvalidArgumentError('A participant id is a text that is not empty.');
+    }
+    if (!isWellFormed(participantId)) {
+      throw new InvalidArgumentError('The participant id has half of a surrogate pair in it, which cannot be stored.');
     }
     return { flowType, participantId };
   }

@@ -231,7 +231,7 @@ export class LiveActor {
 
   /** How many deadlines there are. */
   get pending(): number {
-    return this.#timers.length;
+    return this.#timers.all.length;
   }
 
   /** How many deadlines are due at `now`, in ms since the epoch. */

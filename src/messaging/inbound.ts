@@ -25,6 +25,7 @@ import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts
 import type { Keyword } from '../keyword-rules.ts';
 import type { Commit } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
+import { isWellFormed } from '../well-formed.ts';
 import { formsOf, lineOf, normalizeAddress } from './address.ts';
 import { type Binding, type Handler, Handlers } from './handlers.ts';
 import type { Keywords, SaidWord, Texts } from './keywords.ts';
@@ -236,6 +237,11 @@ export class Inbound {
         );
       }
     }
+    const broken = (['channel', 'id', 'from', 'text'] as const).find((field) => !isWellFormed(String(message[field])));
+    if (broken)
+      throw new InvalidMessageError(
+        `The message's ${broken} has half of a surrogate pair in it, which cannot be stored. Give the whole text, or one without that.`,
+      );
     if (OWN_CHANNEL.test(message.channel.trim()))
       throw new InvalidMessageError(
         `The channel '${message.channel}' is the runtime's own. Name the channel that the message came by, e.g. 'sms'.`,
