@@ -2,11 +2,14 @@
 import type { AnyEventObject } from 'xstate';
 import { stringify } from './actor/codec.ts';
 import type { StoredTimer } from './actor/live-actor.ts';
+import { describeState } from './actor/state.ts';
 import { type Clock, wakeAt } from './clock.ts';
 import { type Duration, milliseconds } from './duration.ts';
 import type { Done } from './engine/cell.ts';
+import { putAside } from './engine/turn-maker.ts';
 import type { Turns } from './engine/turns.ts';
 import {
+  ActorEndedError,
   type Address,
   formatAddress,
   InvalidArgumentError,
@@ -15,7 +18,7 @@ import {
   TimeoutError,
 } from './errors.ts';
 import type { AnyFlow, EmittedOf, EventOf, SnapshotOf } from './flow.ts';
-import type { ActorStatus } from './store/rows.ts';
+import { type ActorStatus, isEnded } from './store/rows.ts';
 
 /** What belongs to a turn besides its event. */
 export interface SendOptions {
@@ -150,7 +153,12 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
 
   /**
    * Resolves with the first committed snapshot that satisfies the predicate: the present one, or a later one.
+   * It ends where that cannot come any more, or not of itself: an operator may retry who is quarantined.
+   * @throws {ActorEndedError} the actor has ended otherwise, or is removed
+   * @throws {ActorQuarantinedError} it is put aside, or was before
+   * @throws {NotRunningError} the runtime stops
    * @throws {TimeoutError} after `timeout` (default: never) of the runtime's time
+   * @throws {ActorNotFoundError}
    */
   async waitFor<S extends SnapshotOf<F>>(
     predicate: (snapshot: SnapshotOf<F>) => snapshot is S,
@@ -168,26 +176,29 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
       throw new InvalidArgumentError('waitFor is given a function of the snapshot.', { address: this.address });
     const engine = this.#engine();
     const clock = this.#clock();
+    const { address } = this;
     let unsubscribe = () => {};
     let stopWaiting = () => {};
     try {
       return await new Promise<SnapshotOf<F>>((resolve, reject) => {
-        const look = (snapshot: SnapshotOf<F>) => {
+        const look = (snapshot: SnapshotOf<F>, status: ActorStatus) => {
           try {
             if (predicate(snapshot)) resolve(snapshot);
+            else if (isEnded(status)) reject(endedOtherwise(address, status, snapshot));
           } catch (error) {
             reject(error);
           }
         };
-        unsubscribe = engine.observe(this.address, look);
-        this.getSnapshot().then(look, reject);
+        unsubscribe = engine.observe(address, (snapshot) => look(snapshot, snapshot.status), reject);
+        engine.read(address).then(({ row, snapshot }) => {
+          look(snapshot, row.status);
+          if (row.status === 'quarantined') reject(putAside(row));
+        }, reject);
         if (options.timeout === undefined) return;
         const ms = milliseconds(options.timeout);
         stopWaiting = wakeAt(clock, clock.now() + ms, () =>
           reject(
-            new TimeoutError(`${formatAddress(this.address)} did not reach the awaited state within ${ms} ms.`, {
-              address: this.address,
-            }),
+            new TimeoutError(`${formatAddress(address)} did not reach the awaited state within ${ms} ms.`, { address }),
           ),
         );
       });
@@ -210,6 +221,12 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
     await this.#engine().post(this.address, { stimulus: { kind: 'stop' } });
   }
 }
+
+const endedOtherwise = (address: Address, status: ActorStatus, snapshot: any) =>
+  new ActorEndedError(
+    `The actor ${formatAddress(address)} has ended ('${status}', in '${describeState(snapshot)}') without reaching the awaited state.`,
+    { address },
+  );
 
 function committed<F extends AnyFlow>({ snapshot, handled }: Done): Committed<F> {
   return Object.assign(Object.create(Object.getPrototypeOf(snapshot)), snapshot, { handled });

@@ -61,6 +61,11 @@ export class ActorExistsError extends PerdureError {
   }
 }
 
+/** The actor has ended, or was removed, without having come where somebody waits for it (`waitFor`). */
+export class ActorEndedError extends PerdureError {
+  readonly code = 'ACTOR_ENDED';
+}
+
 /** The actor failed repeatedly or its row is bad; its last good snapshot is kept and it takes no events. */
 export class ActorQuarantinedError extends PerdureError {
   readonly code = 'ACTOR_QUARANTINED';

@@ -20,6 +20,7 @@ export type {
 } from './engine/inspection.ts';
 export { type OutgoingMessage, PermanentSendError, type Transport } from './engine/outbox.ts';
 export {
+  ActorEndedError,
   ActorExistsError,
   ActorNotFoundError,
   ActorQuarantinedError,

@@ -29,7 +29,7 @@ import { Composer } from './composer.ts';
 import { FailedTurns } from './failed-turns.ts';
 import type { Inspection } from './inspection.ts';
 import { Loader } from './loader.ts';
-import { type Observer, Observers } from './observers.ts';
+import { Observers } from './observers.ts';
 import { Operator } from './operator.ts';
 import { Outbox, type Transport } from './outbox.ts';
 import { Pacer } from './pacer.ts';
@@ -256,6 +256,7 @@ export class Engine {
     await this.#loop.rest();
     await this.#committer.rest();
     this.#phase.now = 'stopped';
+    this.#observers.end(new NotRunningError('The runtime stopped while this was waited for.'));
   }
 
   /**
@@ -279,7 +280,7 @@ export class Engine {
       for (const { reject } of cell.queue.splice(0)) reject(lost);
     }
     this.#cells.clear();
-    this.#observers.clear();
+    this.#observers.end(lost);
     this.outbox.abandon();
     await written;
   }
@@ -359,9 +360,9 @@ export class Engine {
     return this.#operator.remove(address, also);
   }
 
-  /** Calls `observer` after each commit of the actor. */
-  observe(address: Address, observer: Observer): () => void {
-    return this.#observers.add(address, observer);
+  /** See {@link Observers.add}. */
+  observe(...[address, observer, over]: Parameters<Observers['add']>): () => void {
+    return this.#observers.add(address, observer, over);
   }
 
   /** How many actors are in memory. */

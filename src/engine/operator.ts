@@ -2,7 +2,14 @@
 import { inspect } from 'node:util';
 import { isStoredTimer, type StoredTimer } from '../actor/live-actor.ts';
 import { type Clock, LAST_INSTANT } from '../clock.ts';
-import { type Address, formatAddress, InvalidArgumentError, NotRunningError, StoreError } from '../errors.ts';
+import {
+  ActorEndedError,
+  type Address,
+  formatAddress,
+  InvalidArgumentError,
+  NotRunningError,
+  StoreError,
+} from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import { type ActorRow, type ActorStatus, addressOf, type Commit } from '../store/rows.ts';
 import type { Alarms } from './alarms.ts';
@@ -126,7 +133,10 @@ export class Operator {
     const { observers, outbox, pacer } = this.#options;
     this.#leave(address);
     pacer.rest(address);
-    observers.delete(address);
+    observers.gone(
+      address,
+      new ActorEndedError(`The actor ${formatAddress(address)} was removed while it was waited for.`, { address }),
+    );
     outbox.forget(address);
   }
 

@@ -14,8 +14,10 @@ import type { Cell, Row } from './cell.ts';
 import type { Cells } from './cells.ts';
 import type { Commits } from './commits.ts';
 import type { Composer } from './composer.ts';
+import type { Observers } from './observers.ts';
 import type { Pacer } from './pacer.ts';
 import { keepResults, type Result } from './results.ts';
+import { putAside } from './turn-maker.ts';
 
 export interface RewriterOptions {
   clock: Clock;
@@ -24,6 +26,7 @@ export interface RewriterOptions {
   alarms: Alarms;
   composer: Composer;
   commits: Commits;
+  observers: Observers;
   pacer: Pacer;
 }
 
@@ -90,6 +93,7 @@ export class Rewriter {
    * @param results for the retry to apply
    */
   async quarantine(cell: Cell, row: Row, error: Error, results: readonly Result[] = []): Promise<void> {
+    const { observers } = this.#options;
     const changes = { status: 'quarantined', last_error: error.message, next_due_at: null, lease_until: null } as const;
     const also = keepResults(row.id, results);
     const quarantined = await this.change(row, 'perdure.quarantined', error.message, changes, also).catch((refusal) => {
@@ -101,6 +105,7 @@ export class Rewriter {
     cell.processes.stopAll();
     this.#options.pacer.rest(cell.address);
     cell.row = quarantined;
+    observers.aside(cell.address, putAside(quarantined));
     const escalated = cell.flow.supervision.strategy === 'escalate';
     this.#options.events.emit('quarantined', { address: cell.address, error, escalated });
   }

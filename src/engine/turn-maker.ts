@@ -187,9 +187,13 @@ export const isDue = (cell: Cell, now: number): boolean => (activeDueAt(cell) ??
 
 /** @throws {ActorQuarantinedError} */
 export function assertTakesEvents(row: Row): void {
-  if (row.status !== 'quarantined') return;
+  if (row.status === 'quarantined') throw putAside(row);
+}
+
+/** What whoever asks an actor that is put aside is told. */
+export function putAside(row: Row): ActorQuarantinedError {
   const address = addressOf(row);
-  throw new ActorQuarantinedError(
+  return new ActorQuarantinedError(
     `The actor ${formatAddress(address)} is quarantined: ${sentence(row.last_error ?? '')} It takes no events until it is retried.`,
     { address },
   );
