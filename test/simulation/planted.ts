@@ -248,6 +248,66 @@ export const PLANTED: readonly PlantedBug[] = [
     replace:
       '    last--;\n    ({ snapshot: stored.snapshot } = understood(flow.migrate![last]!(stored.snapshot, {} as never), timers));\n',
   },
+  {
+    name: 'of the rows that a turn records, only the first one is written',
+    file: 'src/engine/composer.ts',
+    find: 'if (records.length > 0) commit.records = records;',
+    replace: 'if (records.length > 0) commit.records = records.slice(0, 1);',
+  },
+  {
+    name: 'what a turn projects takes the place of what it records',
+    file: 'src/engine/composer.ts',
+    find: 'commit.records = [...(commit.records ?? []), projection];',
+    replace: 'commit.records = [projection];',
+  },
+  {
+    name: 'a turn whose rows a constraint refuses is tried for ever',
+    file: 'src/engine/turn-loop.ts',
+    find: 'return await failedTurns.settle(cell, item, overdue, outcome.error);',
+    replace: 'return undefined;',
+  },
+  {
+    name: 'an actor that fails is tried once too often',
+    file: 'src/supervision.ts',
+    find: 'return count > policy.maxRestarts ?',
+    replace: 'return count > policy.maxRestarts + 1 ?',
+  },
+  {
+    name: 'an actor that fails is tried again without its pause',
+    file: 'src/supervision.ts',
+    find: 'undefined : backoff(policy, count, chance);',
+    replace: 'undefined : 0;',
+  },
+  {
+    name: 'what is given up leaves no dead letter',
+    file: 'src/store/store.ts',
+    find: '[sql.insertDeadLetters, every(group, (commit) => commit.deadLetter)],',
+    replace: '',
+  },
+  {
+    name: 'an actor leaves memory while it is in use',
+    file: 'src/engine/cells.ts',
+    find: 'if (cell.holds > 0 || cell.processes.size > 0) return;',
+    replace: 'if (cell.processes.size > 0) return;',
+  },
+  {
+    name: 'a reader sees a turn before it is committed',
+    file: 'src/engine/turn-loop.ts',
+    find: 'if (cell.live && !cell.busy) return readOf(cell);',
+    replace: 'if (cell.live) return readOf(cell);',
+  },
+  {
+    name: 'an actor that is removed leaves its journal behind',
+    file: 'src/runtime.ts',
+    find: "'outbox_messages', 'flow_journal', 'flow_states'",
+    replace: "'outbox_messages', 'flow_states'",
+  },
+  {
+    name: 'a second life gives its messages the keys of the first',
+    file: 'src/store/rows.ts',
+    find: '  `$' + '{id}.$' + '{Date.parse(created_at).toString(36)}`;',
+    replace: "  id && created_at && '1.1';",
+  },
 ];
 
 /**
