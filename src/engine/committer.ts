@@ -10,9 +10,9 @@
  * that the application has opened itself may have SQLite's lock before it is known of: then no group is begun until it has
  * ended, and one that was under way and waits for that lock is written after it.
  *
- * Nobody waits for ever for a database that does not answer: twice in each `limit` of real time it is looked at what waits. What
- * was there at the look before is taken out and told as failed, and is never written; of a group that is being written so long,
- * it is told that its outcome is not known. A transaction of the application that is open counts as nobody's failure.
+ * Nobody waits for ever for a database that does not answer: four times in each `limit` of real time it is looked at what waits.
+ * What was there at the three looks before is taken out and told as failed, and is never written; of a group that is being
+ * written so long, it is told that its outcome is not known. A transaction of the application that is open is nobody's failure.
  */
 import { formatDuration } from '../duration.ts';
 import { StoreError } from '../errors.ts';
@@ -22,14 +22,16 @@ import { isGeneral, type Store } from '../store/store.ts';
 
 /** Node's timers end there, in ms. */
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
+/** How often it is looked at what waits, in each limit. */
+const LOOKS = 4;
 /** Above this size a group gains nothing, and the turns in it wait longer. */
 const LARGEST_GROUP = 1_000;
 
 interface Waiting {
   commit: Commit;
   done: (outcome: Outcome) => void;
-  /** It was there already at the last look. */
-  waited?: true;
+  /** At how many looks it was there. */
+  looks?: number;
 }
 
 /** Writes by itself, for as long as it takes. */
@@ -37,7 +39,7 @@ interface Alone {
   /** Never rejects. */
   run(): Promise<void>;
   refuse(error: Error): void;
-  waited?: true;
+  looks?: number;
 }
 
 /** Told how the writing goes. */
@@ -46,6 +48,8 @@ export interface CommitterListener {
   written(turns: number, ms: number): void;
   /** The database takes writes. */
   working(): void;
+  /** The database has not answered for a while. */
+  slow(error: Error): void;
   /** A group has ended of which nobody knew how it would. */
   late(): void;
 }
@@ -60,7 +64,7 @@ export class Committer {
   readonly #open = new Set<Commit>();
   #busy = false;
   /** The group that is being written, and whether it has been told that nobody knows how that ends. */
-  #writing: { group: Waiting[]; waited?: true; told?: true } | undefined;
+  #writing: { group: Waiting[]; looks?: number; told?: true } | undefined;
   /** A transaction of the application is open. */
   #occupied = false;
   #watch: NodeJS.Timeout | undefined;
@@ -146,35 +150,38 @@ export class Committer {
   }
 
   #watching(): NodeJS.Timeout {
-    return setTimeout(() => this.#look(), Math.min(this.#limit / 2, LONGEST_TIMEOUT));
+    return setTimeout(() => this.#look(), Math.min(this.#limit / LOOKS, LONGEST_TIMEOUT));
   }
 
   /** Tells those who wait too long. */
   #look(): void {
     this.#watch = this.#busy ? this.#watching() : undefined;
     if (!this.#busy || this.#occupied || this.#held > this.#freed) return;
-    const within = formatDuration(this.#limit);
-    const late = this.#waiting.filter((each) => each.waited);
-    if (late.length > 0) {
-      const error = new StoreError(
-        'timeout',
-        `The database did not take it within ${within}. Nothing of it was written, and nothing will be: try again later.`,
-      );
-      this.#waiting = this.#waiting.filter((each) => !each.waited);
-      for (const each of late) refuse(each, error);
-    }
-    for (const each of this.#waiting) each.waited = true;
     const writing = this.#writing;
-    if (!writing || writing.told) return;
-    if (!writing.waited) writing.waited = true;
-    else {
-      writing.told = true;
-      const error = new StoreError(
-        'timeout',
-        `The database did not answer within ${within}. Whether it was written is not known: look before it is done again.`,
+    const all = writing ? [writing, ...this.#waiting] : this.#waiting;
+    if (all.some(({ looks }) => looks)) this.#listener.slow(new StoreError('timeout', 'The database does not answer.'));
+    const isLate = (each: { looks?: number }) => {
+      each.looks = (each.looks ?? 0) + 1;
+      return each.looks >= LOOKS;
+    };
+    const within = formatDuration(this.#limit);
+    const late = this.#waiting.filter(isLate);
+    this.#waiting = this.#waiting.filter((each) => !late.includes(each));
+    for (const each of late)
+      refuse(
+        each,
+        new StoreError(
+          'timeout',
+          `The database did not take it within ${within}. Nothing of it was written, and nothing will be: try again later.`,
+        ),
       );
-      for (const each of writing.group) refuse(each, error);
-    }
+    if (!writing || writing.told || !isLate(writing)) return;
+    writing.told = true;
+    const error = new StoreError(
+      'timeout',
+      `The database did not answer within ${within}. Whether it was written is not known: look before it is done again.`,
+    );
+    for (const each of writing.group) refuse(each, error);
   }
 
   async #run(): Promise<void> {

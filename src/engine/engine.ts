@@ -101,6 +101,7 @@ export class Engine {
     const committer = new Committer(store, answerWithin, {
       written: (turns, ms) => events.emit('committed', { turns, ms }),
       working: () => patience.working(),
+      slow: (error) => patience.failing(error),
       late: () => sweeper.suspect(),
     });
     const pauses = new Pauses(clock, phase);

@@ -35,9 +35,11 @@ export class Patience {
     options.pauses.began = () => this.#begin();
   }
 
-  /** The database as a whole refused a write. */
+  /** The database as a whole refused a write, or does not answer. Who waits now has done so for a while. */
   failing(error: Error): void {
+    const isNew = this.#outage === undefined;
     this.#outage = error;
+    if (isNew) for (const { queue } of this.#options.cells) for (const item of queue) item.waited = true;
     this.#begin();
   }
 
@@ -80,9 +82,10 @@ export class Patience {
 function unanswered({ address }: Cell, trouble: Error, limit: number): PerdureError {
   const who = formatAddress(address);
   const within = formatDuration(limit);
+  const why = isGeneral(trouble) && trouble.reason === 'timeout' ? 'The database does not answer.' : trouble.message;
   const advice = 'Nothing of it was applied, and nothing will be: send it again later.';
   return isGeneral(trouble)
-    ? new StoreError(trouble.reason, `${who} could not take it within ${within}. ${trouble.message} ${advice}`, {
+    ? new StoreError(trouble.reason, `${who} could not take it within ${within}. ${why} ${advice}`, {
         address,
       })
     : new TimeoutError(
