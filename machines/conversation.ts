@@ -10,7 +10,8 @@
  *   next reply takes it up.
  * - Paused, nothing is composed and nothing is said; messages are kept. An attempt under way is abandoned. Resuming
  *   composes a reply if one is owed.
- * - Withdrawn, nothing is kept or said, until `rejoin`, which waits for the participant's next message.
+ * - Withdrawn, nothing is kept or said, until `rejoin`, which waits for the participant's next message. Who had opted out
+ *   before the enrolment begins so: the assistant speaks first at their `rejoin`.
  * - `reset` forgets the history, and the assistant speaks first again.
  */
 import { assign, emit, enqueueActions, fromPromise, setup } from 'xstate';
@@ -24,6 +25,8 @@ export interface ConversationInput {
   /** The second one, if there is something to know. */
   participantBackground?: string;
   name?: string;
+  /** Has opted out before: the conversation begins with `rejoin`. Default: false. */
+  optedOut?: boolean;
 }
 
 export interface HistoryMessage {
@@ -49,6 +52,8 @@ export interface ConversationContext {
   lastError: string | null;
   /** How long the generator asked to wait before the next attempt, in ms. */
   retryAfter?: number;
+  /** Opted out before the enrolment, and has not come back yet. */
+  optedOut?: boolean;
 }
 
 export type ConversationEvent =
@@ -108,6 +113,7 @@ export function conversationContext(input: ConversationInput): ConversationConte
     replyOwed: true,
     failedAttempts: 0,
     lastError: null,
+    ...(input.optedOut && { optedOut: true }),
   };
 }
 
@@ -184,6 +190,7 @@ export const conversationMachine = setup({
     moreArrived: ({ event, context }) => isSayable(event) && context.pendingMessages.length > 0,
     firstFailure: ({ context }) => context.failedAttempts === 0,
     secondFailure: ({ context }) => context.failedAttempts === 1,
+    hasOptedOut: ({ context }) => context.optedOut === true,
     owesReply: ({ context }) => context.replyOwed || context.pendingMessages.length > 0,
   },
   actions: {
@@ -221,6 +228,7 @@ export const conversationMachine = setup({
       enqueue.emit({ type: 'failure', error: context.lastError ?? 'unknown', attempts: context.failedAttempts });
       enqueue.assign({ replyOwed: false, failedAttempts: 0 });
     }),
+    begin: assign({ optedOut: false, replyOwed: true }),
     /** Nothing is owed any more. */
     settle: assign({ replyOwed: false, failedAttempts: 0 }),
     forgetAttempts: assign({ failedAttempts: 0 }),
@@ -248,6 +256,11 @@ export const conversationMachine = setup({
     CONVERSATION_ACTIVE: {
       description: 'The conversation goes on.',
       initial: 'COMPOSING_REPLY',
+      always: {
+        guard: 'hasOptedOut',
+        target: 'WITHDRAWN',
+        description: 'Had opted out before the enrolment: nothing is said.',
+      },
       on: {
         reply: [
           { guard: 'saidSomething', actions: 'keepMessage', description: 'Kept in order, for the next attempt.' },
@@ -342,10 +355,18 @@ export const conversationMachine = setup({
       description: 'Has opted out. Nothing is composed or said, until the participant comes back.',
       tags: 'withdrawn',
       on: {
-        rejoin: {
-          target: '#conversation.CONVERSATION_ACTIVE.AWAITING_PARTICIPANT',
-          description: 'Comes back, without a word from the assistant.',
-        },
+        rejoin: [
+          {
+            guard: 'hasOptedOut',
+            target: '#conversation.CONVERSATION_ACTIVE',
+            actions: 'begin',
+            description: 'Had opted out before the enrolment: the conversation begins now.',
+          },
+          {
+            target: '#conversation.CONVERSATION_ACTIVE.AWAITING_PARTICIPANT',
+            description: 'Comes back, without a word from the assistant.',
+          },
+        ],
         update: { actions: 'updateParticipant' },
       },
     },

@@ -9,7 +9,8 @@
  * - Paused, everything goes on (answers count, deadlines fire), but nothing is said. What a step would have said is kept
  *   until the next step says something, and so is the last weekly summary; resuming says what is kept. Hints and "all set"
  *   are not kept: they answer what was said just then.
- * - Withdrawn, all deadlines are gone and nothing is said, until `rejoin`, which also ends a pause.
+ * - Withdrawn, all deadlines are gone and nothing is said, until `rejoin`, which also ends a pause. Who had opted out before
+ *   the enrolment begins so: the study starts with their `rejoin`.
  * - The study ends when, after `studyDays` days, the next round would begin; a round under way is finished.
  * - `reset` starts over: all recorded data are cleared and the study's days count anew; the welcome is not repeated.
  */
@@ -57,6 +58,8 @@ export interface InterventionInput {
   weeklyReset?: number;
   /** The study ends after so many days. Default: it has no end. */
   studyDays?: number;
+  /** Has opted out before: the study begins with `rejoin`. Default: false. */
+  optedOut?: boolean;
 }
 
 /** The answers of a round; cleared when the next one begins. */
@@ -99,6 +102,8 @@ export interface InterventionContext extends RoundAnswers {
   /** Local date of the last "all set for today". */
   allSetDate: string | null;
   paused: boolean;
+  /** Opted out before the enrolment, and has not come back yet. */
+  optedOut?: boolean;
   /** While paused: what the last step of the day, and the last summary, would have said. */
   held: { day: Message[]; week: Message[] };
 }
@@ -149,6 +154,7 @@ export function interventionContext(input: InterventionInput): InterventionConte
     weekStartDate: localDate(now(), timezone),
     weekEndsAt: now(),
     paused: false,
+    ...(input.optedOut && { optedOut: true }),
     held: { day: [], week: [] },
   };
 }
@@ -233,6 +239,7 @@ export const microHealthInterventionMachine = setup({
     saidWords: ({ event }) => /\D/.test(canonical(said(event))),
     saidReadyAfterStudy: ({ context, event }) => choose(said(event), words.ready) !== undefined && studyIsOver(context),
     studyIsOver: ({ context }) => studyIsOver(context),
+    hasOptedOut: ({ context }) => context.optedOut === true,
     allSetIsDue: ({ context }) => !context.paused && context.allSetDate !== today(context),
     isAssigned: ({ context }, { to }: { to: RoundAnswers['flowAssignment'] }) => context.flowAssignment === to,
     /** A name alone moves no deadline. */
@@ -259,6 +266,7 @@ export const microHealthInterventionMachine = setup({
     }),
     /** Says how the study works, once in a lifetime. */
     welcome: enqueueActions(({ context, enqueue }) => {
+      if (context.optedOut) return;
       const greeting = message(welcome(context.name));
       enqueue.assign({
         hasSeenOrientation: true,
@@ -335,6 +343,8 @@ export const microHealthInterventionMachine = setup({
       nextLocalTime({ after: now(), time: dailyPromptTime, timeZone: timezone });
       return { name, timezone, dailyPromptTime };
     }),
+    /** The study's days and weeks count from here. */
+    begin: assign({ optedOut: false, enrolledAt: () => now(), weekStartDate: ({ context }) => today(context) }),
     startOver: assign({ ...nothingRecorded, enrolledAt: () => now() }),
   },
 }).createMachine({
@@ -347,6 +357,11 @@ export const microHealthInterventionMachine = setup({
     PARTICIPATING: {
       description: 'Takes part in the study. The states of the day and the weekly summary go on side by side.',
       type: 'parallel',
+      always: {
+        guard: 'hasOptedOut',
+        target: 'WITHDRAWN',
+        description: 'Had opted out before the enrolment: nothing is said.',
+      },
       on: {
         withdraw: {
           target: 'WITHDRAWN',
@@ -842,11 +857,19 @@ export const microHealthInterventionMachine = setup({
       description: 'Has opted out. No deadlines, no messages, until the participant comes back.',
       tags: 'withdrawn',
       on: {
-        rejoin: {
-          target: '#micro_health_intervention.PARTICIPATING.day.END_OF_DAY',
-          actions: ['letMessagesFlow', 'catchUpWeek'],
-          description: 'Comes back, without a word, and waits for the next daily prompt.',
-        },
+        rejoin: [
+          {
+            guard: 'hasOptedOut',
+            target: '#micro_health_intervention.PARTICIPATING',
+            actions: 'begin',
+            description: 'Had opted out before the enrolment: the study begins now, with the welcome.',
+          },
+          {
+            target: '#micro_health_intervention.PARTICIPATING.day.END_OF_DAY',
+            actions: ['letMessagesFlow', 'catchUpWeek'],
+            description: 'Comes back, without a word, and waits for the next daily prompt.',
+          },
+        ],
         update: { actions: 'updateParticipant' },
       },
     },

@@ -7,13 +7,14 @@
 import { randomBytes } from 'node:crypto';
 import type { CountryCode } from 'libphonenumber-js';
 import { ActorNotFoundError, InvalidArgumentError, PhoneNumberTakenError } from '../errors.ts';
-import { nextLocalTime } from '../machine/index.ts';
 import { formsOf, normalizePhoneNumber } from '../messaging/address.ts';
 import { pageOf } from '../operations/page.ts';
 import type { Runtime } from '../runtime.ts';
+import type { Transaction } from '../transaction.ts';
 import { forgetKept, forgetLogs, keptActors } from './adoption/kept.ts';
 import type { ConversationFlow } from './conversation.ts';
 import { microHealthInterventionFlow } from './micro-health-intervention.ts';
+import { checkStudyDays, checkTexts, checkTime, weeklyResetOf } from './participant-fields.ts';
 import type { ParticipantStatus } from './participation.ts';
 
 /** Who is enrolled in the micro health intervention. */
@@ -56,83 +57,80 @@ export class Participants {
   }
 
   /**
+   * A number that has said STOP is enrolled as `withdrawn`, with `opted_out`: the flow begins with their START.
    * @throws {InvalidArgumentError | InvalidPhoneNumberError} bad input; nothing was written
    * @throws {PhoneNumberTakenError}
    */
   async enrolInIntervention(enrolment: InterventionEnrolment): Promise<Participant> {
-    const { name, timezone = 'UTC', daily_prompt_time: dailyPromptTime = '10:00', study_days: studyDays } = enrolment;
+    const { name, study_days: studyDays } = enrolment;
+    const [timezone, dailyPromptTime] = [enrolment.timezone ?? 'UTC', enrolment.daily_prompt_time ?? '10:00'];
     const phoneNumber = this.#phoneNumber(enrolment);
-    checkTexts(enrolment as never, ['name', 'timezone', 'daily_prompt_time', 'weekly_reset']);
+    checkTexts(enrolment, ['name', 'timezone', 'daily_prompt_time', 'weekly_reset']);
     checkTime(timezone, dailyPromptTime);
-    if (studyDays !== undefined && !(Number.isInteger(studyDays) && studyDays > 0)) {
-      throw new InvalidArgumentError('study_days must be a whole number above 0.');
-    }
-    const weeklyReset = enrolment.weekly_reset === undefined ? undefined : Date.parse(enrolment.weekly_reset);
-    if (Number.isNaN(weeklyReset))
-      throw new InvalidArgumentError('weekly_reset must be an instant like 2026-11-23T10:00:00Z.');
+    checkStudyDays(studyDays);
+    const weeklyReset = weeklyResetOf(enrolment.weekly_reset, this.#options.runtime.clock.now());
     const row = {
       ...this.#common(phoneNumber, name, timezone),
       daily_prompt_time: dailyPromptTime,
       weekly_reset: enrolment.weekly_reset ?? null,
     };
-    await this.#enrol('intervention_participants', row, microHealthInterventionFlow.type, {
+    return this.#enrol('intervention_participants', row, {
       participantId: row.id,
       timezone,
       dailyPromptTime,
-      ...(name !== undefined && { name }),
+      ...(name && { name }),
       ...(weeklyReset !== undefined && { weeklyReset }),
-      ...(studyDays !== undefined && { studyDays }),
+      ...(studyDays && { studyDays }),
     });
-    return row;
   }
 
   /** @throws as {@link enrolInIntervention} */
   async enrolInConversation(enrolment: ConversationEnrolment): Promise<Participant> {
-    const { name, gender = null, ethnicity = null, background = null, timezone = 'UTC' } = enrolment;
+    const { name, gender = null, ethnicity = null, background = null } = enrolment;
+    const timezone = enrolment.timezone ?? 'UTC';
     const phoneNumber = this.#phoneNumber(enrolment);
-    checkTexts(enrolment as never, ['name', 'gender', 'ethnicity', 'background', 'timezone']);
+    checkTexts(enrolment, ['name', 'gender', 'ethnicity', 'background', 'timezone']);
     checkTime(timezone, '10:00');
     const row = { ...this.#common(phoneNumber, name, timezone), gender, ethnicity, background };
     const participantBackground = backgroundOf({ name: name ?? null, gender, ethnicity, background });
-    await this.#enrol('conversation_participants', row, this.#options.conversation.type, {
+    return this.#enrol('conversation_participants', row, {
       participantId: row.id,
       systemPrompt: this.#options.systemPrompt,
       ...(participantBackground && { participantBackground }),
-      ...(name !== undefined && { name }),
+      ...(name && { name }),
     });
-    return row;
   }
 
   /**
-   * Changes what is known of a participant, and whether they take part. Each part is a turn of the actor; the row follows
-   * in the same transaction.
+   * Changes what is known of a participant, and whether they take part: all of it in one transaction, or nothing.
    * @returns the row; `undefined` where there is no such participant
    * @throws {InvalidArgumentError} bad input; nothing was changed
+   * @throws {PhoneNumberTakenError} the number was enrolled anew: there cannot be two active participants of it
    */
   async update(table: ParticipantTable, id: string, change: ParticipantChange): Promise<Participant | undefined> {
     const { runtime } = this.#options;
-    const former = await this.get(table, id);
-    if (!former) return undefined;
     const { status, ...columns } = checkChange(table, change);
-    checkTime(columns.timezone ?? former.timezone, columns.daily_prompt_time ?? former.daily_prompt_time ?? '10:00');
-    const actor = runtime.actor(this.#flowOf(table), id);
-    const step = status === undefined ? undefined : await this.#stepTo(status, former);
-    if (Object.keys(columns).length > 0) {
-      const event =
-        table === 'intervention_participants' ? interventionUpdate(columns) : conversationUpdate(former, columns);
-      const set = { ...columns, updated_at: new Date(runtime.clock.now()).toISOString() };
-      await runtime.transaction(async (trx) => {
-        await trx.actor(this.#flowOf(table), id).send(event);
+    if (!(await this.get(table, id))) return undefined;
+    return runtime.transaction(async (trx) => {
+      const former: Participant | undefined = await trx(table).where({ id }).first();
+      if (!former) return undefined;
+      checkTime(columns.timezone ?? former.timezone, columns.daily_prompt_time ?? former.daily_prompt_time ?? '10:00');
+      const actor = trx.actor(this.#flowOf(table), id);
+      const step = status === undefined ? undefined : await this.#stepTo(trx, table, status, former);
+      if (Object.keys(columns).length > 0) {
+        await actor.send(
+          table === 'intervention_participants' ? interventionUpdate(columns) : conversationUpdate(former, columns),
+        );
         // Also what the machine does not know, or does not want to know any more.
-        await trx(table).where({ id }).update(set);
-      });
-    }
-    if (step) {
-      const { handled } = await actor.send({ type: step });
-      if (!handled)
-        throw new InvalidArgumentError(`${id} has ended, or changed meanwhile, and cannot become ${status}.`);
-    }
-    return this.get(table, id);
+        const updated_at = new Date(runtime.clock.now()).toISOString();
+        await trx(table)
+          .where({ id })
+          .update({ ...columns, updated_at });
+      }
+      if (step && !(await actor.send({ type: step })).handled)
+        throw new InvalidArgumentError(`${id} has ended, and cannot become ${status}.`);
+      return trx(table).where({ id }).first();
+    });
   }
 
   /**
@@ -144,8 +142,8 @@ export class Participants {
     if (!participant) return false;
     const other = table === 'intervention_participants' ? 'conversation_participants' : 'intervention_participants';
     const flow = this.#flowOf(table);
-    const phone = participant.phone_number;
-    const phones = [phone, phone.slice(1)]; // as it is written now, and as the system before wrote it
+    const forms = formsOf(plainNumber(participant.phone_number));
+    const phones = forms.flatMap((form) => [form, form.slice(1)]); // as it is written now, and as the system before wrote it
     await this.#options.runtime.transaction(async (trx) => {
       await trx.remove(flow, id).catch((error) => {
         if (!(error instanceof ActorNotFoundError)) throw error; // its row was lost, and the rest is deleted
@@ -156,7 +154,7 @@ export class Participants {
       await forgetKept(trx, flow, id);
       for (const kept of await keptActors(trx, flow, id)) await trx.remove(flow, kept);
       // The logs by phone number stay for as long as the number takes part in the other flow.
-      if (await trx(other).where({ phone_number: phone }).first('id')) return;
+      if (await trx(other).whereIn('phone_number', forms).first('id')) return;
       await trx('inbox').whereIn('sender', phones).update({ sender: null, text: null });
       await forgetLogs(trx, phones);
     });
@@ -169,6 +167,8 @@ export class Participants {
 
   /** The event that brings a participant into a status; `undefined` where there is nothing to do. */
   async #stepTo(
+    trx: Transaction,
+    table: ParticipantTable,
     status: ParticipantStatus,
     { id, status: former, phone_number }: Participant,
   ): Promise<string | undefined> {
@@ -178,12 +178,18 @@ export class Participants {
       const advice = former === 'completed' ? 'Enrol the number anew.' : 'Make the participant active first.';
       throw new InvalidArgumentError(`${id} is ${former} and cannot become ${status}. ${advice}`);
     }
-    const optedOut = await this.#options.runtime.knex('opt_outs').where({ address: phone_number }).first();
-    if (step === 'rejoin' && optedOut) {
-      throw new InvalidArgumentError(
-        `${phone_number} asked not to be written to (STOP). They come back by writing START themselves.`,
+    if (step !== 'rejoin') return step;
+    const number = plainNumber(phone_number);
+    const forms = formsOf(number);
+    const others = trx(table).whereIn('phone_number', forms).whereIn('status', ACTIVE).whereNot({ id });
+    if (number !== phone_number || (await others.first('id')))
+      throw new PhoneNumberTakenError(
+        `The number of ${id} was enrolled anew since, and belongs to that participant. To begin once more, enrol it again.`,
       );
-    }
+    if (await trx('opt_outs').whereIn('address', forms).first('address'))
+      throw new InvalidArgumentError(
+        `${number} asked not to be written to (STOP). They come back by writing START themselves.`,
+      );
     return step;
   }
 
@@ -225,21 +231,34 @@ export class Participants {
     };
   }
 
-  async #enrol(table: ParticipantTable, row: Participant, flowType: string, input: unknown): Promise<void> {
+  async #enrol<P extends Participant>(table: ParticipantTable, row: P, input: object): Promise<P> {
     const { runtime } = this.#options;
-    const flow = runtime.flows.get(flowType)!;
-    await runtime.transaction(async (trx) => {
-      const forms = formsOf(row.phone_number);
-      if (await trx(table).whereIn('phone_number', forms).whereIn('status', ['active', 'paused']).first('id'))
+    const flowType = this.#flowOf(table);
+    const forms = formsOf(row.phone_number);
+    return runtime.transaction(async (trx) => {
+      if (await trx(table).whereIn('phone_number', forms).whereIn('status', ACTIVE).first('id'))
         throw numberTaken(row.phone_number);
+      const optedOut = (await trx('opt_outs').whereIn('address', forms).first('address')) !== undefined;
+      const enrolled = optedOut ? { ...row, status: 'withdrawn' } : row;
       await trx(table)
         .whereIn('phone_number', forms)
         .update({ phone_number: trx.raw("phone_number || ' (' || id || ')'") });
-      await trx(table).insert(row);
-      await trx.spawn(flow, row.id, { input, phoneNumber: row.phone_number });
+      await trx('response_handlers').whereIn('phone_number', forms).where({ flow_type: flowType }).delete();
+      await trx(table).insert(enrolled);
+      await trx.spawn(runtime.flows.get(flowType)!, row.id, {
+        input: optedOut ? { ...input, optedOut } : input,
+        phoneNumber: row.phone_number,
+      });
+      return optedOut ? { ...enrolled, opted_out: optedOut } : enrolled;
     });
   }
 }
+
+/** Who has a number: nobody else of the flow may have it. */
+const ACTIVE: readonly ParticipantStatus[] = ['active', 'paused'];
+
+/** Where a number was enrolled anew, the former participant keeps it with the own id behind it. */
+export const plainNumber = (phoneNumber: string): string => phoneNumber.split(' ')[0]!;
 
 const numberTaken = (phoneNumber: string) =>
   new PhoneNumberTakenError(
@@ -268,6 +287,8 @@ export interface Participant {
   enrolled_at: string;
   created_at: string;
   updated_at: string;
+  /** The number has said STOP before it was enrolled: nothing is sent until START. Told at the enrolment only. */
+  opted_out?: boolean;
   /** Of the intervention. */
   daily_prompt_time?: string;
   /** Of the conversation. */
@@ -346,20 +367,4 @@ export function backgroundOf({ name, gender, ethnicity, background }: Partial<Pa
     background,
   ].filter(Boolean);
   return known.length > 0 ? `About the participant: ${known.join(' ')}` : '';
-}
-
-function checkTexts(enrolment: Record<string, unknown>, fields: string[]): void {
-  for (const field of fields) {
-    if (enrolment[field] !== undefined && enrolment[field] !== null && typeof enrolment[field] !== 'string') {
-      throw new InvalidArgumentError(`${field} must be a text.`);
-    }
-  }
-}
-
-function checkTime(timeZone: string, time: string): void {
-  try {
-    nextLocalTime({ after: 0, time, timeZone });
-  } catch (cause) {
-    throw new InvalidArgumentError((cause as Error).message, { cause });
-  }
 }

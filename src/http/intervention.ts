@@ -4,7 +4,7 @@ import type { InterventionState } from '../../machines/micro-health-intervention
 import { describeState } from '../actor/state.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import { microHealthInterventionFlow as flow } from '../flows/micro-health-intervention.ts';
-import type { Participant } from '../flows/participants.ts';
+import { type Participant, plainNumber } from '../flows/participants.ts';
 import { interventionStats } from '../flows/stats.ts';
 import { notFound, ok } from './answers.ts';
 import type { StudyOptions } from './plugin.ts';
@@ -40,7 +40,7 @@ export async function interventionRoutes(app: FastifyInstance, { runtime, partic
       } = await runtime.receiveFor(flow, id, {
         channel: 'operator',
         id: body.id ?? randomUUID(),
-        from: phoneOf(participant),
+        from: plainNumber(participant.phone_number),
         text: body.text,
       });
       return ok({ participant: id, ...receipt, ...(snapshot && { state: describeState(snapshot) }) });
@@ -127,9 +127,6 @@ export async function interventionRoutes(app: FastifyInstance, { runtime, partic
 
 /** Where an operator may move a participant. */
 const STATES: readonly string[] = [...Object.keys(flow.logic.states.PARTICIPATING!.states.day!.states), 'COMPLETE'];
-
-/** Where a number was enrolled anew, the former participant keeps it with the own id behind it. */
-const phoneOf = ({ phone_number }: Participant) => phone_number.split(' ')[0]!;
 
 function assertHandled(handled: boolean, { id, status }: Participant, what: string): void {
   if (handled) return;

@@ -376,28 +376,34 @@ export class Inbound {
     const confirm = !out || !this.#hasOptedOut(sender);
     const text = confirm ? this.#options.texts[status] : undefined;
     const also = this.#recordOptOut(sender, out, message);
-    const actors = (await this.handlers.of(sender)).filter(({ flowType }) => this.#options.flows.get(flowType)?.optOut);
     // Each actor's turn has a mark of its own; after a crash between two, the redelivery goes on where it stopped.
-    let first: Done | undefined;
-    for (const { flowType, participantId } of actors) {
-      const events = this.#options.flows.get(flowType)!.optOut!;
-      const work: Work = {
-        stimulus: { kind: 'event', event: out ? events.withdraw : events.rejoin },
-        prepare: (_, { optOut }) => (out ? optOut?.withdraw : optOut?.rejoin) ?? null,
-        inbound: markOf(message, scopeOf(sender, first && `#${flowType}`)),
-        ...(!first && { also, ...(text && { notices: [{ recipient: sender, payload: essential(text) }] }) }),
-      };
-      try {
-        const done = await this.#turns.post({ flowType, participantId }, work);
-        first ??= done;
-      } catch (error) {
-        if (!takesNoEvents(error)) throw error; // the wish is heeded, whatever became of the actor
+    let first: Pick<Done, 'duplicate'> | undefined;
+    const told = new Set<string>();
+    const tell = async (handlers: readonly Address[]) => {
+      for (const { flowType, participantId } of handlers) {
+        const events = this.#options.flows.get(flowType)?.optOut;
+        const address = { flowType, participantId };
+        if (!events || told.has(formatAddress(address))) continue;
+        told.add(formatAddress(address));
+        const work: Work = {
+          stimulus: { kind: 'event', event: out ? events.withdraw : events.rejoin },
+          prepare: (_, { optOut }) => (out ? optOut?.withdraw : optOut?.rejoin) ?? null,
+          inbound: markOf(message, scopeOf(sender, first && `#${flowType}`)),
+          ...(!first && { also, ...(text && { notices: [{ recipient: sender, payload: essential(text) }] }) }),
+        };
+        try {
+          const done = await this.#turns.post(address, work);
+          first ??= done;
+        } catch (error) {
+          if (!takesNoEvents(error)) throw error; // the wish is heeded, whatever became of the actor
+        }
       }
-    }
-    const duplicate = first
-      ? first.duplicate
-      : (await this.#answer(message, sender, text, status, also)).status === 'duplicate';
-    if (duplicate) return { status: 'duplicate', handled: false };
+    };
+    await tell(await this.handlers.of(sender));
+    first ??= { duplicate: (await this.#answer(message, sender, text, status, also)).status === 'duplicate' };
+    // Somebody may have been enrolled with this number before the wish was committed.
+    await tell((await this.#store.handlers(formsOf(sender))).map(addressOf));
+    if (first.duplicate) return { status: 'duplicate', handled: false };
     this.#setOptedOut(sender, out);
     return { status, handled: true };
   }
