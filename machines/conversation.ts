@@ -11,7 +11,7 @@
  * - Paused, nothing is composed and nothing is said; messages are kept. An attempt under way is abandoned. Resuming
  *   composes a reply if one is owed.
  * - Withdrawn, nothing is kept or said, until `rejoin`, which waits for the participant's next message. Who had opted out
- *   before the enrolment begins so: the assistant speaks first at their `rejoin`.
+ *   before the enrolment is withdrawn at once: the assistant speaks first at their `rejoin`.
  * - `reset` forgets the history, and the assistant speaks first again.
  */
 import { assign, emit, enqueueActions, fromPromise, setup } from 'xstate';
@@ -25,7 +25,7 @@ export interface ConversationInput {
   /** The second one, if there is something to know. */
   participantBackground?: string;
   name?: string;
-  /** Has opted out before: the conversation begins with `rejoin`. Default: false. */
+  /** Has opted out before: `withdraw` follows at once, and the conversation begins with `rejoin`. Default: false. */
   optedOut?: boolean;
 }
 
@@ -256,11 +256,6 @@ export const conversationMachine = setup({
     CONVERSATION_ACTIVE: {
       description: 'The conversation goes on.',
       initial: 'COMPOSING_REPLY',
-      always: {
-        guard: 'hasOptedOut',
-        target: 'WITHDRAWN',
-        description: 'Had opted out before the enrolment: nothing is said.',
-      },
       on: {
         reply: [
           { guard: 'saidSomething', actions: 'keepMessage', description: 'Kept in order, for the next attempt.' },

@@ -10,7 +10,7 @@
  *   until the next step says something, and so is the last weekly summary; resuming says what is kept. Hints and "all set"
  *   are not kept: they answer what was said just then.
  * - Withdrawn, all deadlines are gone and nothing is said, until `rejoin`, which also ends a pause. Who had opted out before
- *   the enrolment begins so: the study starts with their `rejoin`.
+ *   the enrolment is withdrawn at once: the study starts with their `rejoin`.
  * - The study ends when, after `studyDays` days, the next round would begin; a round under way is finished.
  * - `reset` starts over: all recorded data are cleared and the study's days count anew; the welcome is not repeated.
  */
@@ -58,7 +58,7 @@ export interface InterventionInput {
   weeklyReset?: number;
   /** The study ends after so many days. Default: it has no end. */
   studyDays?: number;
-  /** Has opted out before: the study begins with `rejoin`. Default: false. */
+  /** Has opted out before: nothing is said at first, `withdraw` follows at once, and the study begins with `rejoin`. Default: false. */
   optedOut?: boolean;
 }
 
@@ -357,11 +357,6 @@ export const microHealthInterventionMachine = setup({
     PARTICIPATING: {
       description: 'Takes part in the study. The states of the day and the weekly summary go on side by side.',
       type: 'parallel',
-      always: {
-        guard: 'hasOptedOut',
-        target: 'WITHDRAWN',
-        description: 'Had opted out before the enrolment: nothing is said.',
-      },
       on: {
         withdraw: {
           target: 'WITHDRAWN',

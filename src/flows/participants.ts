@@ -249,6 +249,7 @@ export class Participants {
         input: optedOut ? { ...input, optedOut } : input,
         phoneNumber: row.phone_number,
       });
+      if (optedOut) await trx.actor(flowType, row.id).send({ type: 'withdraw' });
       return optedOut ? { ...enrolled, opted_out: optedOut } : enrolled;
     });
   }
