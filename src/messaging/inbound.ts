@@ -402,7 +402,8 @@ export class Inbound {
     await tell(await this.handlers.of(sender));
     first ??= { duplicate: (await this.#answer(message, sender, text, status, also)).status === 'duplicate' };
     // Somebody may have been enrolled with this number before the wish was committed.
-    await tell((await this.#store.handlers(formsOf(sender))).map(addressOf));
+    this.handlers.forget(sender);
+    await tell(await this.handlers.of(sender));
     if (first.duplicate) return { status: 'duplicate', handled: false };
     this.#setOptedOut(sender, out);
     return { status, handled: true };
