@@ -432,17 +432,19 @@ export class TestRuntime {
    * test lets no time go by. Otherwise it stays pending.
    */
   #standstill(runtime: Runtime, address: Address | undefined, answered: AbortSignal): Promise<never> {
+    const { engine } = runtime; // the runtime gives it no more once it has stopped
     const stands = () =>
+      engine.running &&
       this.#movers === 0 &&
       runtime.idle &&
-      runtime.engine.pausing.some((each) => !address || formatAddress(each) === formatAddress(address));
+      engine.pausing.some((each) => !address || formatAddress(each) === formatAddress(address));
     return new Promise((_, reject) => {
       const look = async () => {
         let quiet = 0;
-        while (quiet < STANDSTILL && !answered.aborted && runtime.engine.running) {
+        while (quiet < STANDSTILL && !answered.aborted && engine.running) {
           await immediate();
           quiet = stands() ? quiet + 1 : 0;
-          if (quiet === 0 && runtime.engine.pausing.length === 0) return;
+          if (quiet === 0 && engine.pausing.length === 0) return;
         }
         if (answered.aborted || quiet < STANDSTILL) return;
         const [why = ''] = this.overlooked.slice(-1);
@@ -458,7 +460,7 @@ export class TestRuntime {
         'abort',
         runtime.on('restarting', () => void look()),
       );
-      if (runtime.engine.pausing.length > 0) void look();
+      if (engine.pausing.length > 0) void look();
     });
   }
 
