@@ -26,7 +26,7 @@ export async function up(knex: Knex): Promise<void> {
   await knex.schema.raw('ALTER TABLE outbox_messages ADD COLUMN attempts_before INTEGER NOT NULL DEFAULT 0');
   await knex.schema.raw('DROP INDEX outbox_unsent');
   await knex.schema.raw(
-    "CREATE INDEX outbox_unsent ON outbox_messages (recipient, id) WHERE status IN ('pending', 'sending')",
+    "CREATE INDEX outbox_unsent ON outbox_messages (kind, recipient, id) WHERE status IN ('pending', 'sending')",
   );
   await knex.schema.raw("CREATE INDEX outbox_waiting ON outbox_messages (recipient, id) WHERE status = 'waiting'");
   await knex.schema.raw(

@@ -61,7 +61,7 @@ export class ActorExistsError extends PerdureError {
   }
 }
 
-/** The actor has ended, or was removed, without having come where somebody waits for it (`waitFor`). */
+/** The actor has ended, or was removed: it takes no event of another actor, or did not come where somebody waits for it (`waitFor`). */
 export class ActorEndedError extends PerdureError {
   readonly code = 'ACTOR_ENDED';
 }
@@ -69,6 +69,14 @@ export class ActorEndedError extends PerdureError {
 /** The actor failed repeatedly or its row is bad; its last good snapshot is kept and it takes no events. */
 export class ActorQuarantinedError extends PerdureError {
   readonly code = 'ACTOR_QUARANTINED';
+}
+
+/** There is no undelivered message of this id. */
+export class UndeliveredNotFoundError extends PerdureError {
+  readonly code = 'UNDELIVERED_NOT_FOUND';
+  constructor(id: number) {
+    super(`There is no undelivered message ${id}. List them to see which there are: it may have been sent meanwhile.`);
+  }
 }
 
 /** There is no dead letter of this id. */

@@ -81,6 +81,11 @@ export interface RuntimeEvents {
   actionFailed: { address: Address; error: unknown };
   /** A machine's `log(...)`. */
   log: { address: Address; args: unknown[] };
+  /** An event of another actor waits for the actor at the address, which does not take it now, with all that come after it. */
+  eventWaits: { address: Address; error: Error };
+  /** An undelivered message is sent again, or an operator gave it up. */
+  resent: { id: number };
+  undeliveredDiscarded: { id: number; reason: string | undefined };
   /** A message was handed over to the transport. `ms`: how long the attempt took. */
   sent: { recipient: string; id: number; attempts: number; ms: number };
   /** An attempt to hand a message over failed. `final`: there will be no other. */

@@ -18,7 +18,7 @@ export type {
   InspectOptions,
   StatelyInspector,
 } from './engine/inspection.ts';
-export { type OutgoingMessage, PermanentSendError, type Transport } from './engine/outbox.ts';
+export { type OutgoingMessage, PermanentSendError, type SendPolicy, type Transport } from './engine/outbox.ts';
 export {
   ActorEndedError,
   ActorExistsError,
@@ -50,6 +50,7 @@ export {
   TimeoutError,
   TransactionError,
   TurnFailedError,
+  UndeliveredNotFoundError,
   UnknownFlowError,
   UnsupportedLogicError,
 } from './errors.ts';
@@ -84,6 +85,7 @@ export type { FormerContext, MigratingActor, Migration, PersistedSnapshot } from
 export type { DeadLetter, DeadLetterFilter, DeadLetters } from './operations/dead-letters.ts';
 export type { Page } from './operations/page.ts';
 export type { Quarantine, QuarantinedActor, QuarantinedDetails, QuarantineFilter } from './operations/quarantine.ts';
+export type { Undelivered, UndeliveredFilter, UndeliveredMessage } from './operations/undelivered.ts';
 export {
   type ComponentReport,
   type Finding,

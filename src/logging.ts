@@ -15,13 +15,19 @@ export function logEvents(events: EventChannel, logger: Logger): void {
     logger.debug({ actor: actor(address), ...turn }, `${turn.event}: ${turn.from} → ${turn.to}`);
   });
   events.on('log', ({ address, args }) => logger.info({ actor: actor(address), args }, args.map(String).join(' ')));
-  events.on('sent', (message) => logger.debug(message, `message ${message.id} sent`));
-  events.on('sendFailed', ({ error, ...message }) =>
+  // Without the recipient, which is a phone number.
+  events.on('sent', ({ recipient, ...message }) => logger.debug(message, `message ${message.id} sent`));
+  events.on('sendFailed', ({ error, recipient, ...message }) =>
     logger.warn(
       { ...message, err: error },
       `message ${message.id} ${message.final ? 'could not be sent' : 'will be sent again'}`,
     ),
   );
+  events.on('eventWaits', ({ address, error }) =>
+    logger.warn({ actor: actor(address), err: error }, 'events of other actors wait for this one'),
+  );
+  events.on('resent', ({ id }) => logger.info(`undelivered message ${id} is sent again`));
+  events.on('undeliveredDiscarded', ({ id, reason }) => logger.warn({ reason }, `undelivered message ${id} discarded`));
   events.on('turnFailed', ({ address, event, error }) =>
     logger.error({ actor: actor(address), event, err: error }, 'turn failed, and was undone'),
   );

@@ -23,6 +23,11 @@ export interface RuntimeOptions {
   flows: readonly AnyFlow[];
   /** Delivers messages to people. Without one they wait in the outbox. */
   transport?: Transport;
+  /**
+   * How long an event for another actor waits where there is no such actor (yet); then it is a dead letter. Infinity: for ever.
+   * Default: `'1d'`.
+   */
+  eventPatience?: Duration;
   /** Told what happens. Default: silence. */
   logger?: Logger;
   /** Default: the wall clock. */

@@ -1,7 +1,6 @@
 /** The runtime: what an application creates, starts, talks to and stops. */
 import type { Knex } from 'knex';
 import type { Purpose } from '../machines/supervisor.ts';
-import { parse } from './actor/codec.ts';
 import { ActorHandle } from './actor-handle.ts';
 import { type Clock, type ClockAnchor, scaledClock, systemClock } from './clock.ts';
 import { milliseconds } from './duration.ts';
@@ -13,9 +12,18 @@ import {
   type InspectOptions,
   type StatelyInspector,
 } from './engine/inspection.ts';
+import { sendPolicyOf } from './engine/outbox.ts';
+import { payloadOf } from './engine/payload.ts';
 import type { TransactionTurns } from './engine/transaction.ts';
 import type { Turns } from './engine/turns.ts';
-import { ActorNotFoundError, type Address, InvalidArgumentError, NotRunningError, UnknownFlowError } from './errors.ts';
+import {
+  ActorNotFoundError,
+  type Address,
+  formatAddress,
+  InvalidArgumentError,
+  NotRunningError,
+  UnknownFlowError,
+} from './errors.ts';
 import { EventChannel, type RuntimeEvents } from './events.ts';
 import {
   loadShapes,
@@ -35,6 +43,7 @@ import { assertKeywords, assertTexts, defaultTexts, Keywords } from './messaging
 import { DeadLetters } from './operations/dead-letters.ts';
 import { Quarantine, type QuarantinedActor } from './operations/quarantine.ts';
 import { RetentionRounds } from './operations/retention.ts';
+import { Undelivered } from './operations/undelivered.ts';
 import { FlowRecovery, type RecoverOptions, RecoveryManager, type RecoveryReport } from './recovery/index.ts';
 import { createRegistry, type RuntimeRegistry } from './registry.ts';
 import { type Ages, agesOf } from './retention.ts';
@@ -116,6 +125,7 @@ interface Running {
   quarantine: Quarantine;
   deadLetters: DeadLetters;
   retention: RetentionRounds;
+  undelivered: Undelivered;
 }
 
 /**
@@ -156,6 +166,7 @@ export class Runtime {
     this.#flows = new Map([...this.#versions].map(([type, { newest }]) => [type, newest]));
     this.#pace = paceOf(options);
     this.#ages = agesOf(options.retention, 'retention', options.inboxRetention);
+    sendPolicyOf(options.transport?.retry); // refused now, not at the start
     this.#cacheSize = cacheSizeOf(options);
     assertTexts(options.texts ?? {});
     assertKeywords(options.keywords ?? {});
@@ -320,6 +331,10 @@ export class Runtime {
       cacheSize,
       journal: options.journal ?? true,
       transport: options.transport,
+      eventPatience:
+        options.eventPatience === Number.POSITIVE_INFINITY
+          ? Number.POSITIVE_INFINITY
+          : milliseconds(options.eventPatience ?? '1d'),
       inspection: this.#inspection,
       inspect: options.inspect,
     });
@@ -344,6 +359,7 @@ export class Runtime {
       quarantine: new Quarantine({ engine, store, unbound: (phoneNumber) => inbound.handlers.forget(phoneNumber) }),
       deadLetters: new DeadLetters({ engine, store, clock, events }),
       retention: new RetentionRounds({ store, clock, events, flows, ages: this.#ages }),
+      undelivered: new Undelivered({ engine, store, clock, events }),
     };
     return this.#running;
   }
@@ -556,6 +572,12 @@ export class Runtime {
       const mine = { participant_id: participantId, flow_type: flowType };
       for (const table of ['dead_letters', 'response_handlers', 'outbox_messages', 'flow_journal', 'flow_states'])
         await run(knex(table).where(mine).delete() as never);
+      // What other actors have sent it is theirs, and does not reach a later one at its address.
+      const change = { status: 'cancelled', next_attempt_at: null, last_error: 'The receiver was removed.' };
+      for (const unsent of ["status IN ('pending', 'sending')", "status = 'waiting'"]) {
+        const events = knex('outbox_messages').where({ kind: 'event', recipient: formatAddress(address) });
+        await run(events.whereRaw(unsent).update(change) as never);
+      }
     };
     const { address: phoneNumber } = await turns.row(address).catch(async (error) => {
       const outcome = error instanceof ActorNotFoundError ? await turns.write({ also: erase }) : undefined;
@@ -650,11 +672,11 @@ export class Runtime {
     const rows = await this.#up().store.messages(participantId);
     return rows.map(({ at, direction, id, channel, payload, recipient, status }) => {
       if (direction === 'in') return { at, direction, text: payload, id: id === null ? null : String(id), channel };
-      const message = parse(payload) as { text: string; options?: Option[] };
+      const message = (payloadOf(payload) ?? {}) as { text?: string; options?: Option[] };
       return {
         at,
         direction,
-        text: message.text,
+        text: String(message.text ?? ''),
         id: String(id),
         to: recipient!,
         status: status!,
@@ -671,6 +693,11 @@ export class Runtime {
   /** The events that could not be applied: look at them, try them again, or give them up. */
   get deadLetters(): DeadLetters {
     return this.#up().deadLetters;
+  }
+
+  /** The messages that did not arrive: look at them, send them again, or give them up. */
+  get undelivered(): Undelivered {
+    return this.#up().undelivered;
   }
 
   get flows(): ReadonlyMap<string, AnyFlow> {

@@ -91,5 +91,5 @@ const withoutServer = ({ pid }: DatabaseInUseError, database: string) =>
   new InvalidArgumentError(
     `The database ${database} is in use by ${pid === undefined ? 'another process' : `the process with pid ${pid}`}, ` +
       'which tells nobody where it serves HTTP. Name its server with --url, do this in its own code ' +
-      '(runtime.quarantine, runtime.deadLetters), or stop it first.',
+      '(runtime.quarantine, runtime.deadLetters, runtime.undelivered), or stop it first.',
   );

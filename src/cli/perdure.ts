@@ -17,6 +17,7 @@ import { registerQuarantine } from './quarantine.ts';
 import { recover } from './recover.ts';
 import { start } from './start.ts';
 import { status } from './status.ts';
+import { registerUndelivered } from './undelivered.ts';
 
 const positive = (text: string): number => {
   const value = Number(text);
@@ -144,6 +145,7 @@ registerAdopt(program);
 registerBackup(program);
 registerQuarantine(program);
 registerDeadLetters(program);
+registerUndelivered(program);
 
 program.parseAsync().catch((error: unknown) => {
   console.error(error instanceof PerdureError ? `perdure: ${error.message}` : error);

@@ -39,6 +39,8 @@ export interface Item {
   waited?: true;
   /** It was taken out of the mailbox, and who waited for it was told so. */
   answered?: true;
+  /** It is refused where the actor has ended, in place of meaning nothing to it. */
+  refusesEnded?: true;
   /** What to write if the turn throws, instead of nothing; then the item counts as done. */
   onFailure?: (error: Error) => Pick<Commit, 'deadLetter'> & { notices?: Item['notices'] };
   /** It is the actor's first turn, and there must be no actor yet. */

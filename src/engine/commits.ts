@@ -124,7 +124,7 @@ export class Commits {
    * @param asked where the turn comes from, if somebody traces
    */
   carryOut(cell: Cell, commit: Commit, turn: Turn, snapshot: unknown = cell.live!.snapshot, asked?: unknown): void {
-    const { alarms, events, inspection, maker, observers, pacer } = this.#options;
+    const { alarms, events, inspection, maker, observers, outbox, pacer } = this.#options;
     const { address } = cell;
     const row = cell.row!;
     const update = commit.update ?? commit.insert;
@@ -134,6 +134,7 @@ export class Commits {
       return;
     }
     const at = Date.parse(update.updated_at);
+    if (commit.insert) outbox.wake(cell.key);
     const told: RuntimeEvents['turn'] = {
       address,
       event: turn.event!.type,

@@ -66,6 +66,8 @@ export interface EngineOptions {
   /** Whether each turn leaves a line in the journal. */
   journal: boolean;
   transport: Transport | undefined;
+  /** How long an event waits for an actor that does not exist, in ms. */
+  eventPatience: number;
   inspection: Inspection;
   /** Told of all that XState tells inspectors, also of turns that are undone. */
   inspect: ((event: InspectionEvent) => void) | undefined;
@@ -150,9 +152,11 @@ export class Engine {
     const outbox = new Outbox({
       clock,
       events,
+      store,
       transport: options.transport,
+      eventPatience: options.eventPatience,
       commit: (commit) => committer.add(commit),
-      isUnsent: (id) => store.isUnsent(id),
+      open: () => [...committer.open, ...this.#transactions.commits],
       deliver: (address, event, key) => loop.deliver(address, event, key),
       policy: (flowType) => flows.get(flowType ?? '')?.uncertain ?? 'resend',
     });
@@ -221,7 +225,7 @@ export class Engine {
     this.open();
     this.#phase.quiet = quiet;
     if (quiet) return this.outbox.abandon();
-    this.outbox.recover(await this.#options.store.unsent());
+    await this.outbox.recover(this.#options.store.lastId('outbox_messages'));
     await this.#alarms.start();
     this.#orphans.start();
     this.#sweeper.start();
@@ -231,8 +235,7 @@ export class Engine {
   async #lookAround(): Promise<void> {
     this.#alarms.sweep();
     this.#orphans.start();
-    const unsent = await this.#options.store.unsent();
-    this.outbox.sweep(unsent, [...this.#committer.open, ...this.#transactions.commits]);
+    await this.outbox.sweep();
   }
 
   async #probe(): Promise<void> {

@@ -79,6 +79,7 @@ export class Operator {
       }
     });
     events.emit('retried', { address });
+    this.#options.outbox.wake(formatAddress(address));
     void loop.revive(address);
     return 'quarantined';
   }
@@ -108,6 +109,7 @@ export class Operator {
     }
     if (!done) return this.discard(address, reason, also); // somebody else was faster
     this.#leave(address);
+    this.#options.outbox.wake(formatAddress(address)); // what waits for it becomes dead letters
     events.emit('discarded', { address, reason });
     return row;
   }

@@ -12,9 +12,11 @@
  * A turn whose commit did not succeed leaves the in-memory actor ahead of its row, so the actor is dropped and read again.
  */
 import type { AnyEventObject } from 'xstate';
+import { stringify } from '../actor/codec.ts';
 import type { Stimulus } from '../actor/live-actor.ts';
 import type { Clock } from '../clock.ts';
 import {
+  ActorEndedError,
   ActorExistsError,
   ActorQuarantinedError,
   type Address,
@@ -23,6 +25,7 @@ import {
   StoreError,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
+import { isEnded } from '../store/rows.ts';
 import { isGeneral } from '../store/store.ts';
 import { errorOf } from '../thrown.ts';
 import type { Alarms } from './alarms.ts';
@@ -195,11 +198,26 @@ export class TurnLoop {
     );
   }
 
-  async deliver(address: Address, event: AnyEventObject, key: string): Promise<void> {
-    await this.post(address, {
+  /** Applies an event of another actor. @returns the error that it threw, for which it became a dead letter, if any */
+  async deliver(address: Address, event: AnyEventObject, key: string): Promise<Error | undefined> {
+    const { participantId: participant_id, flowType: flow_type } = address;
+    const { failed } = await this.post(address, {
       stimulus: { kind: 'event', event },
       inbound: { channel: 'perdure', messageId: key, scope: '', text: null },
+      refusesEnded: true,
+      onFailure: (error) => ({
+        deadLetter: {
+          participant_id,
+          flow_type,
+          kind: 'event',
+          target: null,
+          event: stringify(event, 'event'),
+          error: error.message,
+          at: this.#options.clock.now(),
+        },
+      }),
     });
+    return failed;
   }
 
   /** The first turn. It is made on a copy: where there is an actor already, its cell stays as it is. */
@@ -282,6 +300,7 @@ export class TurnLoop {
     const { row } = cell;
     if (!row || item.answered) return undefined; // it was changed while it was put aside: read it again
     assertTakesEvents(row);
+    if (item.refusesEnded && isEnded(row.status)) throw hasEnded(cell.address, row.status);
     const live = cell.live!;
     const before = live.snapshot;
     const ambient = maker.ambient(cell.address, row.version + 1);
@@ -349,3 +368,6 @@ const readOf = ({ row, live, committed }: Cell): Read => ({
   snapshot: committed,
   timers: live!.timers,
 });
+
+const hasEnded = (address: Address, status: string) =>
+  new ActorEndedError(`The actor ${formatAddress(address)} has ended ('${status}') and takes no events.`, { address });

@@ -21,6 +21,7 @@ import { quarantineRoutes } from './quarantine.ts';
 import { responseRoutes } from './responses.ts';
 import { timerRoutes } from './timers.ts';
 import { trafficRoutes } from './traffic.ts';
+import { undeliveredRoutes } from './undelivered.ts';
 import { validate } from './validation.ts';
 
 /** What the HTTP service works on. */
@@ -47,6 +48,7 @@ const STATUSES: Record<string, number> = {
   UNKNOWN_FLOW: 404,
   ACTOR_NOT_FOUND: 404,
   DEAD_LETTER_NOT_FOUND: 404,
+  UNDELIVERED_NOT_FOUND: 404,
   ACTOR_EXISTS: 409,
   PHONE_NUMBER_TAKEN: 409,
   ACTOR_QUARANTINED: 409,
@@ -104,6 +106,7 @@ export async function perdureHttp(app: FastifyInstance, options: HttpOptions): P
     timerRoutes,
     quarantineRoutes,
     deadLetterRoutes,
+    undeliveredRoutes,
   ])
     await app.register(routes, { runtime });
   if (!participants) return;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
-import { parse } from '../actor/codec.ts';
 import { describeState } from '../actor/state.ts';
+import { payloadOf } from '../engine/payload.ts';
 import type { DirectMessage } from '../messaging/inbound.ts';
 import { ok } from './answers.ts';
 import type { HttpOptions } from './plugin.ts';
@@ -30,7 +30,7 @@ export async function trafficRoutes(app: FastifyInstance, { runtime }: HttpOptio
         id: row.id,
         to: row.recipient,
         participant: row.participant_id,
-        text: (parse(row.payload) as { text?: string }).text ?? null,
+        text: payloadOf(row.payload)?.['text'] ?? null, // null, too, where it cannot be read
         status: row.status,
         attempts: row.attempts,
         error: row.last_error,

@@ -426,6 +426,7 @@ export class Inbound {
         knex('outbox_messages')
           .whereIn('recipient', formsOf(address))
           .where({ kind: 'message', status: 'pending' })
+          .whereRaw("status IN ('pending', 'sending')") // so that the partial index serves
           .whereNot('payload', 'like', '%"essential":true%')
           .update({ status: 'cancelled', last_error: 'The recipient opted out.', updated_at: at }) as never,
       );

@@ -83,9 +83,10 @@ export interface InboxRow {
 
 /**
  * pending → sending (handed to the transport) → sent | failed; `held` when it may have been sent before a crash and the
- * flow's policy is to hold; `cancelled` when the recipient opted out.
+ * flow's policy is to hold; `cancelled` when the recipient opted out, or an operator gave it up. Of an event for another actor:
+ * `waiting` until that takes events again; `dead` when it became a dead letter.
  */
-export type OutboxStatus = 'pending' | 'sending' | 'sent' | 'failed' | 'held' | 'cancelled';
+export type OutboxStatus = 'pending' | 'sending' | 'sent' | 'failed' | 'held' | 'cancelled' | 'waiting' | 'dead';
 
 export interface OutboxRow {
   id: number;
@@ -102,6 +103,8 @@ export interface OutboxRow {
   last_error: string | null;
   created_at: number;
   updated_at: number;
+  /** How many of the attempts were made before an operator had it sent again; only of rows that were read. */
+  attempts_before?: number;
 }
 
 export type OutboxMark = Pick<

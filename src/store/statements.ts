@@ -223,6 +223,24 @@ export const leasedActors = `SELECT id, participant_id, flow_type, flow_version,
   WHERE lease_until IS NOT NULL AND (lease_until, id) > (?, ?) AND status = 'active'
   ORDER BY lease_until, id LIMIT ?`;
 
+// Literals, so that the partial indexes serve.
+const UNSENT = "status IN ('pending', 'sending')";
+
+export const unsent = `SELECT * FROM outbox_messages WHERE ${UNSENT} AND (kind, recipient) > (?, ?)
+  ORDER BY kind, recipient, id LIMIT ?`;
+
+export const unsentOf = `SELECT * FROM outbox_messages WHERE ${UNSENT} AND kind = ? AND recipient = ? ORDER BY id LIMIT ?`;
+
+export const awaited = "SELECT DISTINCT recipient FROM outbox_messages WHERE status = 'waiting'";
+
+export const nextExpiry = "SELECT min(next_attempt_at) AS until FROM outbox_messages WHERE status = 'waiting'";
+
+export const wakeable = `SELECT recipient FROM (
+    SELECT recipient, min(next_attempt_at) AS until FROM outbox_messages WHERE status = 'waiting' GROUP BY recipient)
+  LEFT JOIN flow_states AS f ON f.flow_type = substr(recipient, 1, instr(recipient, '/') - 1)
+    AND f.participant_id = substr(recipient, instr(recipient, '/') + 1)
+  WHERE f.status <> 'quarantined' OR until <= ? LIMIT 1000`;
+
 /** How many turns were written into a transaction; it is in there only while that is open. */
 export const countFirst = `INSERT OR REPLACE INTO runtime_settings (key, value) VALUES ('transaction', 1)`;
 export const countNext = `UPDATE runtime_settings SET value = value + 1 WHERE key = 'transaction' AND value = ?1`;

@@ -212,11 +212,43 @@ export class Store {
     });
   }
 
-  /** Messages that are not sent yet, in order. */
-  unsent(): Promise<OutboxRow[]> {
-    // Literals, so that the partial index serves.
-    const literals = UNSENT.map((status) => `'${status}'`).join(', ');
-    return this.knex<OutboxRow>('outbox_messages').whereRaw(`status IN (${literals})`).orderBy('id');
+  /** The last id that was given out. */
+  lastId(table: sql.Sequence): number {
+    return this.#last[table];
+  }
+
+  /** Up to `limit` messages that are not sent yet, by kind, recipient and id: those of recipients after `after`. */
+  unsent(after: Pick<OutboxRow, 'kind' | 'recipient'> | undefined, limit: number): Promise<OutboxRow[]> {
+    const bounds = [after?.kind ?? '', after?.recipient ?? '', limit];
+    return Connection.use(this.knex, (connection) => connection.all<OutboxRow>(sql.unsent, bounds));
+  }
+
+  /** The first messages to a recipient that are not sent yet, in order. */
+  unsentOf({ kind, recipient }: Pick<OutboxRow, 'kind' | 'recipient'>, limit: number): Promise<OutboxRow[]> {
+    const bounds = [kind, recipient, limit];
+    return Connection.use(this.knex, (connection) => connection.all<OutboxRow>(sql.unsentOf, bounds));
+  }
+
+  /** The receivers for which events wait, as `flow/participant`. */
+  async awaited(): Promise<string[]> {
+    const rows = await Connection.use(this.knex, (connection) => connection.all<{ recipient: string }>(sql.awaited));
+    return rows.map(({ recipient }) => recipient);
+  }
+
+  /** When the first event has waited for too long for a receiver that does not exist. */
+  async nextExpiry(): Promise<number | null> {
+    const [row] = await Connection.use(this.knex, (connection) =>
+      connection.all<{ until: number | null }>(sql.nextExpiry),
+    );
+    return row!.until;
+  }
+
+  /** Of these, those that are there and not in quarantine, or whose events have waited for too long at `now`. */
+  async wakeable(now: number): Promise<string[]> {
+    const rows = await Connection.use(this.knex, (connection) =>
+      connection.all<{ recipient: string }>(sql.wakeable, [now]),
+    );
+    return rows.map(({ recipient }) => recipient);
   }
 
   /** Whether a message was written, and not sent. */

@@ -1,6 +1,6 @@
 /** What was said to people, as a test reads it. */
 import type { Knex } from 'knex';
-import { parse } from '../actor/codec.ts';
+import { payloadOf } from '../engine/payload.ts';
 import { type Address, formatAddress } from '../errors.ts';
 import type { Option } from '../machine/index.ts';
 import type { OutboxRow, OutboxStatus } from '../store/rows.ts';
@@ -37,7 +37,7 @@ export async function sentMessages(knex: Knex, who: Who | undefined): Promise<Se
 }
 
 function sentMessage(row: OutboxRow): SentMessage {
-  const payload = parse(row.payload) as { text?: string; options?: Option[] };
+  const payload = (payloadOf(row.payload) ?? {}) as { text?: string; options?: Option[] };
   const { participant_id: participantId, flow_type: flowType } = row;
   return {
     to: row.recipient,

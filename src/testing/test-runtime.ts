@@ -483,6 +483,7 @@ export class TestRuntime {
     const { transport } = this.#options;
     if (!transport) return { send: (message) => void this.delivered.push(message) };
     return {
+      ...(transport.retry && { retry: transport.retry }),
       send: async (message) => {
         await Promise.race([transport.send(message), over]);
       },

@@ -209,17 +209,6 @@ describe('messages between actors', () => {
     expect([await hits('a'), await hits('b')]).toEqual([10, 10]);
     await test.stop();
   });
-
-  it('to an actor that does not exist fail, and say so', async () => {
-    const test = await createTestRuntime({ flows: [player] });
-    await test.spawn(player, 'a', { input: { name: 'a' } });
-    await test.actor(player, 'a').send({ type: 'serve', to: 'nobody', left: 1 });
-    await test.settle();
-    expect(await test.knex('outbox_messages')).toMatchObject([
-      { kind: 'event', status: 'failed', last_error: expect.stringContaining('There is no actor player/nobody') },
-    ]);
-    await test.stop();
-  });
 });
 
 it('messages wait in the outbox for a transport that comes later', async () => {

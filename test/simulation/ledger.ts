@@ -236,6 +236,9 @@ export class Ledger {
     return rows.filter(({ idempotency_key }) => !idempotency_key.includes(':notice:'));
   }
 
+  /** How many events of other actors have become dead letters of an actor without a turn of it. */
+  readonly #refused = new Map<string, number>();
+
   /** What was given up is a dead letter, and nothing else is. */
   #followLetters({ address, row, letters, reference }: Followed, lines: JournalRow[]): void {
     const given = lines.filter(isGivenUp);
@@ -244,7 +247,15 @@ export class Ledger {
       [row.participant_id, row.flow_type, Math.max(0, ...letters.keys())],
     );
     for (const { id, kind } of rows) letters.set(id, kind === 'deadline' ? reference.dropped : undefined);
-    if (rows.length !== given.length)
+    // Events of other actors that it did not take: they were refused without a turn of its own.
+    const [buried] = this.#database.read<{ count: number }>(
+      `SELECT count(*) AS count FROM outbox_messages WHERE kind = 'event' AND status = 'dead' AND recipient = ?
+       AND NOT EXISTS (SELECT 1 FROM inbox WHERE channel = 'perdure' AND message_id = idempotency_key)`,
+      [address],
+    );
+    const refused = buried!.count - (this.#refused.get(address) ?? 0);
+    this.#refused.set(address, buried!.count);
+    if (rows.length !== given.length + refused)
       throw new Violation('G9', `${address} gave ${given.length} events up, and has ${rows.length} new dead letters.`);
   }
 }
