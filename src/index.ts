@@ -107,6 +107,7 @@ export type { FlowRetention, Retention } from './retention.ts';
 export {
   createRuntime,
   type JournalLine,
+  type JournalPage,
   Runtime,
   type SaidMessage,
   type SpawnArguments,

@@ -79,8 +79,20 @@ export type SpawnedActor<F extends AnyFlow> = ActorHandle<F> & {
 export type SpawnArguments<F extends AnyFlow> =
   undefined extends InputOf<F> ? [options?: SpawnOptions<F>] : [options: SpawnOptions<F>];
 
+/** Which of a participant's turns. */
+export interface JournalPage {
+  /** How many at most. Default: all of them, which may be many. */
+  limit?: number;
+  /** Those behind the one with this `id`, the last of the page before. */
+  after?: number;
+  /** The last turn first, and so on back. Default: false, the first one first. */
+  lastFirst?: boolean;
+}
+
 /** A turn, as the journal keeps it. Instants in ms since the epoch. */
 export interface JournalLine {
+  /** For the next page. */
+  id: number;
   flowType: string;
   version: number;
   event: string;
@@ -652,9 +664,14 @@ export class Runtime {
   }
 
   /** A participant's turns, in order: the event, from where to where, when, how late, what was written. */
-  async journal(participantId: string): Promise<JournalLine[]> {
-    const rows = await this.#up().store.journal(participantId);
+  async journal(participantId: string, page: JournalPage = {}): Promise<JournalLine[]> {
+    const { limit = Number.MAX_SAFE_INTEGER, after = 0, lastFirst = false } = page;
+    for (const [name, value] of Object.entries({ limit, after }))
+      if (!Number.isSafeInteger(value) || value < 0)
+        throw new InvalidArgumentError(`${name} must be a whole number from 0; it is ${value}.`);
+    const rows = await this.#up().store.journal(participantId, limit, after, lastFirst);
     return rows.map((row) => ({
+      id: row.id,
       flowType: row.flow_type,
       version: row.version,
       event: row.event_type,

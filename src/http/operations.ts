@@ -53,25 +53,24 @@ export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOpt
     },
   );
 
-  app.get<{ Params: { id: string } }>(
+  app.get<{ Params: { id: string }; Querystring: is.PageQuery }>(
     '/participants/:id/journal',
-    { schema: { params: is.named } },
-    async ({ params: { id } }, reply) => {
-      const lines = await runtime.journal(id);
+    { schema: { params: is.named, querystring: is.listOf() } },
+    async ({ params: { id }, query }, reply) => {
+      const [limit, after] = [Number(query.limit ?? 200), Number(query.after ?? 0)];
+      const lines = await runtime.journal(id, { limit, after, lastFirst: true });
       if (lines.length === 0 && !(await runtime.knex('flow_states').where({ participant_id: id }).first('id')))
         return notFound(reply, `There is no participant ${id}.`);
       return ok(
-        lines
-          .slice(-200)
-          .reverse()
-          .map(({ event, from, to, at, dueAt, note }) => ({
-            event,
-            from,
-            to,
-            at: new Date(at).toISOString(),
-            late_ms: dueAt === null ? null : at - dueAt,
-            note,
-          })),
+        lines.map(({ id: line, event, from, to, at, dueAt, note }) => ({
+          id: line,
+          event,
+          from,
+          to,
+          at: new Date(at).toISOString(),
+          late_ms: dueAt === null ? null : at - dueAt,
+          note,
+        })),
       );
     },
   );

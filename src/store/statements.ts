@@ -203,7 +203,19 @@ const line = `WITH RECURSIVE line AS (
   SELECT j.* FROM flow_states AS f JOIN flow_journal AS j ON j.id = f.journal_id WHERE f.participant_id = ?
   UNION ALL SELECT j.* FROM line JOIN flow_journal AS j ON j.id = line.previous_id)`;
 
-export const journalOf = `${line} SELECT * FROM line ORDER BY id`;
+/**
+ * A page of a participant's lines, behind the line ?2: the last one first, or the first one first. Along the chain only ids
+ * are read, and it is followed no further than the page.
+ */
+export const journalBackwards = `WITH RECURSIVE line (id, previous_id) AS (
+  SELECT j.id, j.previous_id FROM flow_states AS f JOIN flow_journal AS j ON j.id = f.journal_id WHERE f.participant_id = ?1
+  UNION ALL SELECT j.id, j.previous_id FROM line JOIN flow_journal AS j ON j.id = line.previous_id ORDER BY 1 DESC)
+  SELECT j.* FROM (SELECT id FROM line WHERE id < ?2 LIMIT ?3) AS page JOIN flow_journal AS j ON j.id = page.id ORDER BY j.id DESC`;
+export const journalForwards = `WITH RECURSIVE line (id, previous_id) AS (
+  SELECT j.id, j.previous_id FROM flow_states AS f JOIN flow_journal AS j ON j.id = f.journal_id
+    WHERE f.participant_id = ?1 AND j.id > ?2
+  UNION ALL SELECT j.id, j.previous_id FROM line JOIN flow_journal AS j ON j.id = line.previous_id WHERE j.id > ?2)
+  SELECT j.* FROM (SELECT id FROM line ORDER BY id LIMIT ?3) AS page JOIN flow_journal AS j ON j.id = page.id ORDER BY j.id`;
 
 // A turn's message from the person comes before what is answered. Former releases gave ids of pruned marks again: so the instant is compared.
 export const messagesOf = `${line}

@@ -273,9 +273,12 @@ export class Store {
     return (await Connection.use(this.knex, (connection) => connection.run(statement))) > 0;
   }
 
-  /** A participant's turns, in order. */
-  journal(participantId: string): Promise<JournalRow[]> {
-    return Connection.use(this.knex, (connection) => connection.all<JournalRow>(sql.journalOf, [participantId]));
+  /** Up to `limit` of a participant's turns behind the line `after` (0: from the first one, or from the last one). */
+  journal(participantId: string, limit: number, after: number, lastFirst: boolean): Promise<JournalRow[]> {
+    const [text, from] = lastFirst
+      ? [sql.journalBackwards, after || Number.MAX_SAFE_INTEGER]
+      : [sql.journalForwards, after];
+    return Connection.use(this.knex, (connection) => connection.all<JournalRow>(text, [participantId, from, limit]));
   }
 
   /** What was said to a participant and by them, in order. */

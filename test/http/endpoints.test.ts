@@ -399,6 +399,7 @@ describe('each endpoint, on the real runtime', () => {
       const day = (state: string) => `PARTICIPATING.week.COUNTING,PARTICIPATING.day.${state}`;
       const [late, ...earlier] = await get(`/participants/${id}/journal`);
       expect(late).toEqual({
+        id: expect.any(Number),
         event: expect.stringMatching(/after.*FEELING_PROMPT/),
         from: day('FEELING_PROMPT'),
         to: expect.stringMatching(/SEND_INTERVENTION_(IMMEDIATE|REFLECTIVE)$/),
