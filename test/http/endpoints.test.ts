@@ -395,7 +395,7 @@ describe('each endpoint, on the real runtime', () => {
       await test.advance('1m');
       await say('1', 'm2');
       await test.advance('15m');
-      const line = { note: null, late_ms: null };
+      const line = { id: expect.any(Number), note: null, late_ms: null };
       const day = (state: string) => `PARTICIPATING.week.COUNTING,PARTICIPATING.day.${state}`;
       const [late, ...earlier] = await get(`/participants/${id}/journal`);
       expect(late).toEqual({
