@@ -5,7 +5,7 @@ import { MINUTE, SECOND, type Surroundings } from './surroundings.ts';
 import { Violation } from './violation.ts';
 
 /** So often is a message tried, where the transport does not say. */
-const DEFAULT_ATTEMPTS = 12;
+const DEFAULT_ATTEMPTS = 60;
 
 /** A message that it refused, for good or for now. */
 interface Refusal {

@@ -188,18 +188,30 @@ export class Causes {
 
   /** In the end each event between actors was applied, or somebody can find it. @throws {Violation} */
   close(actors: ReadonlyMap<string, Followed>): void {
-    const rows = this.#database.read<{ key: string; status: string; recipient: string }>(
-      "SELECT idempotency_key AS key, status, recipient FROM outbox_messages WHERE kind = 'event'",
+    const rows = this.#database.read<{ key: string; status: string; recipient: string; at: number }>(
+      "SELECT idempotency_key AS key, status, recipient, created_at AS at FROM outbox_messages WHERE kind = 'event'",
     );
-    for (const { key, status, recipient } of rows) {
+    for (const { key, status, recipient, at } of rows) {
       const isApplied = this.applied.has(`perdure/${key}`);
       const receiver = actors.get(recipient);
       const lost =
         (status === 'sent' && !isApplied) ||
+        (status === 'failed' && !isApplied) ||
         (status === 'waiting' && receiver?.row.status === 'active') ||
-        (status === 'dead' && receiver && receiver.letters.size === 0);
+        (status === 'dead' &&
+          receiver &&
+          Date.parse(receiver.row.created_at) <= at &&
+          !this.#hasLetter(receiver, this.deliveries.get(key)!));
       if (lost) throw new Violation('G5', `the event ${key} to ${recipient} is lost: it is '${status}'.`);
     }
+  }
+
+  #hasLetter({ row }: Followed, { event }: Delivery): boolean {
+    const letters = this.#database.read<{ event: string }>(
+      "SELECT event FROM dead_letters WHERE participant_id = ? AND flow_type = ? AND kind = 'event'",
+      [row.participant_id, row.flow_type],
+    );
+    return letters.some((letter) => letter.event.includes(`"${event['serial']}"`));
   }
 
   /** What a message meant to the actor; null: nothing. */

@@ -15,6 +15,7 @@ export function planTrials(world: World, chance: Chance, wait: number): void {
   if (people.length === 0) return;
   const at = () => chance.below(wait + MINUTE);
   const later = (label: string, run: () => void, ms = at()) => world.scheduler.after(ms, label, run, OUTSIDE);
+  if (chance.happens(0.5)) world.carrier.attempts = chance.between(2, 4);
   world.watched = chance.happens(0.3);
   if (world.watched)
     for (let i = chance.between(2, 8); i > 0; i--) {
