@@ -106,12 +106,19 @@ export class Cell {
   holds = 0;
   /** Counts how often what was in memory was forgotten: a row that was being read meanwhile may be out of date. */
   generation = 0;
-  readonly failures = new Failures();
+  readonly failures: Failures;
 
-  constructor(address: Address, flow: AnyFlow, host: Omit<ProcessHost, 'name' | 'policies'>) {
+  /** @param failures those of the actor so far */
+  constructor(
+    address: Address,
+    flow: AnyFlow,
+    host: Omit<ProcessHost, 'name' | 'policies'>,
+    failures = new Failures(),
+  ) {
     this.address = address;
     this.key = formatAddress(address);
     this.flow = flow;
+    this.failures = failures;
     const policies = () => this.flow.invocations;
     this.processes = new Processes({ ...host, name: this.key, policies });
   }

@@ -16,14 +16,19 @@
 import { LRUCache } from 'lru-cache';
 import type { InspectionEvent } from 'xstate';
 import type { Host, Stimulus } from '../actor/live-actor.ts';
+import type { ProcessHost } from '../actor/processes.ts';
 import { upTo } from '../cache.ts';
 import type { Clock } from '../clock.ts';
 import { type Address, formatAddress, UnknownFlowError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
+import type { Failures } from '../supervision.ts';
 import { Cell } from './cell.ts';
 import type { Inspection } from './inspection.ts';
 import type { Phase } from './phase.ts';
+
+/** So many actors that failed are remembered at most. */
+const MOST_FAILING = 100_000;
 
 export interface CellsOptions {
   flows: ReadonlyMap<string, AnyFlow>;
@@ -44,6 +49,8 @@ export class Cells {
   readonly #options: CellsOptions;
   readonly #held = new Map<string, Cell>();
   readonly #idle: LRUCache<string, Cell>;
+  /** Of actors that failed lately: they count on, also where their cell has left memory in between. */
+  readonly #failures = new LRUCache<string, Failures>({ max: MOST_FAILING });
 
   constructor(options: CellsOptions) {
     this.#options = options;
@@ -121,21 +128,23 @@ export class Cells {
     return this.#held.has(key) || this.#idle.has(key);
   }
 
-  /** It need not stay in memory, where nothing goes on and nothing is counted. */
+  /** It need not stay in memory, where nothing goes on. */
   drop(address: Address): void {
-    const key = formatAddress(address);
-    if (this.#idle.peek(key)?.failures.none) this.#idle.delete(key);
+    this.#idle.delete(formatAddress(address));
   }
 
   clear(): void {
     this.#held.clear();
     this.#idle.clear();
+    this.#failures.clear();
   }
 
   /** Puts one where it belongs, after a hold or a process has ended. */
   #settle(cell: Cell): void {
     if (cell.holds > 0 || cell.processes.size > 0) return;
     this.#held.delete(cell.key);
+    if (cell.failures.none) this.#failures.delete(cell.key);
+    else this.#failures.set(cell.key, cell.failures);
     if (cell.row) this.#idle.set(cell.key, cell);
   }
 
@@ -168,7 +177,7 @@ export class Cells {
 
   #make(address: Address, flow: AnyFlow): Cell {
     const { clock, chance, events, push } = this.#options;
-    const cell: Cell = new Cell(address, flow, {
+    const processHost: Omit<ProcessHost, 'name' | 'policies'> = {
       clock,
       chance,
       settled: (sessionId, event) => push(address, { kind: 'relay', sessionId, event }),
@@ -181,8 +190,8 @@ export class Cells {
         const origin = tracing?.origin(true);
         return tracing && ((attempt) => tracing.begin({ kind: 'invocation', address, src, attempt }, origin));
       },
-    });
-    return cell;
+    };
+    return new Cell(address, flow, processHost, this.#failures.get(formatAddress(address)));
   }
 }
 

@@ -40,6 +40,17 @@ function running(cell: Cell): () => void {
 }
 
 describe('a cell', () => {
+  it('counts the failures of its actor on, also where it has left memory in between', async () => {
+    const cells = cellsOf(0);
+    const policy = counter.supervision;
+    const fail = (now: number) => cells.using(at('ada'), (cell) => read(cell).failures.another(policy, now, 0));
+    expect([await fail(1), await fail(2), await fail(3)]).not.toContain(undefined);
+    expect(names(cells)).toEqual([]);
+    expect(await fail(4)).toBeUndefined();
+    await cells.using(at('ada'), (cell) => cell.failures.forget());
+    expect(await fail(5)).not.toBeUndefined();
+  });
+
   it('is the same for all who hold it at once, and for who comes while it is idle', () => {
     const cells = cellsOf(2);
     const cell = cells.hold(at('ada'));
