@@ -84,10 +84,7 @@ export class Commits {
     let outcome: Outcome = { result: 'failed', error };
     while (outcome.result === 'failed' && isGeneral(outcome.error)) {
       this.#failed(commit, outcome.error, committed);
-      if (repeatable || !phase.running) {
-        cell.forget();
-        break;
-      }
+      if (repeatable || !phase.running) break;
       await pauses.of(cell, RETRY, outcome.error);
       outcome = await committer.add(commit);
     }

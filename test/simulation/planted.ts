@@ -107,7 +107,7 @@ export const PLANTED: readonly PlantedBug[] = [
   {
     name: 'a word of STOP that is repeated late counts anew',
     file: 'src/messaging/inbound.ts',
-    find: "if (duplicate) return { status: 'duplicate', handled: false };\n    this.#setOptedOut(sender, out);",
+    find: "if (first.duplicate) return { status: 'duplicate', handled: false };\n    this.#setOptedOut(sender, out);",
     replace: 'this.#setOptedOut(sender, out);',
     rare: true,
   },
@@ -152,9 +152,9 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'a turn whose commit failed goes on from memory',
-    file: 'src/engine/commits.ts',
-    find: '        cell.forget();\n        break;',
-    replace: '        break;',
+    file: 'src/engine/turn-loop.ts',
+    find: '        cell.forget();\n        if (isGeneral(outcome.error))',
+    replace: '        if (isGeneral(outcome.error))',
   },
   {
     name: 'a transaction that was rolled back keeps its turns in memory',
