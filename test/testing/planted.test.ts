@@ -166,7 +166,6 @@ describe('a context that cannot be stored', () => {
     const error = await crashing(shifting);
     expect(error).toMatchObject({
       kind: 'notSerializable',
-      step: 1,
       message: expect.stringContaining('context.prices'),
     });
     expect(await exploring(shifting)).toMatchObject({ kind: 'notSerializable', script: [{ send: { type: 'go' } }] });
