@@ -50,7 +50,7 @@ export class Cells {
   readonly #held = new Map<string, Cell>();
   readonly #idle: LRUCache<string, Cell>;
   /** Of actors that failed lately: they count on, also where their cell has left memory in between. */
-  readonly #failures = new LRUCache<string, Failures>({ max: MOST_FAILING });
+  readonly #failures = new Map<string, Failures>();
 
   constructor(options: CellsOptions) {
     this.#options = options;
@@ -143,9 +143,20 @@ export class Cells {
   #settle(cell: Cell): void {
     if (cell.holds > 0 || cell.processes.size > 0) return;
     this.#held.delete(cell.key);
-    if (cell.failures.none) this.#failures.delete(cell.key);
-    else this.#failures.set(cell.key, cell.failures);
+    this.#count(cell);
     if (cell.row) this.#idle.set(cell.key, cell);
+  }
+
+  /** Remembers the failures of its actor; of too many actors that fail, those that failed first begin anew. */
+  #count({ key, failures }: Cell): void {
+    if (failures.none) {
+      if (this.#failures.size > 0) this.#failures.delete(key);
+      return;
+    }
+    this.#failures.set(key, failures);
+    if (this.#failures.size <= MOST_FAILING) return;
+    const [first] = this.#failures.keys();
+    this.#failures.delete(first!);
   }
 
   /**
