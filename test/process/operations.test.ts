@@ -225,7 +225,7 @@ describe('the commands of operators, for real', { timeout: 120_000 }, () => {
     const where = ['--database', database];
     for (const [args, message] of [
       [['dead-letters', 'show', '99', ...where], /There is no dead letter 99/],
-      [['dead-letters', 'retry', 'first', ...where], /'first'/],
+      [['dead-letters', 'retry', 'first', ...where], /id must be a whole number/],
       [['dead-letters', 'list', '--status', 'lost', ...where], /'lost' is invalid/],
       [['dead-letters', 'list', '--limit', '0', ...where], /limit must be/],
       [['quarantine', 'show', 'p_1', ...where], /'p_1' names no actor.*conversation\/p_1/],

@@ -93,8 +93,16 @@ describe('the conversation', () => {
       ],
       outcomes: { generateReply: { resolve: [{ text: 'Hello!' }, { text: '' }] } },
       depth: 7,
-      coverage: { states: 1, transitions: 1, outcomes: 1 },
+      coverage: { states: 1, transitions: 0.96, outcomes: 1 },
     });
     expect(report.crashes).toBeGreaterThan(100);
+    // The rest is for those who had opted out before they were enrolled.
+    const { transitions } = await explore(flow, {
+      ...options,
+      input: { ...options.input, optedOut: true },
+      events: [{ type: 'withdraw' }, { type: 'rejoin' }],
+      depth: 3,
+    });
+    expect(report.transitions.missed.filter((transition) => transitions.missed.includes(transition))).toEqual([]);
   });
 });

@@ -38,9 +38,10 @@ describe('who asks an actor that waits for another attempt', () => {
       address: actor.address,
       message: expect.stringMatching(/^f\/p waits for another attempt .*a bug.* It is tried again at .*test\.advance/s),
     });
-    await expect(actor.stop()).rejects.toMatchObject({ code: 'TIMEOUT' });
-    broken = false;
-    await test.advance('1m');
+  });
+
+  it('ends it all the same', async () => {
+    await actor.stop();
     expect(await actor.describe()).toMatchObject({ status: 'stopped' });
   });
 
