@@ -71,7 +71,9 @@ export class FailedTurns {
       commits.carryOut(cell, commit, turn);
       events.emit('deadLetter', { address, event: event.type, error });
     }
-    return { snapshot: undefined, handled: false, duplicate: result === 'duplicate', failed: error };
+    // Where it had been applied before, that counts, and not that it would throw now.
+    const duplicate = result === 'duplicate';
+    return { snapshot: undefined, handled: false, duplicate, ...(!duplicate && { failed: error }) };
   }
 
   /** A turn threw that nobody outside can repeat; the flow's strategy decides how the actor goes on. */

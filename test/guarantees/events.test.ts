@@ -190,6 +190,23 @@ describe('events between actors arrive, or somebody knows', () => {
     expect(await got()).toEqual([1, 3, -2]);
   });
 
+  it('that were applied before are no dead letters where they would throw now', async () => {
+    await begin();
+    await test.spawn(receiver, 'r');
+    broken = false;
+    await go(-1);
+    await test.crash();
+    await test.restart();
+    await test.knex('outbox_messages').where({ kind: 'event' }).update({ status: 'pending' });
+    broken = true;
+    await test.crash();
+    await test.restart();
+    await test.settle();
+    expect(await statuses()).toEqual(['sent']);
+    expect(await test.runtime.deadLetters.list()).toEqual([]);
+    expect(await got()).toEqual([-1]);
+  });
+
   it('hold nobody else up while they wait', async () => {
     await begin();
     await test.spawn(receiver, 'other');
