@@ -12,6 +12,7 @@ import { Connection, storeError } from './connection.ts';
 import { Copy, isThere, removeDatabase, settle } from './copy.ts';
 import { assertWhole, trueName } from './location.ts';
 
+/** How a backup is made. */
 export interface BackupOptions {
   /** Told while it lasts. */
   onProgress?: (progress: BackupProgress) => void;
