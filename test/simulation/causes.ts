@@ -26,7 +26,7 @@ export interface Doings {
   purchases: ReadonlySet<string>;
   /** How promises ended, by their key; each may be applied once. */
   outcomes: Result[];
-  /** What the last turn that threw had thrown, by the actor's address. */
+  /** What the last turn that threw had thrown, but for rejections, by the actor's address. */
   thrown: ReadonlyMap<string, Error>;
   /** The latest instant that there has been. */
   latest: number;

@@ -270,7 +270,10 @@ export class World implements Surroundings, Outside, Doings {
       // It was given up by who waited for it, and may have been written: a custom action is lost then.
       if ((error as StoreError).reason === 'timeout') this.#mishap = true;
     });
-    runtime.on('turnFailed', ({ address, error }) => this.thrown.set(formatAddress(address), error));
+    runtime.on('turnFailed', ({ address, event, error }) => {
+      // A rejection that throws as well comes again with the error that it was made from.
+      if (event !== 'xstate.promise.reject') this.thrown.set(formatAddress(address), error);
+    });
     runtime.on('restarting', (told) => {
       const address = formatAddress(told.address);
       this.tell(`${address} is tried again after ${told.after} ms: ${told.error.message}`);
