@@ -148,6 +148,7 @@ export class Operator {
     if (!cells.has(address)) return;
     const cell = cells.hold(address);
     cell.forget();
+    cell.failures.forget();
     cell.processes.stopAll();
     alarms.set(address, undefined, cell.key);
     cells.release(cell);

@@ -92,6 +92,17 @@ describe('supervision: how an actor goes on whose deadline or result makes it th
     expect(trouble).toBe(96);
   });
 
+  it('restart: failures of a former life at the address do not count', async () => {
+    await begin({ maxRestarts: 1, within: '1h', backoff: { initial: '1s' } });
+    const { flows } = test.runtime;
+    trouble = 99;
+    await test.advance('2m');
+    await test.runtime.remove('supervised', 'p_1');
+    await test.spawn(flows.get('supervised')!, 'p_1');
+    await test.advance('2m');
+    expect(heard).toEqual(['restarting', 'quarantined', 'restarting', 'quarantined']);
+  });
+
   it('restart: failures that lie further apart than the window do not count together', async () => {
     const actor = await begin({ maxRestarts: 1, within: '1s', backoff: { initial: '5s', max: '5s' } });
     trouble = 4;
