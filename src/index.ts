@@ -108,6 +108,7 @@ export {
   createRuntime,
   type JournalLine,
   type JournalPage,
+  type MessagesPage,
   Runtime,
   type SaidMessage,
   type SpawnArguments,

@@ -108,10 +108,21 @@ export interface JournalLine {
   note: string | null;
 }
 
-/** A message from a person (`in`) or to one (`out`). */
+/** Which of the messages of a participant: those of whole turns, so that what was said in one turn is never on two pages. */
+export interface MessagesPage {
+  /** Of how many turns at most, those not counted in which nothing was said. Default: of all of them, which may be many. */
+  limit?: number;
+  /** Those behind the turn with this `line`, the `line` of the last message of the page before. */
+  after?: number;
+  /** The last message first, and so on back. Default: false, the first one first. */
+  lastFirst?: boolean;
+}
+
+/** A message from a person (`in`) or to one (`out`). `line` is the `id` of the turn in the journal, for the next page. */
 export type SaidMessage =
-  | { direction: 'in'; at: number; text: string; id: string | null; channel: string | null }
+  | { line: number; direction: 'in'; at: number; text: string; id: string | null; channel: string | null }
   | {
+      line: number;
       direction: 'out';
       at: number;
       text: string;
@@ -665,11 +676,7 @@ export class Runtime {
 
   /** A participant's turns, in order: the event, from where to where, when, how late, what was written. */
   async journal(participantId: string, page: JournalPage = {}): Promise<JournalLine[]> {
-    const { limit = Number.MAX_SAFE_INTEGER, after = 0, lastFirst = false } = page;
-    for (const [name, value] of Object.entries({ limit, after }))
-      if (!Number.isSafeInteger(value) || value < 0)
-        throw new InvalidArgumentError(`${name} must be a whole number from 0; it is ${value}.`);
-    const rows = await this.#up().store.journal(participantId, limit, after, lastFirst);
+    const rows = await this.#up().store.journal(participantId, ...bounds(page));
     return rows.map((row) => ({
       id: row.id,
       flowType: row.flow_type,
@@ -685,12 +692,14 @@ export class Runtime {
   }
 
   /** What was said to a participant and by them, in order; for as long as the journal is on. */
-  async messages(participantId: string): Promise<SaidMessage[]> {
-    const rows = await this.#up().store.messages(participantId);
-    return rows.map(({ at, direction, id, channel, payload, recipient, status }) => {
-      if (direction === 'in') return { at, direction, text: payload, id: id === null ? null : String(id), channel };
+  async messages(participantId: string, page: MessagesPage = {}): Promise<SaidMessage[]> {
+    const rows = await this.#up().store.messages(participantId, ...bounds(page));
+    return rows.map(({ line, at, direction, id, channel, payload, recipient, status }) => {
+      if (direction === 'in')
+        return { line, at, direction, text: payload, id: id === null ? null : String(id), channel };
       const message = (payloadOf(payload) ?? {}) as { text?: string; options?: Option[] };
       return {
+        line,
         at,
         direction,
         text: String(message.text ?? ''),
@@ -798,4 +807,16 @@ async function seedOf(store: Store): Promise<string> {
   const seed = crypto.randomUUID();
   await store.saveSetting('seed', seed);
   return seed;
+}
+
+/** What a page is asked of the store by. */
+function bounds({
+  limit = Number.MAX_SAFE_INTEGER,
+  after = 0,
+  lastFirst = false,
+}: JournalPage | MessagesPage): [limit: number, after: number, lastFirst: boolean] {
+  for (const [name, value] of Object.entries({ limit, after }))
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new InvalidArgumentError(`${name} must be a whole number from 0; it is ${value}.`);
+  return [limit, after, lastFirst];
 }

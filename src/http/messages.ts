@@ -3,6 +3,7 @@ import { describeState } from '../actor/state.ts';
 import type { InboundMessage } from '../flow.ts';
 import { notFound, ok } from './answers.ts';
 import type { HttpOptions } from './plugin.ts';
+import { pageOf } from './queries.ts';
 import * as is from './schemas.ts';
 
 /** Messages from people, and what was said. */
@@ -20,14 +21,15 @@ export async function messageRoutes(app: FastifyInstance, { runtime }: HttpOptio
     },
   );
 
-  app.get<{ Params: { id: string } }>(
+  // The last turns, in the order in which they were: who reads on goes back, behind the first one of the page.
+  app.get<{ Params: { id: string }; Querystring: is.PageQuery }>(
     '/participants/:id/messages',
-    { schema: { params: is.named } },
-    async ({ params: { id } }, reply) => {
+    { schema: { params: is.named, querystring: is.listOf() } },
+    async ({ params: { id }, query }, reply) => {
       if (!(await runtime.knex('flow_states').where({ participant_id: id }).first('id')))
         return notFound(reply, `There is no participant ${id}.`);
-      const messages = await runtime.messages(id);
-      return ok(messages.map(({ at, ...message }) => ({ ...message, at: new Date(at).toISOString() })));
+      const messages = await runtime.messages(id, { ...pageOf(query), lastFirst: true });
+      return ok(messages.reverse().map(({ at, ...message }) => ({ ...message, at: new Date(at).toISOString() })));
     },
   );
 }

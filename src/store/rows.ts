@@ -204,6 +204,8 @@ export type Outcome =
 
 /** What was said, in either direction. */
 export interface SaidRow {
+  /** The turn's line of the journal. */
+  line: number;
   at: number;
   direction: 'in' | 'out';
   /** The channel's id of a message from the person (unknown once its mark was pruned), or the id of the outbox row. */

@@ -198,34 +198,42 @@ export const guard = (rows: number) => `SELECT CASE changes() WHEN ${rows} THEN 
 export const loadActors = `SELECT flow_states.* FROM json_each(?) JOIN flow_states
   ON flow_states.participant_id = value->>0 AND flow_states.flow_type = value->>1`;
 
-/** A participant's lines of the journal, by the chain that begins in the actor's row. */
-const line = `WITH RECURSIVE line AS (
-  SELECT j.* FROM flow_states AS f JOIN flow_journal AS j ON j.id = f.journal_id WHERE f.participant_id = ?
-  UNION ALL SELECT j.* FROM line JOIN flow_journal AS j ON j.id = line.previous_id)`;
-
 /**
- * A page of a participant's lines, behind the line ?2: the last one first, or the first one first. Along the chain only ids
- * are read, and it is followed no further than the page.
+ * The ids of a page of a participant's lines, behind the line ?2: the last one first, or the first one first. Along the chain
+ * that begins in the actor's row only ids are read, and backwards it is followed no further than the page.
  */
-export const journalBackwards = `WITH RECURSIVE line (id, previous_id) AS (
-  SELECT j.id, j.previous_id FROM flow_states AS f JOIN flow_journal AS j ON j.id = f.journal_id WHERE f.participant_id = ?1
-  UNION ALL SELECT j.id, j.previous_id FROM line JOIN flow_journal AS j ON j.id = line.previous_id ORDER BY 1 DESC)
-  SELECT j.* FROM (SELECT id FROM line WHERE id < ?2 LIMIT ?3) AS page JOIN flow_journal AS j ON j.id = page.id ORDER BY j.id DESC`;
-export const journalForwards = `WITH RECURSIVE line (id, previous_id) AS (
-  SELECT j.id, j.previous_id FROM flow_states AS f JOIN flow_journal AS j ON j.id = f.journal_id
-    WHERE f.participant_id = ?1 AND j.id > ?2
-  UNION ALL SELECT j.id, j.previous_id FROM line JOIN flow_journal AS j ON j.id = line.previous_id WHERE j.id > ?2)
-  SELECT j.* FROM (SELECT id FROM line ORDER BY id LIMIT ?3) AS page JOIN flow_journal AS j ON j.id = page.id ORDER BY j.id`;
+const backwards = (which = 'TRUE') => `WITH page AS MATERIALIZED (WITH RECURSIVE line (id, previous_id) AS (
+    SELECT j.id, j.previous_id FROM flow_states AS f JOIN flow_journal AS j ON j.id = f.journal_id WHERE f.participant_id = ?1
+    UNION ALL SELECT j.id, j.previous_id FROM line JOIN flow_journal AS j ON j.id = line.previous_id ORDER BY 1 DESC)
+  SELECT id FROM line WHERE id < ?2 AND ${which} LIMIT ?3)`;
+const forwards = (which = 'TRUE') => `WITH page AS MATERIALIZED (WITH RECURSIVE line (id, previous_id) AS (
+    SELECT j.id, j.previous_id FROM flow_states AS f JOIN flow_journal AS j ON j.id = f.journal_id
+      WHERE f.participant_id = ?1 AND j.id > ?2
+    UNION ALL SELECT j.id, j.previous_id FROM line JOIN flow_journal AS j ON j.id = line.previous_id WHERE j.id > ?2)
+  SELECT id FROM line WHERE ${which} ORDER BY id LIMIT ?3)`;
+
+// CROSS JOIN keeps SQLite from beginning with the other table, which it would read whole.
+const turns = 'SELECT j.* FROM page CROSS JOIN flow_journal AS j ON j.id = page.id ORDER BY j.id';
+export const journalBackwards = `${backwards()} ${turns} DESC`;
+export const journalForwards = `${forwards()} ${turns}`;
+
+/** The messages that were sent in a turn, of the line `j`. */
+const SENT = "o.kind = 'message' AND o.id >= j.outbox_id AND o.id < j.outbox_id + j.outbox_count";
+/** Whether anything was said in a turn. */
+const said = `(SELECT j.text IS NOT NULL OR EXISTS (SELECT 1 FROM outbox_messages AS o WHERE ${SENT})
+  FROM flow_journal AS j WHERE j.id = line.id)`;
 
 // A turn's message from the person comes before what is answered. Former releases gave ids of pruned marks again: so the instant is compared.
-export const messagesOf = `${line}
-  SELECT line.id AS line, line.at, 'in' AS direction, i.message_id AS id, i.channel, line.text AS payload,
+const messages = `
+  SELECT j.id AS line, j.at, 'in' AS direction, i.message_id AS id, i.channel, j.text AS payload,
     NULL AS recipient, NULL AS status
-  FROM line LEFT JOIN inbox AS i ON i.id = line.inbox_id AND i.applied_at = line.at WHERE line.text IS NOT NULL
+  FROM page CROSS JOIN flow_journal AS j ON j.id = page.id LEFT JOIN inbox AS i ON i.id = j.inbox_id AND i.applied_at = j.at
+  WHERE j.text IS NOT NULL
   UNION ALL
-  SELECT line.id, line.at, 'out', o.id, NULL, o.payload, o.recipient, o.status
-  FROM line JOIN outbox_messages AS o ON o.id >= line.outbox_id AND o.id < line.outbox_id + line.outbox_count
-  WHERE o.kind = 'message' ORDER BY 1, 3, 4`;
+  SELECT j.id, j.at, 'out', o.id, NULL, o.payload, o.recipient, o.status
+  FROM page CROSS JOIN flow_journal AS j ON j.id = page.id CROSS JOIN outbox_messages AS o ON ${SENT}`;
+export const messagesBackwards = `${backwards(said)} ${messages} ORDER BY 1 DESC, 3 DESC, 4 DESC`;
+export const messagesForwards = `${forwards(said)} ${messages} ORDER BY 1, 3, 4`;
 
 export const dueActors = `SELECT id, participant_id, flow_type, flow_version, next_due_at FROM flow_states
   WHERE next_due_at IS NOT NULL AND next_due_at <= ? AND (next_due_at, flow_type, id) > (?, ?, ?) AND status = 'active'

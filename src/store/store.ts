@@ -275,15 +275,16 @@ export class Store {
 
   /** Up to `limit` of a participant's turns behind the line `after` (0: from the first one, or from the last one). */
   journal(participantId: string, limit: number, after: number, lastFirst: boolean): Promise<JournalRow[]> {
-    const [text, from] = lastFirst
-      ? [sql.journalBackwards, after || Number.MAX_SAFE_INTEGER]
-      : [sql.journalForwards, after];
-    return Connection.use(this.knex, (connection) => connection.all<JournalRow>(text, [participantId, from, limit]));
+    const text = lastFirst ? sql.journalBackwards : sql.journalForwards;
+    const bound = [participantId, lastFirst ? after || Number.MAX_SAFE_INTEGER : after, limit];
+    return Connection.use(this.knex, (connection) => connection.all<JournalRow>(text, bound));
   }
 
-  /** What was said to a participant and by them, in order. */
-  messages(participantId: string): Promise<SaidRow[]> {
-    return Connection.use(this.knex, (connection) => connection.all<SaidRow>(sql.messagesOf, [participantId]));
+  /** What was said in up to `limit` of a participant's turns in which anything was, behind the line `after`. */
+  messages(participantId: string, limit: number, after: number, lastFirst: boolean): Promise<SaidRow[]> {
+    const text = lastFirst ? sql.messagesBackwards : sql.messagesForwards;
+    const bound = [participantId, lastFirst ? after || Number.MAX_SAFE_INTEGER : after, limit];
+    return Connection.use(this.knex, (connection) => connection.all<SaidRow>(text, bound));
   }
 
   async setting<T>(key: string): Promise<T | undefined> {

@@ -296,6 +296,7 @@ describe('each endpoint, on the real runtime', () => {
       const messages = await get(`/participants/${id}/messages`);
       expect(messages).toEqual([
         {
+          line: expect.any(Number),
           direction: 'out',
           at: '2026-01-05T08:00:00.000Z',
           text: expect.stringContaining('Ready'),
@@ -303,8 +304,16 @@ describe('each endpoint, on the real runtime', () => {
           to: ADA,
           status: 'sent',
         },
-        { direction: 'in', at: '2026-01-05T08:01:00.000Z', text: 'ready', id: 'm1', channel: 'sms' },
         {
+          line: messages[2].line,
+          direction: 'in',
+          at: '2026-01-05T08:01:00.000Z',
+          text: 'ready',
+          id: 'm1',
+          channel: 'sms',
+        },
+        {
+          line: expect.any(Number),
           direction: 'out',
           at: '2026-01-05T08:01:00.000Z',
           text: expect.stringContaining('Are you ready for a quick habit today?'),
@@ -315,6 +324,10 @@ describe('each endpoint, on the real runtime', () => {
         },
       ]);
       expect(messages[0].id).not.toBe(messages[2].id);
+      const last = await get(`/participants/${id}/messages?limit=1`);
+      expect(last).toEqual(messages.slice(1));
+      expect(await get(`/participants/${id}/messages?limit=1&after=${last[0].line}`)).toEqual(messages.slice(0, 1));
+      expect(await get(`/participants/${id}/messages?after=${messages[0].line}`)).toEqual([]);
     });
 
     it('tells what waits to be sent, what was sent, and what an opt-out cancelled', async () => {

@@ -113,6 +113,8 @@ describe('requests are held to the schemas of their routes', () => {
     INTERVENTION,
     '/conversation/participants',
     `${INTERVENTION}/ID/history`,
+    '/participants/ID/messages',
+    '/participants/ID/journal',
     '/timers',
     '/receipts',
     '/responses',
