@@ -231,7 +231,7 @@ describe('what an operator does over HTTP', () => {
     });
 
     it('all or nothing, whenever the process dies', async () => {
-      for (let steps = 0, deleted = false; !deleted && steps < 10_000; steps += 1 + (steps >> 3)) {
+      for (let steps = 0, deleted = false; !deleted && steps < 1_000_000; steps += 1 + (steps >> 3)) {
         if ((await good('GET', INTERVENTION)).length === 0) await enrol();
         const before = await counts();
         const [{ id }] = await good('GET', INTERVENTION);
