@@ -1,9 +1,4 @@
-/**
- * Enrolment: the participant's row, the actor and its handler come to be in one transaction, or none of them.
- *
- * A phone number belongs to one active participant per flow. When its participant has withdrawn or completed, the number
- * may enrol anew: the old row keeps the number with its own id behind it, so that the history stays whole.
- */
+/** The participants of the two flows: enrolled (see enrolments.ts), listed, changed, and deleted with all that is theirs. */
 import { randomBytes } from 'node:crypto';
 import type { CountryCode } from 'libphonenumber-js';
 import { ActorNotFoundError, InvalidArgumentError, PhoneNumberTakenError } from '../errors.ts';
@@ -13,6 +8,7 @@ import type { Runtime } from '../runtime.ts';
 import type { Transaction } from '../transaction.ts';
 import { forgetKept, forgetLogs, keptActors } from './adoption/kept.ts';
 import type { ConversationFlow } from './conversation.ts';
+import { ACTIVE, Enrolments } from './enrolments.ts';
 import { microHealthInterventionFlow } from './micro-health-intervention.ts';
 import { checkStudyDays, checkTexts, checkTime, weeklyResetOf } from './participant-fields.ts';
 import type { ParticipantStatus } from './participation.ts';
@@ -51,9 +47,14 @@ export interface ParticipantsOptions {
 /** Enrols the participants of the two flows, reads, changes and deletes them. */
 export class Participants {
   readonly #options: ParticipantsOptions;
+  readonly #intervention: Enrolments;
+  readonly #conversation: Enrolments;
 
   constructor(options: ParticipantsOptions) {
+    const { runtime, conversation } = options;
     this.#options = options;
+    this.#intervention = new Enrolments(runtime, 'intervention_participants', microHealthInterventionFlow);
+    this.#conversation = new Enrolments(runtime, 'conversation_participants', conversation);
   }
 
   /**
@@ -74,7 +75,7 @@ export class Participants {
       daily_prompt_time: dailyPromptTime,
       weekly_reset: enrolment.weekly_reset ?? null,
     };
-    return this.#enrol('intervention_participants', row, {
+    return this.#intervention.add<Participant>(row, {
       participantId: row.id,
       timezone,
       dailyPromptTime,
@@ -93,7 +94,7 @@ export class Participants {
     checkTime(timezone, '10:00');
     const row = { ...this.#common(phoneNumber, name, timezone), gender, ethnicity, background };
     const participantBackground = backgroundOf({ name: name ?? null, gender, ethnicity, background });
-    return this.#enrol('conversation_participants', row, {
+    return this.#conversation.add<Participant>(row, {
       participantId: row.id,
       systemPrompt: this.#options.systemPrompt,
       ...(participantBackground && { participantBackground }),
@@ -230,41 +231,10 @@ export class Participants {
       updated_at: now,
     };
   }
-
-  async #enrol<P extends Participant>(table: ParticipantTable, row: P, input: object): Promise<P> {
-    const { runtime } = this.#options;
-    const flowType = this.#flowOf(table);
-    const forms = formsOf(row.phone_number);
-    return runtime.transaction(async (trx) => {
-      if (await trx(table).whereIn('phone_number', forms).whereIn('status', ACTIVE).first('id'))
-        throw numberTaken(row.phone_number);
-      const optedOut = (await trx('opt_outs').whereIn('address', forms).first('address')) !== undefined;
-      const enrolled = optedOut ? { ...row, status: 'withdrawn' } : row;
-      await trx(table)
-        .whereIn('phone_number', forms)
-        .update({ phone_number: trx.raw("phone_number || ' (' || id || ')'") });
-      await trx('response_handlers').whereIn('phone_number', forms).where({ flow_type: flowType }).delete();
-      await trx(table).insert(enrolled);
-      await trx.spawn(runtime.flows.get(flowType)!, row.id, {
-        input: optedOut ? { ...input, optedOut } : input,
-        phoneNumber: row.phone_number,
-      });
-      if (optedOut) await trx.actor(flowType, row.id).send({ type: 'withdraw' });
-      return optedOut ? { ...enrolled, opted_out: optedOut } : enrolled;
-    });
-  }
 }
-
-/** Who has a number: nobody else of the flow may have it. */
-const ACTIVE: readonly ParticipantStatus[] = ['active', 'paused'];
 
 /** Where a number was enrolled anew, the former participant keeps it with the own id behind it. */
 export const plainNumber = (phoneNumber: string): string => phoneNumber.split(' ')[0]!;
-
-const numberTaken = (phoneNumber: string) =>
-  new PhoneNumberTakenError(
-    `${phoneNumber} belongs to an active participant already. Withdraw that one first, or use another number.`,
-  );
 
 /** A part of the list of a flow's participants. */
 export interface ParticipantFilter {

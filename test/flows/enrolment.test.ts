@@ -99,6 +99,36 @@ describe('a number belongs to one active participant of a flow', () => {
     expect((await participants.list(TABLE)).filter(({ status }) => status === 'active')).toHaveLength(1);
   });
 
+  it('those who come side by side share a transaction, and none takes it from another', async () => {
+    const [first, second, third] = ['+15551234501', '+15551234502', '+15551234503'];
+    await enrol(second);
+    const begun: string[] = [];
+    test.knex.on('query', ({ sql }: { sql: string }) => void (/^begin/i.test(sql) && begun.push(sql)));
+    const enrolled = await Promise.allSettled([first, second, third, first].map((number) => enrol(number)));
+    expect(enrolled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'rejected']);
+    for (const number of [first, third])
+      expect(await participants.list(TABLE, { phoneNumber: number })).toMatchObject([{ status: 'active' }]);
+    expect(begun).toHaveLength(1);
+  });
+
+  it('nor where one of them cannot be written', async () => {
+    await test.knex.raw(
+      `CREATE TRIGGER no_eve BEFORE INSERT ON ${TABLE} WHEN NEW.name = 'Eve' BEGIN SELECT RAISE(ABORT, 'no Eve'); END`,
+    );
+    const named = (phone_number: string, name: string) => participants.enrolInIntervention({ phone_number, name });
+    const enrolled = await Promise.allSettled([
+      named('+15551234501', 'Ada'),
+      named('+15551234502', 'Eve'),
+      named(ADA, 'Bo'),
+    ]);
+    expect(enrolled).toMatchObject([
+      { value: { name: 'Ada' } },
+      { reason: { message: expect.stringContaining('no Eve') } },
+      { value: { name: 'Bo' } },
+    ]);
+    expect((await participants.list(TABLE)).map(({ name }) => name).sort()).toEqual(['Ada', 'Bo']);
+  });
+
   it('and START brings back who has it now', async () => {
     const old = await enrol();
     await set(old.id, 'withdrawn');
