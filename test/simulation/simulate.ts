@@ -100,6 +100,8 @@ async function campaign(seed: number, seeds: number, untilFound: boolean, json: 
         total.steps += tally.steps;
         total.turns += tally.turns;
         total.failed.push(...tally.failed);
+        // At once: a long campaign goes on, and one can look into it meanwhile.
+        if (!json) for (const each of tally.failed) console.error(`seed ${each.seed}: ${each.message}`);
         if (untilFound && total.failed.length > 0) for (const each of running) each.kill();
         if (json || performance.now() - told < 5_000) return;
         told = performance.now();
