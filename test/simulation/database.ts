@@ -4,6 +4,7 @@
  * see nothing of it before its end.
  */
 import createKnex, { type Knex } from 'knex';
+import { LRUCache } from 'lru-cache';
 import initSqlJs, { type Database, type Statement } from 'sql.js';
 import { migrate } from '../../src/store/migrate.ts';
 import { TABLES } from './application.ts';
@@ -46,7 +47,7 @@ interface Prepared {
 /** A migrated SQLite, its statements, and Knex on it: what serves one simulation after the other. */
 interface Ground {
   sqlite: Database;
-  statements: Map<string, Prepared>;
+  statements: LRUCache<string, Prepared>;
   tables: string[];
   knex: Knex;
   /** Whose the connections are. */
@@ -76,7 +77,8 @@ export async function prepareDatabases(): Promise<void> {
     sqlite.run(`PRAGMA ${pragma}`);
   ground = {
     sqlite,
-    statements: new Map(),
+    // Rows stand as literals in many texts, which never come again.
+    statements: new LRUCache({ max: 500, dispose: ({ statement }) => statement.free() }),
     tables: [],
     knex: makeKnex(),
     database: undefined as never,
