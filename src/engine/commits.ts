@@ -103,10 +103,16 @@ export class Commits {
    * @param committed where it is tried again: how that ends
    */
   #failed({ outbox }: Commit, error: Error, committed = Promise.resolve(false)): void {
-    const { phase, events, patience, sweeper } = this.#options;
+    const { committer, phase, events, patience, sweeper } = this.#options;
     if (phase.stopped || !isGeneral(error)) return;
     patience.failing(error);
-    if (outbox) this.#options.outbox.doubt(outbox, committed);
+    // A group that was not answered in time may still be written: the outbox asks once that has ended.
+    const ended = committer.ended.then(() => false);
+    if (outbox)
+      this.#options.outbox.doubt(
+        outbox,
+        committed.then((isKnown) => isKnown || ended),
+      );
     events.emit('commitFailed', { turns: 1, error });
     sweeper.suspect();
   }

@@ -64,7 +64,9 @@ export class Committer {
   readonly #open = new Set<Commit>();
   #busy = false;
   /** The group that is being written, and whether it has been told that nobody knows how that ends. */
-  #writing: { group: Waiting[]; looks?: number; told?: true } | undefined;
+  #writing: { group: Waiting[]; ended: Promise<unknown>; looks?: number; told?: true } | undefined;
+  /** The last two groups that were begun: of the first of them, some may still have to be told. */
+  #begun: Waiting[][] = [];
   /** A transaction of the application is open. */
   #occupied = false;
   #watch: NodeJS.Timeout | undefined;
@@ -125,6 +127,16 @@ export class Committer {
   /** Commits that may be in the database already, while nobody knows. */
   get open(): ReadonlySet<Commit> {
     return this.#open;
+  }
+
+  /** Those of them that are being written, or were. */
+  get begun(): Commit[] {
+    return this.#begun.flat().flatMap(({ commit }) => (this.#open.has(commit) ? [commit] : []));
+  }
+
+  /** Resolves once the group that is being written has ended, in whichever way. Never rejects. */
+  get ended(): Promise<unknown> {
+    return this.#writing?.ended ?? Promise.resolve();
   }
 
   get idle(): boolean {
@@ -207,7 +219,8 @@ export class Committer {
       }
       const began = performance.now();
       const writing = group.length > 0 ? this.#store.commit(group.map(({ commit }) => commit)) : undefined;
-      this.#writing = writing && { group };
+      this.#writing = writing && { group, ended: writing };
+      this.#begun = [this.#begun.at(-1) ?? [], group];
       // Until the driver has the script: taking a connection goes through the same queue of microtasks as the turns.
       if (writing) await immediate();
       rest();
@@ -240,6 +253,7 @@ export class Committer {
       await immediate();
       if (!writing && this.#waiting.length === 0) break;
     }
+    this.#begun = [];
     this.#busy = false;
   }
 

@@ -119,12 +119,25 @@ export class Transactions {
       commits.failed(error);
       throw error;
     });
-    if (!phase.stopped) loop.still(turns.cells, () => turns.carryOut());
+    if (phase.stopped) return;
+    this.#letFormerGoFirst();
+    loop.still(turns.cells, () => turns.carryOut());
+  }
+
+  /**
+   * Puts the messages of a group that is being written before those of a joined transaction: it may be in the database
+   * already, and only its answer missing. The outbox asks once it has ended.
+   */
+  #letFormerGoFirst(): void {
+    const { committer, outbox } = this.#options;
+    const unknown = committer.ended.then(() => false);
+    for (const commit of committer.begun) if (commit.outbox) outbox.doubt(commit.outbox, unknown);
   }
 
   /** It may have been written all the same: its actors are read again, and once it is over, the outbox asks. */
   #doubt(turns: TransactionTurns, over: Promise<void>): void {
     turns.forget();
+    this.#letFormerGoFirst();
     const unknown = over.then(() => false);
     for (const { outbox } of turns.commits) if (outbox) this.#options.outbox.doubt(outbox, unknown);
   }
