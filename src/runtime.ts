@@ -16,14 +16,7 @@ import { sendPolicyOf } from './engine/outbox.ts';
 import { payloadOf } from './engine/payload.ts';
 import type { TransactionTurns } from './engine/transaction.ts';
 import type { Turns } from './engine/turns.ts';
-import {
-  ActorNotFoundError,
-  type Address,
-  formatAddress,
-  InvalidArgumentError,
-  NotRunningError,
-  UnknownFlowError,
-} from './errors.ts';
+import { ActorNotFoundError, type Address, InvalidArgumentError, NotRunningError, UnknownFlowError } from './errors.ts';
 import { EventChannel, type RuntimeEvents } from './events.ts';
 import {
   loadShapes,
@@ -49,10 +42,11 @@ import { createRegistry, type RuntimeRegistry } from './registry.ts';
 import { type Ages, agesOf } from './retention.ts';
 import { answerWithinOf, cacheSizeOf, paceOf, type RuntimeOptions } from './runtime-options.ts';
 import { type BackupOptions, type BackupReport, backup } from './store/backup.ts';
+import type { Change } from './store/changes.ts';
 import { type OpenDatabase, openDatabase, openDatabaseForReading } from './store/database.ts';
 import { absolute } from './store/location.ts';
 import { SERVER_SETTING, type Server } from './store/presence.ts';
-import type { Commit, OutboxStatus } from './store/rows.ts';
+import type { OutboxStatus } from './store/rows.ts';
 import { Store } from './store/store.ts';
 import { type Health, type Steps, Supervisor } from './supervisor.ts';
 import { type Transaction, type TransactionCommands, type TransactionOptions, Transactions } from './transaction.ts';
@@ -590,18 +584,7 @@ export class Runtime {
   }
 
   async #remove({ turns, inbound }: Ground, address: Address): Promise<void> {
-    const { participantId, flowType } = address;
-    const erase: NonNullable<Commit['also']> = async (run, knex) => {
-      const mine = { participant_id: participantId, flow_type: flowType };
-      for (const table of ['dead_letters', 'response_handlers', 'outbox_messages', 'flow_journal', 'flow_states'])
-        await run(knex(table).where(mine).delete() as never);
-      // What other actors have sent it is theirs, and does not reach a later one at its address.
-      const change = { status: 'cancelled', next_attempt_at: null, last_error: 'The receiver was removed.' };
-      for (const unsent of ["status IN ('pending', 'sending')", "status = 'waiting'"]) {
-        const events = knex('outbox_messages').where({ kind: 'event', recipient: formatAddress(address) });
-        await run(events.whereRaw(unsent).update(change) as never);
-      }
-    };
+    const erase: Change[] = [{ kind: 'erase', actor: address }];
     const { address: phoneNumber } = await turns.row(address).catch(async (error) => {
       const outcome = error instanceof ActorNotFoundError ? await turns.write({ also: erase }) : undefined;
       throw outcome?.result === 'failed' ? outcome.error : error;

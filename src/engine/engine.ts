@@ -9,6 +9,7 @@ import type { Clock } from '../clock.ts';
 import { type Address, NotRunningError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
+import type { Change } from '../store/changes.ts';
 import {
   type ActorRow,
   type ActorStatus,
@@ -239,11 +240,8 @@ export class Engine {
   }
 
   async #probe(): Promise<void> {
-    const row = { key: 'probe', value: String(this.#options.clock.now()) };
-    const outcome = await this.write({
-      also: async (run, knex) =>
-        void (await run(knex('runtime_settings').insert(row).onConflict('key').merge() as never)),
-    });
+    const at = this.#options.clock.now();
+    const outcome = await this.write({ also: [{ kind: 'setting', key: 'probe', value: at }] });
     if (outcome.result !== 'failed') this.#options.events.emit('writable', {});
   }
 
@@ -352,7 +350,7 @@ export class Engine {
    * @param also more to write in the same transaction
    * @returns the row as it was found; only a quarantined actor is changed
    */
-  discard(address: Address, reason: string | undefined, also: NonNullable<Commit['also']>): Promise<Row> {
+  discard(address: Address, reason: string | undefined, also: readonly Change[]): Promise<Row> {
     return this.#operator.discard(address, reason, also);
   }
 
@@ -360,7 +358,7 @@ export class Engine {
    * Ends an actor and lets `also` delete its rows in the same transaction.
    * @throws {ActorNotFoundError}
    */
-  remove(address: Address, also: NonNullable<Commit['also']>): Promise<void> {
+  remove(address: Address, also: readonly Change[]): Promise<void> {
     return this.#operator.remove(address, also);
   }
 

@@ -11,6 +11,7 @@ import {
   StoreError,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
+import type { Change } from '../store/changes.ts';
 import { type ActorRow, type ActorStatus, addressOf, type Commit } from '../store/rows.ts';
 import type { Alarms } from './alarms.ts';
 import type { Row } from './cell.ts';
@@ -90,7 +91,7 @@ export class Operator {
    * @param also more to write in the same transaction
    * @returns the row as it was found; only a quarantined actor is changed
    */
-  async discard(address: Address, reason: string | undefined, also: NonNullable<Commit['also']>): Promise<Row> {
+  async discard(address: Address, reason: string | undefined, also: readonly Change[]): Promise<Row> {
     const { cells, commits, events, restorer, rewriter } = this.#options;
     const row = await restorer.row(address);
     if (row.status !== 'quarantined') return row;
@@ -118,7 +119,7 @@ export class Operator {
    * Ends an actor and lets `also` delete its rows in the same transaction; then nothing of it is in memory either.
    * @throws {ActorNotFoundError}
    */
-  async remove(address: Address, also: NonNullable<Commit['also']>): Promise<void> {
+  async remove(address: Address, also: readonly Change[]): Promise<void> {
     const { restorer, rewriter } = this.#options;
     for (let removed = false; !removed; ) {
       const row = await restorer.row(address);
@@ -178,7 +179,7 @@ export class Operator {
   }
 
   /** Deletes an actor in a turn that ends it; false where it cannot be restored, or throws at that too. */
-  async #stops(address: Address, also: NonNullable<Commit['also']>): Promise<boolean> {
+  async #stops(address: Address, also: readonly Change[]): Promise<boolean> {
     const { loop } = this.#options;
     try {
       await loop.post(address, {
@@ -195,7 +196,7 @@ export class Operator {
   }
 
   /** The turn that stops an actor which is put aside; `undefined` where it cannot be restored, or throws at that too. */
-  #ending(row: ActorRow, note: string, error: string, also: NonNullable<Commit['also']>): Commit | undefined {
+  #ending(row: ActorRow, note: string, error: string, also: readonly Change[]): Commit | undefined {
     const { cells, composer, maker, restorer } = this.#options;
     const copy = cells.copy(addressOf(row));
     try {

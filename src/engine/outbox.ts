@@ -454,20 +454,9 @@ export class Outbox {
     const { clock, eventPatience } = this.#options;
     const { recipient } = queue;
     const limited = isUnknown && Number.isFinite(eventPatience);
+    const patience = limited ? eventPatience : null;
     await this.#write({
-      also: async (run, knex) => {
-        const rows = knex('outbox_messages')
-          .where({ kind: 'event', recipient })
-          .whereRaw("status IN ('pending', 'sending')"); // literals, so that the partial index serves
-        await run(
-          rows.update({
-            status: 'waiting',
-            next_attempt_at: limited ? knex.raw('created_at + ?', [eventPatience]) : null,
-            last_error: error.message,
-            updated_at: clock.now(),
-          }) as never,
-        );
-      },
+      also: [{ kind: 'letWait', recipient, patience, error: error.message, at: clock.now() }],
     });
     this.#awaited.add(recipient);
     if (limited) this.#expireAt(queue.pending[0]!.row.created_at + eventPatience);
@@ -478,12 +467,7 @@ export class Outbox {
   /** Puts the events that wait for the queue's receiver among the unsent again. */
   async #takeUpAwaited(queue: Queue): Promise<void> {
     const { recipient } = queue;
-    await this.#write({
-      also: async (run, knex) => {
-        const rows = knex('outbox_messages').where({ recipient }).whereRaw("status = 'waiting'");
-        await run(rows.update({ status: 'pending', next_attempt_at: null }) as never);
-      },
-    });
+    await this.#write({ also: [{ kind: 'takeUp', recipient }] });
     this.#awaited.delete(recipient);
     queue.woken = false;
     queue.unread = true;

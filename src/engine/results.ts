@@ -3,10 +3,9 @@
  * last good state, so that a retry applies them and asks nobody again; the next turn that commits writes the state without
  * them.
  */
-import type { Knex } from 'knex';
 import type { AnyEventObject } from 'xstate';
 import { keepableEvent, parse, stringify } from '../actor/codec.ts';
-import type { Commit } from '../store/rows.ts';
+import type { Change } from '../store/changes.ts';
 import type { Item } from './cell.ts';
 
 /** A result, and the session id of the child whose promise it is of. */
@@ -23,8 +22,8 @@ export const resultsIn = (queue: readonly Item[]): Result[] =>
       : [],
   );
 
-/** Writes results into an actor's row; `undefined`: there are none that can be stored. */
-export function keepResults(rowId: number, results: readonly Result[]): Commit['also'] {
+/** Writes results into an actor's row, those that can be stored. */
+export function keepResults(rowId: number, results: readonly Result[]): Change[] {
   const texts = results.flatMap((result) => {
     try {
       return [stringify(result, 'result')];
@@ -32,11 +31,7 @@ export function keepResults(rowId: number, results: readonly Result[]): Commit['
       return []; // a result that cannot be stored: its promise is asked again
     }
   });
-  if (texts.length === 0) return undefined;
-  return async (run, knex: Knex) => {
-    const state_data = knex.raw(`json_set(state_data, '$.results', json(?))`, [`[${texts.join(',')}]`]);
-    await run(knex('flow_states').where({ id: rowId }).update({ state_data }) as never);
-  };
+  return texts.length === 0 ? [] : [{ kind: 'keepResults', id: rowId, results: `[${texts.join(',')}]` }];
 }
 
 /** The results that a row keeps. @param stateData which can be read */

@@ -7,7 +7,8 @@ import { describeState } from '../actor/state.ts';
 import type { Clock } from '../clock.ts';
 import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
-import { type ActorRow, type ActorUpdate, addressOf, type Commit, type JournalRow } from '../store/rows.ts';
+import type { Change } from '../store/changes.ts';
+import { type ActorRow, type ActorUpdate, addressOf, type JournalRow } from '../store/rows.ts';
 import { isGeneral } from '../store/store.ts';
 import type { Alarms } from './alarms.ts';
 import type { Cell, Row } from './cell.ts';
@@ -48,7 +49,7 @@ export class Rewriter {
     event: string,
     note: string | null,
     changes: Partial<Row>,
-    also?: Commit['also'],
+    also: readonly Change[] = [],
   ): Promise<Row | undefined> {
     const { clock, composer } = this.#options;
     return this.#write(row, composer.line(row, event, note, clock.now()), changes, also);
@@ -58,23 +59,16 @@ export class Rewriter {
     row: Row,
     journal: JournalRow | undefined,
     changes: Partial<Row>,
-    also?: Commit['also'],
+    also: readonly Change[],
   ): Promise<Row | undefined> {
     const { cells, commits } = this.#options;
     const columns = { ...changes, version: row.version + 1, ...(journal && { journal_id: journal.id }) };
-    const lost = new Error('The row has another version.');
     const outcome = await commits.write({
       ...(journal && { journal }),
-      also: async (run, knex) => {
-        const changed = await run(
-          knex('flow_states').where({ id: row.id, version: row.version }).update(columns) as never,
-        );
-        if (Number(changed) === 0) throw lost;
-        await also?.(run, knex);
-      },
+      also: [{ kind: 'rewrite', id: row.id, version: row.version, set: columns }, ...also],
     });
     if (outcome.result === 'committed') return { ...row, ...columns };
-    if (outcome.result === 'failed' && outcome.error !== lost) {
+    if (outcome.result === 'failed') {
       // It may have been written all the same: what is in memory is not to be trusted.
       cells.forget(addressOf(row));
       throw outcome.error;

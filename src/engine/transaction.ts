@@ -24,6 +24,7 @@
 import type { Knex } from 'knex';
 import { ActorExistsError, ActorNotFoundError, type Address, formatAddress, TransactionError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
+import type { Change } from '../store/changes.ts';
 import type { ActorRow, Commit, Outcome } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { Cell, Done, Row, SpawnOptions, Work } from './cell.ts';
@@ -146,7 +147,7 @@ export class TransactionTurns implements Turns {
     });
   }
 
-  remove(address: Address, also: NonNullable<Commit['also']>): Promise<void> {
+  remove(address: Address, also: readonly Change[]): Promise<void> {
     return this.#next(address, async () => {
       const actor = await this.#take(address).catch((error) => {
         if (error instanceof ActorNotFoundError) throw error;

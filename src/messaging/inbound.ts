@@ -23,7 +23,7 @@ import {
 } from '../errors.ts';
 import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts';
 import type { Keyword } from '../keyword-rules.ts';
-import type { Commit } from '../store/rows.ts';
+import type { Change } from '../store/changes.ts';
 import type { Store } from '../store/store.ts';
 import { isWellFormed } from '../well-formed.ts';
 import { formsOf, lineOf, normalizeAddress } from './address.ts';
@@ -105,7 +105,7 @@ export class Inbound {
   }
 
   async start(): Promise<void> {
-    for (const address of await this.#store.knex('opt_outs').pluck('address')) this.#setOptedOut(address, true);
+    for (const address of await this.#store.optOuts()) this.#setOptedOut(address, true);
   }
 
   /** The way in within a transaction: what it learns, the runtime learns after the commit. */
@@ -357,10 +357,7 @@ export class Inbound {
     const { engine, store } = this.#options;
     while (engine.running) {
       try {
-        this.#setOptedOut(
-          address,
-          (await store.knex('opt_outs').whereIn('address', formsOf(address)).first('address')) !== undefined,
-        );
+        this.#setOptedOut(address, await store.hasOptedOut(formsOf(address)));
         return;
       } catch {
         await engine.pause(LOOK_UP_AGAIN);
@@ -375,7 +372,7 @@ export class Inbound {
     // Confirmed once: a second STOP gets no answer.
     const confirm = !out || !this.#hasOptedOut(sender);
     const text = confirm ? this.#options.texts[status] : undefined;
-    const also = this.#recordOptOut(sender, out, message);
+    const also = [this.#optOut(sender, out, message)];
     // Each actor's turn has a mark of its own; after a crash between two, the redelivery goes on where it stopped.
     let first: Pick<Done, 'duplicate'> | undefined;
     const told = new Set<string>();
@@ -410,27 +407,11 @@ export class Inbound {
   }
 
   /** Keeps the opt-out and cancels what is waiting to be sent, in the transaction of the turn. */
-  #recordOptOut(address: string, out: boolean, message: InboundMessage): NonNullable<Commit['also']> {
-    const at = this.#options.clock.now();
-    return async (run, knex) => {
-      await run(knex('opt_outs').whereIn('address', formsOf(address)).delete() as never);
-      if (!out) return;
-      await run(
-        knex('opt_outs').insert({
-          address,
-          opted_out_at: at,
-          source: `${message.channel}: ${message.text.slice(0, 100)}`,
-        }) as never,
-      );
-      await run(
-        knex('outbox_messages')
-          .whereIn('recipient', formsOf(address))
-          .where({ kind: 'message', status: 'pending' })
-          .whereRaw("status IN ('pending', 'sending')") // so that the partial index serves
-          .whereNot('payload', 'like', '%"essential":true%')
-          .update({ status: 'cancelled', last_error: 'The recipient opted out.', updated_at: at }) as never,
-      );
-    };
+  #optOut(address: string, out: boolean, { channel, text }: InboundMessage): Change {
+    const forms = formsOf(address);
+    if (!out) return { kind: 'optIn', forms };
+    const source = `${channel}: ${text.slice(0, 100)}`;
+    return { kind: 'optOut', forms, address, source, at: this.#options.clock.now() };
   }
 
   async #answer(
@@ -438,7 +419,7 @@ export class Inbound {
     sender: string,
     text: string | undefined,
     status: Receipt['status'],
-    also?: Commit['also'],
+    also?: readonly Change[],
   ): Promise<Receipt> {
     const { clock } = this.#options;
     const turns = this.#turns;

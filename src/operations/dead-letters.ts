@@ -21,7 +21,8 @@ import {
 import type { EventChannel } from '../events.ts';
 import { eventFor, type InboundMessage, replyOf } from '../flow.ts';
 import { sentence } from '../sentence.ts';
-import { type ActorRow, addressOf, type Commit, type DeadLetterRow } from '../store/rows.ts';
+import { type Change, NothingToChangeError } from '../store/changes.ts';
+import { type ActorRow, addressOf, type DeadLetterRow } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { checkReason, type Page, pageOf } from './page.ts';
 
@@ -122,12 +123,13 @@ export class DeadLetters {
       const { handled, snapshot } = await engine.post(address, {
         stimulus: { kind: 'event', event, ...(row.target !== null && { sessionId: row.target }) },
         ...(message && { prepare: (snapshot, flow) => eventFor(flow, message, snapshot) }),
-        also: this.#resolve(id, { status: 'retried' }),
+        also: [this.#resolved(id, { status: 'retried' })],
         note: `dead letter ${id}, retried`,
       });
       events.emit('deadLetterRetried', { address, id });
       return { handled, state: describeState(snapshot) };
     } catch (cause) {
+      if (cause instanceof NothingToChangeError) assertOpen(await this.#row(id));
       const error = TurnFailedError.of(address, event.type, cause);
       if (error instanceof TurnFailedError || error.code === 'NOT_SERIALIZABLE') await this.#failedAgain(id, error);
       throw error;
@@ -145,30 +147,22 @@ export class DeadLetters {
     const row = await this.#row(id);
     assertOpen(row);
     const error = reason ? `${row.error} (discarded: ${reason})` : row.error;
-    await this.#write(this.#resolve(id, { status: 'discarded', error }));
+    const outcome = await this.#options.engine.write({ also: [this.#resolved(id, { status: 'discarded', error })] });
+    if (outcome.result === 'failed') {
+      if (outcome.error instanceof NothingToChangeError) assertOpen(await this.#row(id));
+      throw outcome.error;
+    }
     this.#options.events.emit('deadLetterDiscarded', { address: addressOf(row), id, reason });
   }
 
-  /** Marks a letter that is still open; where it is not, the transaction is undone. */
-  #resolve(id: number, change: Partial<LetterRow>): NonNullable<Commit['also']> {
-    return async (run, knex) => {
-      const changes = { ...change, resolved_at: this.#options.clock.now() };
-      const changed = await run(knex('dead_letters').where({ id, status: 'open' }).update(changes) as never);
-      if (Number(changed) > 0) return;
-      const row = await run(knex('dead_letters').where({ id }).first() as never);
-      assertOpen(row as unknown as LetterRow);
-    };
+  /** Marks a letter that is still open. */
+  #resolved(id: number, set: { status: 'retried' | 'discarded'; error?: string }): Change {
+    return { kind: 'letter', id, set: { ...set, resolved_at: this.#options.clock.now() } };
   }
 
-  async #failedAgain(id: number, error: Error): Promise<void> {
-    await this.#write(async (run, knex) => {
-      await run(knex('dead_letters').where({ id, status: 'open' }).update({ error: error.message }) as never);
-    });
-  }
-
-  async #write(also: NonNullable<Commit['also']>): Promise<void> {
-    const outcome = await this.#options.engine.write({ also });
-    if (outcome.result === 'failed') throw outcome.error;
+  async #failedAgain(id: number, { message }: Error): Promise<void> {
+    const outcome = await this.#options.engine.write({ also: [{ kind: 'letter', id, set: { error: message } }] });
+    if (outcome.result === 'failed' && !(outcome.error instanceof NothingToChangeError)) throw outcome.error;
   }
 
   async #assertActive(row: LetterRow): Promise<void> {

@@ -101,10 +101,7 @@ export class Quarantine {
   async discard(address: Address, reason?: string): Promise<void> {
     checkReason(reason);
     const { engine, unbound } = this.#options;
-    const { participantId: participant_id, flowType: flow_type } = address;
-    const row = await engine.discard(address, reason, async (run, knex) => {
-      await run(knex('response_handlers').where({ participant_id, flow_type }).delete() as never);
-    });
+    const row = await engine.discard(address, reason, [{ kind: 'unbind', actor: address }]);
     assertQuarantined(address, row.status);
     if (row.address) unbound(row.address);
   }

@@ -12,7 +12,8 @@ import { payloadOf } from '../engine/payload.ts';
 import { type Address, InvalidArgumentError, UndeliveredNotFoundError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import { formsOf } from '../messaging/address.ts';
-import type { Commit, OutboxRow } from '../store/rows.ts';
+import { type Change, NothingToChangeError } from '../store/changes.ts';
+import type { OutboxRow } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { checkReason, type Page, pageOf } from './page.ts';
 
@@ -102,24 +103,19 @@ export class Undelivered {
       throw new InvalidArgumentError(
         `The undelivered message ${id} cannot be read. Mend its payload in outbox_messages, or discard it.`,
       );
-    await this.#write(id, async (run, knex) => {
-      const out = knex('opt_outs').whereIn('address', formsOf(row.recipient)).first('address');
-      if (row.kind === 'message' && !payload['essential'] && (await run(out as never)))
+    const forms = row.kind === 'message' && !payload['essential'] ? formsOf(row.recipient) : [];
+    await this.#write(id, {
+      kind: 'resend',
+      id,
+      of: row.kind,
+      at: clock.now(),
+      unlessOptedOut: forms,
+    }).catch(async (error) => {
+      if (error instanceof UndeliveredNotFoundError && (await this.#options.store.hasOptedOut(forms)))
         throw new InvalidArgumentError(
           `The recipient of the message ${id} asked not to be written to (STOP). Discard it, or wait for their START.`,
         );
-      const attempts = knex.raw('max(attempts, 1)'); // one that is held may have been sent
-      return run(
-        knex('outbox_messages')
-          .where({ id })
-          .whereRaw(UNDELIVERED)
-          .update({
-            status: 'pending',
-            next_attempt_at: null,
-            updated_at: clock.now(),
-            ...(row.kind === 'message' && { attempts, attempts_before: attempts }),
-          }) as never,
-      );
+      throw error;
     });
     engine.outbox.refresh(row);
     events.emit('resent', { id });
@@ -135,30 +131,15 @@ export class Undelivered {
     const { clock, events } = this.#options;
     const row = await this.#row(id);
     const error = reason ? `${row.last_error ?? ''} (discarded: ${reason})`.trim() : row.last_error;
-    await this.#write(id, (run, knex) =>
-      run(
-        knex('outbox_messages').where({ id }).whereRaw(UNDELIVERED).update({
-          status: 'cancelled',
-          next_attempt_at: null,
-          last_error: error,
-          updated_at: clock.now(),
-        }) as never,
-      ),
-    );
+    await this.#write(id, { kind: 'giveUp', id, error, at: clock.now() });
     events.emit('undeliveredDiscarded', { id, reason });
   }
 
-  /** Changes the row, if it is still undelivered. @param change resolves with the number of rows that it has changed */
-  async #write(
-    id: number,
-    change: (...use: Parameters<NonNullable<Commit['also']>>) => Promise<unknown>,
-  ): Promise<void> {
-    const outcome = await this.#options.engine.write({
-      also: async (run, knex) => {
-        if (Number(await change(run, knex)) === 0) throw new UndeliveredNotFoundError(id);
-      },
-    });
-    if (outcome.result === 'failed') throw outcome.error;
+  /** Changes the row, if it is still undelivered. */
+  async #write(id: number, change: Change): Promise<void> {
+    const outcome = await this.#options.engine.write({ also: [change] });
+    if (outcome.result !== 'failed') return;
+    throw outcome.error instanceof NothingToChangeError ? new UndeliveredNotFoundError(id) : outcome.error;
   }
 
   async #row(id: number): Promise<OutboxRow> {

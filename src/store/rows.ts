@@ -1,6 +1,6 @@
 /** What the tables hold, as the code above the store sees it. Instants are ms since the epoch. */
-import type { Knex } from 'knex';
 import type { Address } from '../errors.ts';
+import type { Change } from './changes.ts';
 
 /** `active` takes events; `done`, `error` and `stopped` have ended; `quarantined` was put aside until an operator decides. */
 export type ActorStatus = 'active' | 'done' | 'error' | 'stopped' | 'quarantined';
@@ -170,9 +170,6 @@ export interface DeadLetterRow {
   at: number;
 }
 
-/** Runs a query of the application in the transaction of a commit. */
-export type InTransaction = <T>(query: Knex.QueryBuilder<any, T> | Knex.Raw<T>) => Promise<T>;
-
 /** All that one turn writes: together, or not at all. */
 export interface Commit {
   insert?: ActorRow;
@@ -188,8 +185,8 @@ export interface Commit {
   )[];
   deadLetter?: DeadLetterRow;
   marks?: OutboxMark[];
-  /** The application's own writes. A commit with these is a transaction of its own. */
-  also?: (run: InTransaction, knex: Knex) => Promise<void>;
+  /** What else is to be changed, in this order. A commit with these is a transaction of its own. */
+  also?: readonly Change[];
 }
 
 /**

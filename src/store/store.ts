@@ -25,6 +25,7 @@ import {
   type Outcome,
   type SaidRow,
 } from './rows.ts';
+import { writeChange } from './sqlite/changes.ts';
 import * as sql from './statements.ts';
 
 const UNSENT: OutboxRow['status'][] = ['pending', 'sending'];
@@ -287,6 +288,16 @@ export class Store {
     return Connection.use(this.knex, (connection) => connection.all<SaidRow>(text, bound));
   }
 
+  /** Who wants no messages. */
+  optOuts(): Promise<string[]> {
+    return this.knex('opt_outs').pluck('address');
+  }
+
+  /** Whether a person wants no messages, in whichever form of their address. */
+  async hasOptedOut(forms: readonly string[]): Promise<boolean> {
+    return (await this.knex('opt_outs').whereIn('address', forms).first('address')) !== undefined;
+  }
+
   async setting<T>(key: string): Promise<T | undefined> {
     const row = await this.knex('runtime_settings').where({ key }).first();
     return row && JSON.parse(row.value);
@@ -358,7 +369,10 @@ export class Store {
         'row' in record ? table.insert(record.row) : (table.where(record.where).update(record.set) as never),
       );
     }
-    for (const commit of group) await commit.also?.((query) => connection.query(query), this.knex);
+    for (const commit of group) {
+      for (const change of commit.also ?? [])
+        if (!(await writeChange(connection, this.knex, change))) losers.set(commit, { result: 'conflict' });
+    }
     return losers;
   }
 
