@@ -114,7 +114,7 @@ describe('a turn in which nothing happened', () => {
 
   it('writes what was asked for beside it; one that answers is not called ignored', () => {
     const { send } = begin();
-    const also = async () => {};
+    const also = [{ kind: 'optIn', forms: [PHONE] }] as const;
     expect(send('unknown', { also })).toMatchObject({ also, journal: { note: 'ignored' } });
     const answered = send('unknown', { notices: [{ recipient: PHONE, payload: { text: 'sorry' } }], note: 'told so' })!;
     expect(answered.journal).toMatchObject({ note: 'told so', outbox_count: 1 });
