@@ -59,7 +59,12 @@ export class People {
       },
       (error) => {
         if (error.code === 'ACTOR_EXISTS' && ledger.actors.has(`${flowType}/${participantId}`)) person.spawned = true;
-        else later(30 * SECOND);
+        else {
+          // Ever later: a table of the application may be missing for hours.
+          const tries = (this.#tries.get(participantId) ?? 0) + 1;
+          this.#tries.set(participantId, tries);
+          later(Math.min(30 * SECOND * tries, 4 * MINUTE));
+        }
       },
     );
   }
