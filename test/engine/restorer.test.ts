@@ -1,6 +1,6 @@
 /** Rows become live actors in the version in which they go on; what cannot be restored is put aside, and never guessed. */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { fromCallback, setup } from 'xstate';
+import { fromPromise, setup } from 'xstate';
 import { LiveActor } from '../../src/actor/live-actor.ts';
 import { onlooker } from '../../src/actor/onlooker.ts';
 import { SimulatedClock } from '../../src/clock.ts';
@@ -25,9 +25,10 @@ const heard: string[] = [];
 const logic = setup({
   types: { context: {} as { form: number }, events: {} as { type: 'end' } },
   actors: {
-    job: fromCallback(() => {
+    job: fromPromise(({ signal }) => {
       heard.push('started');
-      return () => void heard.push('stopped');
+      signal.addEventListener('abort', () => heard.push('stopped'));
+      return new Promise(() => {});
     }),
   },
 }).createMachine({
