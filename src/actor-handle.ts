@@ -32,6 +32,21 @@ export type Committed<F extends AnyFlow> = SnapshotOf<F> & { readonly handled: b
 /** A pending deadline. `dueAt` in ms since the epoch; `source` and `target` are paths of child ids. */
 export type PendingTimer = StoredTimer;
 
+/** Where an actor stands. */
+export interface ActorDescription {
+  /** Its state, as dotted paths of its leaves, joined by commas where it is parallel. */
+  state: string;
+  status: ActorStatus;
+  /** Counts what was written of the actor, from 1: its turns, retries and migrations. It is not the version of the flow. */
+  version: number;
+  /** The version of the flow, as `defineFlow` was given it, by which the actor was last written. */
+  flowVersion: number;
+  /** When the actor was last written, in ISO 8601. */
+  updatedAt: string;
+  /** Why it was put aside, or stopped; `null` where all is well. */
+  lastError: string | null;
+}
+
 /** Listens, until told otherwise. */
 export interface Subscription {
   /** From now on nothing is heard. */
@@ -101,14 +116,11 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
     return (await this.#engine().post(this.address, { stimulus: { kind: 'cancel', dueAt, nth } })).handled;
   }
 
-  /** Where the actor stands, for people. */
-  async describe(): Promise<{
-    state: string;
-    status: ActorStatus;
-    version: number;
-    updatedAt: string;
-    lastError: string | null;
-  }> {
+  /**
+   * Where the actor stands, for people.
+   * @throws {ActorNotFoundError}
+   */
+  async describe(): Promise<ActorDescription> {
     const engine = this.#engine();
     const row = await engine.read(this.address).then(
       (read) => read.row,
@@ -121,6 +133,7 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
       state: row.current_state,
       status: row.status,
       version: row.version,
+      flowVersion: row.flow_version,
       updatedAt: row.updated_at,
       lastError: row.last_error,
     };

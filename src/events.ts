@@ -12,7 +12,10 @@ export type Life = 'stopped' | 'booting' | 'migrating' | 'recovering' | 'running
 export interface RuntimeEvents {
   /** The runtime's life or health is another one. `troubles`: what is wrong, by what it is about. */
   status: { status: Life; health: 'healthy' | 'degraded'; troubles: Readonly<Record<string, string>> };
-  /** A turn has committed. `ended`: how, of an actor's last one. `lateness`: for a deadline, how many ms after it. */
+  /**
+   * A turn has committed. `version`: what it counted the actor up to, not the flow's version. `ended`: how, of an
+   * actor's last one. `lateness`: for a deadline, how many ms after it.
+   */
   turn: {
     address: Address;
     event: string;

@@ -7,7 +7,14 @@ export type { ContextSchema } from './actor/fit.ts';
 export type { InvocationPolicy } from './actor/invocations.ts';
 export type { StoredTimer } from './actor/live-actor.ts';
 export type { AfterTimer, MigratingTimer } from './actor/migrating-timers.ts';
-export { ActorHandle, type Committed, type PendingTimer, type SendOptions, type Subscription } from './actor-handle.ts';
+export {
+  type ActorDescription,
+  ActorHandle,
+  type Committed,
+  type PendingTimer,
+  type SendOptions,
+  type Subscription,
+} from './actor-handle.ts';
 export { type Clock, SimulatedClock, scaledClock, systemClock } from './clock.ts';
 export type { Duration } from './duration.ts';
 export type {

@@ -88,6 +88,7 @@ export interface JournalLine {
   /** For the next page. */
   id: number;
   flowType: string;
+  /** What the turn counted the actor up to, from 1; not the version of the flow. */
   version: number;
   event: string;
   /** Dotted state paths; null for the first turn. */

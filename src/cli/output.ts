@@ -1,13 +1,29 @@
 /** What commands print for people. */
 
-/** A table with a heading; the last column takes what room there is, and is cut off there. */
-export function table(headings: string[], rows: string[][]): string {
+/** The last column of a table gets at least so many characters. */
+const ROOM = 24;
+
+/**
+ * A table with a heading. Nothing is cut off: the last column is wrapped within the terminal, and where there is no room for
+ * that, each row is shown as names and values.
+ * @param width of the terminal, in characters; a file or a pipe takes lines of any length
+ */
+export function table(
+  headings: string[],
+  rows: string[][],
+  width = process.stdout.columns ?? Number.POSITIVE_INFINITY,
+): string {
   const lines = [headings, ...rows.map((row) => row.map(oneLine))];
   const widths = headings.map((_, i) => Math.max(...lines.map((line) => line[i]!.length)));
-  const width = process.stdout.columns ?? Number.POSITIVE_INFINITY;
+  const last = widths.pop()!;
+  const indent = widths.reduce((sum, each) => sum + each + 2, 0);
+  if (indent + Math.min(last, ROOM) > width)
+    return rows.map((row) => facts(row.map((cell, i) => [headings[i]!, cell]))).join('\n\n');
   return lines
-    .map((line) => line.map((cell, i) => (i === line.length - 1 ? cell : cell.padEnd(widths[i]!))).join('  '))
-    .map((line) => (line.length > width ? `${line.slice(0, width - 1)}…` : line))
+    .map((line) => {
+      const before = widths.map((each, i) => `${line[i]!.padEnd(each)}  `).join('');
+      return before + wrapped(line.at(-1)!, width - indent).join(`\n${' '.repeat(indent)}`);
+    })
     .join('\n');
 }
 
@@ -24,3 +40,7 @@ export function facts(all: [name: string, value: unknown][]): string {
 }
 
 const oneLine = (text: string) => text.replaceAll(/\s*\n\s*/g, ' ');
+
+/** Splits a text between its words into lines; a word that is longer than a line is split as well. */
+const wrapped = (text: string, width: number): string[] =>
+  text.length <= width ? [text] : (text.match(new RegExp(`\\S.{0,${width - 1}}(?=\\s|$)|\\S{1,${width}}`, 'g')) ?? []);

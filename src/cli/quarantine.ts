@@ -31,7 +31,8 @@ export function registerQuarantine(program: Command): void {
           ['actor', `${it.flow}/${it.participant}`],
           ['state', it.state],
           ['since', it.since],
-          ['version', String(it.version)],
+          ['flow version', String(it.flow_version)],
+          ['changes', String(it.version)],
           ['error', it.error],
           [
             'deadlines',

@@ -40,7 +40,7 @@ export async function quarantineRoutes(app: FastifyInstance, { runtime }: HttpOp
   });
 }
 
-const described = ({ id, address, state, error, since, version }: QuarantinedActor) => ({
+const described = ({ id, address, state, error, since, version, flowVersion }: QuarantinedActor) => ({
   id,
   participant: address.participantId,
   flow: address.flowType,
@@ -48,4 +48,5 @@ const described = ({ id, address, state, error, since, version }: QuarantinedAct
   error,
   since: Number.isNaN(since) ? null : new Date(since).toISOString(),
   version,
+  flow_version: flowVersion,
 });

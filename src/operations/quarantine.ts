@@ -21,7 +21,10 @@ export interface QuarantinedActor {
   /** When it was put aside, in ms since the epoch; where the journal is off, when it made its
    * last turn; NaN where the row does not say. */
   since: number;
+  /** Counts what was written of it, from 1: its turns, retries and migrations. */
   version: number;
+  /** The version of the flow by which it was last written. */
+  flowVersion: number;
 }
 
 /** An actor that was put aside, with what is kept of it. */
@@ -122,6 +125,7 @@ function described(row: FoundRow): QuarantinedActor {
     error: row.last_error ?? '',
     since: row.journal_event === 'perdure.quarantined' ? row.journal_at! : Date.parse(row.updated_at),
     version: row.version,
+    flowVersion: row.flow_version,
   };
 }
 

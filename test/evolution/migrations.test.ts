@@ -64,6 +64,16 @@ describe('old versions that stay registered', () => {
     expect(test.runtime.registry.get().context.flows['booking']).toMatchObject({ version: 2, formerVersions: [1] });
   });
 
+  it('are told by flowVersion, beside the count of what was written', async () => {
+    await fresh([bookingV1]);
+    await test.spawn(bookingV1, 'p_old', { phoneNumber: PHONE });
+    await test.receive(message('monday'));
+    await deploy([bookingV2(), bookingV1]);
+    await test.spawn(bookingV1, 'p_new');
+    expect(await test.actor(bookingV1, 'p_old').describe()).toMatchObject({ version: 3, flowVersion: 1 });
+    expect(await test.actor(bookingV1, 'p_new').describe()).toMatchObject({ version: 1, flowVersion: 2 });
+  });
+
   it('give way to migrate, where both are there', async () => {
     await fresh([bookingV1]);
     await test.spawn(bookingV1, 'p_1');

@@ -373,6 +373,7 @@ describe('each endpoint, on the real runtime', () => {
         state: 'PARTICIPATING.week.COUNTING,PARTICIPATING.day.COMMITMENT_PROMPT',
         status: 'active',
         version: 2,
+        flowVersion: 1,
         updatedAt: '2026-01-05T08:00:00.000Z',
         lastError: null,
         context: expect.objectContaining({ name: 'Ada', timezone: 'Europe/Berlin', lastCommitmentDate: '2026-01-05' }),

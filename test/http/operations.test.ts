@@ -65,6 +65,7 @@ describe('the quarantine and the dead letters over HTTP', () => {
       error: expect.stringContaining('not readable'),
       since: '2026-01-05T08:00:00.000Z',
       version: 2,
+      flow_version: 1,
     };
     expect(await get('/quarantine')).toEqual({ http: 200, status: 'ok', result: [described] });
     expect(await get(`/quarantine/${FLOW}/${id}`)).toEqual({

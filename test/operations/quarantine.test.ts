@@ -131,6 +131,7 @@ describe('the quarantine', () => {
         error: expect.stringContaining('the check is broken'),
         since: START + 60_000,
         version: 3,
+        flowVersion: 1,
       },
     ]);
     await crash();
