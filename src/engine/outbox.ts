@@ -431,22 +431,33 @@ export class Outbox {
       row.attempts--; // the database fails as a whole, or the receiver waits for another attempt: no event is to blame
       return this.#failed(pending, error, false, ms);
     }
-    const isUnknown = UNKNOWN.includes(code);
-    const isRefusal = FOR_NOW.includes(code) || code === 'ACTOR_ENDED';
-    const [actor] = isRefusal ? await this.#options.store.load([delivery.to]) : [];
-    const hasEnded = actor !== undefined && isEnded(actor.status); // also where its row cannot be restored
-    // It may have been applied before a crash, whatever became of the receiver since.
-    const mark = { channel: 'perdure', message_id: row.idempotency_key, scope: '' };
-    if (isRefusal && (await this.#options.store.isApplied(mark))) return this.#sent(row, ms);
-    if (FOR_NOW.includes(code) && !hasEnded && !(isUnknown && row.created_at + eventPatience <= clock.now())) {
-      await this.#await(queue, delivery.to, error, isUnknown);
-      return true;
-    }
-    if (isRefusal || isSpent(row, EVENTS)) {
+    if (!FOR_NOW.includes(code) && code !== 'ACTOR_ENDED') {
+      if (!isSpent(row, EVENTS)) return this.#failed(pending, error, false, ms);
       await this.#bury(row, delivery, error);
       return true;
     }
-    return this.#failed(pending, error, false, ms);
+    const isUnknown = UNKNOWN.includes(code);
+    let waits = false;
+    this.#awaited.add(row.recipient); // a receiver that comes to be, or is taken up again, from here on wakes the queue
+    try {
+      const [actor] = await this.#options.store.load([delivery.to]);
+      const hasEnded = actor !== undefined && isEnded(actor.status); // also where its row cannot be restored
+      // It may have been applied before a crash, whatever became of the receiver since.
+      const mark = { channel: 'perdure', message_id: row.idempotency_key, scope: '' };
+      if (await this.#options.store.isApplied(mark)) return this.#sent(row, ms);
+      if (code === 'ACTOR_ENDED' || hasEnded || (isUnknown && row.created_at + eventPatience <= clock.now())) {
+        await this.#bury(row, delivery, error);
+        return true;
+      }
+      // It has changed since it refused, and told so before anybody waited.
+      const takesEvents = actor?.status === 'active' && (code === 'ACTOR_NOT_FOUND' || code === 'ACTOR_QUARANTINED');
+      if (takesEvents && !isSpent(row, EVENTS)) return this.#failed(pending, error, false, ms);
+      await this.#await(queue, delivery.to, error, isUnknown);
+      waits = true;
+      return true;
+    } finally {
+      if (!waits) this.#awaited.delete(row.recipient);
+    }
   }
 
   /** Lets all events for the receiver wait until it may take them. */
@@ -458,7 +469,6 @@ export class Outbox {
     await this.#write({
       also: [{ kind: 'letWait', recipient, patience, error: error.message, at: clock.now() }],
     });
-    this.#awaited.add(recipient);
     if (limited) this.#expireAt(queue.pending[0]!.row.created_at + eventPatience);
     this.#unsent.clear(queue);
     this.#options.events.emit('eventWaits', { address: to, error });

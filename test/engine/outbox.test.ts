@@ -2,9 +2,10 @@ import createKnex, { type Knex } from 'knex';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../src/clock.ts';
 import { Outbox, type OutgoingMessage } from '../../src/engine/outbox.ts';
+import { ActorNotFoundError, type Address } from '../../src/errors.ts';
 import { EventChannel } from '../../src/events.ts';
 import { migrate } from '../../src/store/migrate.ts';
-import type { Commit, OutboxRow } from '../../src/store/rows.ts';
+import type { ActorRow, Commit, OutboxRow } from '../../src/store/rows.ts';
 import { Store } from '../../src/store/store.ts';
 
 describe('the outbox', () => {
@@ -15,6 +16,8 @@ describe('the outbox', () => {
   let sent: OutgoingMessage[];
   /** What becomes of an attempt. */
   let send: (message: OutgoingMessage) => Promise<void>;
+  /** What the receiver of an event does with it. */
+  let deliver: (to: Address) => Promise<undefined>;
   /** Committed, and not told of yet. */
   const open = new Set<Commit>();
 
@@ -33,7 +36,7 @@ describe('the outbox', () => {
       ...(most && { most }),
       commit: async (commit) => (await store.commit([commit]))[0]!,
       open: () => open,
-      deliver: async () => undefined,
+      deliver: (to) => deliver(to),
       policy: () => 'resend',
     });
 
@@ -44,6 +47,7 @@ describe('the outbox', () => {
     clock = new SimulatedClock();
     sent = [];
     send = async () => {};
+    deliver = async () => undefined;
     open.clear();
     outbox = make();
   });
@@ -184,5 +188,93 @@ describe('the outbox', () => {
       ['ada', true],
       ['bob', false],
     ]);
+  });
+
+  describe('an event whose receiver comes to take events just while it is put to wait', () => {
+    const to = { flowType: 'diary', participantId: 'bob' };
+    const event = () =>
+      row('diary/bob', {
+        kind: 'event',
+        payload: JSON.stringify({ to, event: { type: 'hello' } }),
+        idempotency_key: 'e1',
+        created_at: clock.now(),
+      });
+    const actor = (status: ActorRow['status']) =>
+      ({
+        id: 1,
+        participant_id: 'bob',
+        flow_type: 'diary',
+        current_state: 'calm',
+        state_data: '{}',
+        created_at: new Date(0).toISOString(),
+        updated_at: new Date(0).toISOString(),
+        version: 1,
+        flow_version: 1,
+        status,
+        next_due_at: null,
+        lease_until: null,
+        last_error: null,
+        address: null,
+        journal_id: null,
+      }) satisfies ActorRow;
+    const spawned = async () => {
+      await store.commit([{ insert: actor('active') }]);
+      outbox.wake('diary/bob');
+    };
+    const statusOf = async () => (await knex('outbox_messages').first('status')).status;
+    let refusals: number;
+    beforeEach(() => {
+      refusals = 0;
+    });
+
+    it('is delivered soon, where it was told between the refusal and the look at the database', async () => {
+      deliver = async () => {
+        if (++refusals > 1) return undefined;
+        await spawned();
+        throw new ActorNotFoundError(to);
+      };
+      await write([event()]);
+      await outbox.recover(store.lastId('outbox_messages'));
+      await settle(() => refusals === 1 && clock.nextTimer() !== undefined);
+      clock.moveTo(clock.nextTimer()!);
+      await settle();
+      expect([refusals, await statusOf()]).toEqual([2, 'sent']);
+    });
+
+    it('is delivered at once, where it was told while that was written', async () => {
+      deliver = async () => {
+        if (++refusals > 1) return undefined;
+        throw new ActorNotFoundError(to);
+      };
+      const commit = store.commit.bind(store);
+      let isWaiting = false;
+      store.commit = async (group) => {
+        isWaiting ||= group.some(({ also }) => also?.some(({ kind }) => kind === 'letWait'));
+        if (isWaiting && refusals === 1 && !(await store.load([to]))[0]) {
+          await commit([{ insert: actor('active') }]);
+          outbox.wake('diary/bob');
+        }
+        return commit(group);
+      };
+      await write([event()]);
+      await outbox.recover(store.lastId('outbox_messages'));
+      await settle(() => refusals === 2 && outbox.idle);
+      expect(await statusOf()).toBe('sent');
+    });
+
+    it('waits, where it does not', async () => {
+      deliver = async () => {
+        refusals++;
+        throw new ActorNotFoundError(to);
+      };
+      await write([event()]);
+      await outbox.recover(store.lastId('outbox_messages'));
+      await settle();
+      expect([refusals, await statusOf()]).toEqual([1, 'waiting']);
+      deliver = async () => undefined;
+      await spawned();
+      await settle();
+      expect(await statusOf()).toBe('sent');
+    });
   });
 });
