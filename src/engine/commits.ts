@@ -137,6 +137,7 @@ export class Commits {
       return;
     }
     const at = Date.parse(update.updated_at);
+    const hadEnded = row.version > 0 && isEnded(row.status);
     if (commit.insert) outbox.wake(cell.key);
     const told: RuntimeEvents['turn'] = {
       address,
@@ -145,7 +146,7 @@ export class Commits {
       to: update.current_state,
       version: update.version,
       at,
-      ...(isEnded(update.status) && (row.version === 0 || !isEnded(row.status)) && { ended: update.status }),
+      ...(isEnded(update.status) && !hadEnded && { ended: update.status }),
       ...(turn.firedDueAt !== undefined && { lateness: at - turn.firedDueAt }),
     };
     const origin = events.tracing?.turn(told, asked);
@@ -164,7 +165,8 @@ export class Commits {
     const dueAt = activeDueAt(cell);
     alarms.set(address, dueAt, cell.key);
     pacer.committed(cell, at, dueAt);
-    events.within(origin, () => live.afterCommit(turn, () => maker.ambient(address, row.version)));
+    // One that was given up without a turn may still ask for invocations.
+    if (!hadEnded) events.within(origin, () => live.afterCommit(turn, () => maker.ambient(address, row.version)));
     if (row.address) this.onActivity(row.address, address, isEnded(row.status));
     events.emit('turn', told);
     inspection.committed(cell, turn);

@@ -13,8 +13,10 @@ import {
 import type { EventChannel } from '../events.ts';
 import type { Change } from '../store/changes.ts';
 import { type ActorRow, type ActorStatus, addressOf, type Commit } from '../store/rows.ts';
+import { isGeneral } from '../store/store.ts';
+import { errorOf } from '../thrown.ts';
 import type { Alarms } from './alarms.ts';
-import type { Row } from './cell.ts';
+import type { Row, Work } from './cell.ts';
 import type { Cells } from './cells.ts';
 import type { Commits } from './commits.ts';
 import { type Composer, LEASE } from './composer.ts';
@@ -87,24 +89,19 @@ export class Operator {
 
   /**
    * Ends a quarantined actor. Its row and history are kept: as a turn that stops it where the row can be restored, so that
-   * the application's tables follow, and else as it is.
+   * the application's tables follow as far as they can, and else as it is.
    * @param also more to write in the same transaction
    * @returns the row as it was found; only a quarantined actor is changed
    */
   async discard(address: Address, reason: string | undefined, also: readonly Change[]): Promise<Row> {
-    const { cells, commits, events, restorer, rewriter } = this.#options;
+    const { cells, events, restorer, rewriter } = this.#options;
     const row = await restorer.row(address);
     if (row.status !== 'quarantined') return row;
     const note = `discarded${reason ? `: ${reason}` : ''}`;
     const error = `${note[0]!.toUpperCase()}${note.slice(1)}. It was quarantined: ${row.last_error}`;
     // A row whose flow nobody knows can be ended as it is.
-    const commit = cells.has(address) ? this.#ending(row, note, error, also) : undefined;
-    let done = false;
-    if (commit) {
-      const outcome = await commits.write(commit);
-      if (outcome.result === 'failed') throw outcome.error;
-      done = outcome.result === 'committed';
-    } else {
+    let done = cells.has(address) ? await this.#end(row, note, error, also) : undefined;
+    if (done === undefined) {
       const changes = { status: 'stopped', last_error: error, next_due_at: null, lease_until: null } as const;
       done = (await rewriter.change(row, 'xstate.stop', note, changes, also)) !== undefined;
     }
@@ -195,21 +192,38 @@ export class Operator {
     }
   }
 
-  /** The turn that stops an actor which is put aside; `undefined` where it cannot be restored, or throws at that too. */
-  #ending(row: ActorRow, note: string, error: string, also: readonly Change[]): Commit | undefined {
+  /**
+   * Ends an actor that is put aside, in a turn; without the rows of `project` and `record` where these fail at that too.
+   * @returns false: somebody else was faster; `undefined`: it cannot be restored, or throws at its end
+   * @throws {StoreError} the database as a whole fails
+   */
+  async #end(row: ActorRow, note: string, error: string, also: readonly Change[]) {
+    let unrecorded: Error | undefined;
+    for (const isRecorded of [true, false]) {
+      const stop: Work = { stimulus: { kind: 'stop' }, also, note, ...(!isRecorded && unrecorded && { unrecorded }) };
+      try {
+        const outcome = await this.#options.commits.write(this.#ending(row, stop, error));
+        if (outcome.result !== 'failed') return outcome.result === 'committed';
+        throw outcome.error;
+      } catch (cause) {
+        if (isGeneral(cause)) throw cause;
+        unrecorded = errorOf(cause);
+      }
+    }
+    return undefined;
+  }
+
+  /** The turn that stops an actor which is put aside. @throws it cannot be restored, or throws at that too */
+  #ending(row: ActorRow, stop: Work, error: string): Commit {
     const { cells, composer, maker, restorer } = this.#options;
     const copy = cells.copy(addressOf(row));
-    try {
-      restorer.copy(copy, copy, row);
-      const live = copy.live!;
-      const before = live.snapshot;
-      const ambient = maker.ambient(copy.address, row.version + 1);
-      const turn = live.perform({ kind: 'stop' }, ambient);
-      const commit = composer.turn(copy, { stimulus: { kind: 'stop' }, also, note }, turn, before, ambient.now())!;
-      commit.update!.last_error = error;
-      return commit;
-    } catch {
-      return undefined;
-    }
+    restorer.copy(copy, copy, row);
+    const live = copy.live!;
+    const before = live.snapshot;
+    const ambient = maker.ambient(copy.address, row.version + 1);
+    const turn = live.perform(stop.stimulus, ambient);
+    const commit = composer.turn(copy, stop, turn, before, ambient.now())!;
+    commit.update!.last_error = error;
+    return commit;
   }
 }

@@ -40,6 +40,11 @@ export class Pacer {
 
   /** An actor begins a round. */
   began({ address, key, live }: Cell, now: number): void {
+    // Only what its turns come to tells that it is at rest: they may have been those of a transaction.
+    if (this.#runaways.has(key)) {
+      this.#runaways.set(key, now + PACE);
+      return;
+    }
     const { nextDueAt = 0, earliest } = live!;
     const rounds = this.#rounds.get(key);
     if (!rounds || nextDueAt - rounds.at >= AT_ONCE) {
@@ -48,9 +53,8 @@ export class Pacer {
     }
     rounds.at = now;
     if (++rounds.count <= FREE + rounds.pending) return;
-    const isNew = !this.#runaways.has(key);
     this.#runaways.set(key, now + PACE);
-    if (isNew) this.#events.emit('runaway', { address, event: earliest!.event.type, every: PACE });
+    this.#events.emit('runaway', { address, event: earliest!.event.type, every: PACE });
   }
 
   /** The instant before which the actor is to begin no round of itself. */

@@ -65,6 +65,19 @@ describe('an actor whose deadlines are always due', () => {
     expect(test.runtime.health()).toMatchObject({ health: 'healthy', troubles: {} });
   });
 
+  it('stays slowed down when it takes an event in a transaction of the application', async () => {
+    const actor = await begin();
+    await actor.send({ type: 'begin' });
+    await test.settle();
+    await test.advance('500ms');
+    await test.runtime.transaction((trx) => trx.actor(flow, 'p_1').send({ type: 'late' }));
+    const before = await rounds();
+    await test.advance('10s');
+    expect(await rounds()).toBe(before + 10);
+    expect((await actor.getSnapshot()).context.heard).toBe(1);
+    expect(heard).toEqual(['runaway p_1']);
+  });
+
   it('is well again once it was removed', async () => {
     const actor = await begin();
     await actor.send({ type: 'begin' });

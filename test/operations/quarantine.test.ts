@@ -348,6 +348,43 @@ describe('the quarantine', () => {
     expect(await row('ada')).toMatchObject({ status: 'stopped', last_error: expect.stringContaining('enough') });
   });
 
+  it.each(['whose table refuses its rows', 'whose row could not be read, and is mended'])(
+    'discards an actor %s, and starts nothing for it again, whoever writes',
+    async (what) => {
+      const actor = await spawn('ada', PHONE);
+      await actor.send({ type: 'search' });
+      expect(asked).toBe(1);
+      broken = true;
+      await test.advance('1m');
+      const { state_data } = await row('ada');
+      const store = (state_data: string) =>
+        test.knex('flow_states').where({ participant_id: 'ada' }).update({ state_data });
+      const spoils = what.includes('could not be read');
+      if (spoils) await store('{"snapshot": tru');
+      else await test.knex.schema.dropTable('app_rows');
+      await test.runtime.quarantine.discard(address('ada'), 'hopeless');
+      if (spoils) await store(state_data);
+      expect(await actor.describe()).toMatchObject({ status: 'stopped', state: 'searching' });
+      expect((await test.journal('ada')).at(-1)).toMatchObject({
+        event: 'xstate.stop',
+        note: spoils
+          ? 'discarded: hopeless'
+          : "discarded: hopeless; not recorded: The database refused an update of 'app_rows': SQLITE_ERROR: no such table: app_rows.",
+      });
+      await test.runtime.receiveFor(flow, 'ada', { channel: 'sms', id: '1', from: PHONE, text: 'hello?' });
+      await test.advance('1h');
+      expect(asked).toBe(1);
+      expect(await actor.describe()).toMatchObject({ status: 'stopped', state: 'searching' });
+    },
+  );
+
+  it('removes an actor that was put aside, also where its table refuses its rows', async () => {
+    await putAside('ada', PHONE);
+    await test.knex.schema.dropTable('app_rows');
+    await test.runtime.remove(flow, 'ada');
+    expect(await row('ada')).toBeUndefined();
+  });
+
   it.each(['retry', 'discard'] as const)('does a %s once, however many ask for it at the same time', async (what) => {
     await putAside('ada');
     broken = false;

@@ -2,7 +2,19 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { PlantedBug } from './planted.ts';
+import { FREE_ROUNDS } from './cycles.ts';
+
+/** Other source for a text that a file has once. */
+export interface Change {
+  file: string;
+  find: string;
+  replace: string;
+}
+
+/** Limits that no life would reach, in small. */
+const IN_SMALL: readonly Change[] = [
+  { file: 'src/engine/pacer.ts', find: 'const FREE = 2_000;', replace: `const FREE = ${FREE_ROUNDS};` },
+];
 
 /** Two folders up, from here as from the module. */
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -11,9 +23,9 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
  * @param name of the module's file
  * @param bug planted into it
  * @returns the path of the module
- * @throws {Error} the bug's file has not the text, or not just once
+ * @throws {Error} a file has not the text, or not just once
  */
-export async function bundle(name: string, bug?: PlantedBug): Promise<string> {
+export async function bundle(name: string, bug?: Change): Promise<string> {
   const { build } = await import('esbuild');
   const outfile = join(ROOT, 'node_modules/.simulation', `${name}.mjs`);
   await build({
@@ -24,17 +36,26 @@ export async function bundle(name: string, bug?: PlantedBug): Promise<string> {
     platform: 'node',
     format: 'esm',
     logLevel: 'silent',
-    plugins: bug ? [{ name: 'plant', setup: ({ onLoad }) => onLoad({ filter: /\.ts$/ }, plant(bug)) }] : [],
+    plugins: [
+      {
+        name: 'plant',
+        setup: ({ onLoad }) => onLoad({ filter: /\.ts$/ }, plant([...IN_SMALL, ...(bug ? [bug] : [])])),
+      },
+    ],
   });
   return outfile;
 }
 
 const plant =
-  ({ file, find, replace }: PlantedBug) =>
+  (changes: readonly Change[]) =>
   async ({ path }: { path: string }) => {
-    if (path !== join(ROOT, file)) return undefined;
-    const source = await readFile(path, 'utf8');
-    const times = source.split(find).length - 1;
-    if (times !== 1) throw new Error(`${file} has '${find}' ${times} times.`);
-    return { contents: source.replace(find, () => replace), loader: 'ts' as const };
+    const mine = changes.filter(({ file }) => path === join(ROOT, file));
+    if (mine.length === 0) return undefined;
+    let contents = await readFile(path, 'utf8');
+    for (const { file, find, replace } of mine) {
+      const times = contents.split(find).length - 1;
+      if (times !== 1) throw new Error(`${file} has '${find}' ${times} times.`);
+      contents = contents.replace(find, () => replace);
+    }
+    return { contents, loader: 'ts' as const };
   };

@@ -12,6 +12,16 @@ interface Refusal {
   life: number;
   at: number;
   final: boolean;
+  /** An operator has had it sent again since. */
+  forgiven?: true;
+}
+
+/** That an operator has a message sent again. */
+interface Resend {
+  /** How often it had been handed over by then. */
+  ever: number;
+  /** When that was answered, in ms of the time that has passed. */
+  at: number;
 }
 
 export class Carrier {
@@ -29,6 +39,13 @@ export class Carrier {
   readonly #refusals = new Map<string, Refusal>();
   /** Keys of messages that a process left behind when it may have sent them, and whose flow says to hold. */
   readonly #toHold = new Set<string>();
+  /** The last time that each was to be sent again. */
+  readonly #resends = new Map<string, Resend>();
+  /** The key of each message, by its id. */
+  readonly #keys = new Map<number, string>();
+  /** Keys of messages, also between actors, that an operator asked to give up; and that they were told to be. */
+  readonly forsaking = new Set<string>();
+  readonly forsaken = new Set<string>();
 
   constructor(world: Surroundings, hasTransactions: () => boolean) {
     this.#world = world;
@@ -42,6 +59,21 @@ export class Carrier {
       "SELECT flow_type, idempotency_key AS key FROM outbox_messages WHERE status = 'sending' AND kind = 'message'",
     ))
       if (runtime.flows.get(flow_type)?.uncertain === 'hold') this.#toHold.add(key);
+  }
+
+  /** An operator asks for a message to be sent again: marked, at once, and as often as a new one. */
+  resending(key: string): void {
+    const refusal = this.#refusals.get(key);
+    if (refusal) refusal.forgiven = true;
+    const handed = this.#handedOver.get(key) ?? { ever: 0, inLife: 0 };
+    this.#handedOver.set(key, { ...handed, inLife: 0 });
+    this.#toHold.delete(key);
+    this.#resends.set(key, { ever: handed.ever, at: Number.POSITIVE_INFINITY });
+  }
+
+  /** They were told that it is. */
+  resent(key: string): void {
+    this.#resends.get(key)!.at = this.#world.scheduler.elapsed;
   }
 
   /** Takes a message from the process of this life, or not. */
@@ -91,13 +123,23 @@ export class Carrier {
     for (const { key } of database.read<{ key: string }>(
       "SELECT idempotency_key AS key FROM outbox_messages WHERE status = 'failed' AND kind = 'message'",
     )) {
+      const resend = this.#resends.get(key);
+      const isResent = resend !== undefined && resend.at < Number.POSITIVE_INFINITY;
       const { ever } = this.#handedOver.get(key) ?? { ever: 0 };
-      if (!this.#refusals.get(key)?.final && ever < (this.attempts ?? DEFAULT_ATTEMPTS))
-        throw new Violation('G6', `${key} was given up after ${ever} attempts`);
+      const attempts = isResent ? ever - resend.ever : ever;
+      const refusal = this.#refusals.get(key);
+      const isFinal = refusal?.final && !(isResent && refusal.forgiven);
+      if (!isFinal && attempts < (this.attempts ?? DEFAULT_ATTEMPTS))
+        throw new Violation('G6', `${key} was given up after ${attempts} attempts`);
     }
     for (const { idempotency_key, kind } of database.read<any>("SELECT * FROM outbox_messages WHERE status = 'sent'"))
       if (kind === 'message' && !this.#carried.has(idempotency_key))
         throw new Violation('G6', `${idempotency_key} counts as sent, and never was`);
+  }
+
+  #isJustResent(key: string): boolean {
+    const resend = this.#resends.get(key);
+    return resend !== undefined && resend.at > this.#world.scheduler.elapsed - 4 * MINUTE;
   }
 
   #check(message: OutgoingMessage, life: number): void {
@@ -124,10 +166,16 @@ export class Carrier {
       `SELECT idempotency_key FROM outbox_messages WHERE ${whose} recipient = ? AND kind = 'message' AND id < ? AND status IN ('pending', 'sending')`,
       [...ids, to, id],
     );
-    if (before.length > 0) broken('G6', `${key} was handed over before ${before[0]!.idempotency_key}`);
+    // A later one may have been on its way when an earlier one was to be sent again.
+    const first = before.find((each) => !this.#isJustResent(each.idempotency_key));
+    if (first) broken('G6', `${key} was handed over before ${first.idempotency_key}`);
+    if (this.forsaken.has(key)) broken('G6', `${key} was given up by an operator, and is handed over`);
+    if (this.#resends.has(key) && !maybeSent) broken('G6', `${key} was sent again, as was asked for, without a mark`);
+    if ((this.#keys.get(id) ?? key) !== key) broken('G6', `${this.#keys.get(id)} was sent again as ${key}`);
+    this.#keys.set(id, key);
     if (this.#toHold.has(key)) broken('G6', `${key} may have been sent before, and its flow says to hold`);
     const refusal = this.#refusals.get(key);
-    if (refusal?.life === life && !clockSet) {
+    if (refusal?.life === life && !clockSet && !refusal.forgiven) {
       if (refusal.final) broken('G6', `${key} was tried again, which the carrier had refused for good`);
       else if (scheduler.elapsed < refusal.at + SECOND) broken('G6', `${key} was tried again without a pause`);
     }

@@ -14,9 +14,19 @@ import { instant, Violation } from './violation.ts';
 
 /** What the world has done, as far as it explains turns. */
 export interface Doings {
-  input(participantId: string): unknown;
+  /** @param name by which its state calls the actor */
+  input(participantId: string, name: string | undefined): unknown;
   /** The actor was asked to be removed. */
   isLeaving(participantId: string): boolean;
+  /** The actor was asked to be given up, who had been put aside. */
+  isDiscarded(address: string): boolean;
+  /** An actor may be ended without a turn. */
+  readonly mayEndAsItWas: boolean;
+  /** Keys of messages that were asked to be given up, and that were told to be. */
+  readonly forsaking: ReadonlySet<string>;
+  readonly forsaken: ReadonlySet<string>;
+  /** A deadline has fired. */
+  fired(actor: Followed, dueAt: number, at: number): void;
   /** Somebody looks at actors now and then. */
   watched: boolean;
   messages: ReadonlyMap<string, InboundMessage>;
@@ -84,7 +94,9 @@ export class Causes {
   /** The last event that one actor took of another. */
   readonly #lastOf = new Map<string, number>();
   /** Dead letters that were applied after all. */
-  readonly #retried = new Set<number>();
+  readonly retried = new Set<number>();
+  /** Those that were told to be discarded. */
+  readonly discarded = new Set<number>();
 
   constructor(database: SimulatedDatabase, doings: Doings) {
     this.#database = database;
@@ -103,7 +115,11 @@ export class Causes {
     const type = line.event_type;
     const mark = line.inbox_id === null ? undefined : this.#mark(address, line.inbox_id);
     if (OF_OPERATORS.test(type)) return;
-    if (type === 'xstate.stop') return reference.stop();
+    if (type === 'xstate.stop') {
+      if (note.startsWith('discarded') && !this.#doings.isDiscarded(address))
+        throw new Violation('G9', `${address} was discarded, and nobody has asked for that.`);
+      return reference.stop();
+    }
     if (this.#deadline(actor, line)) return;
     if (isGivenUp(line)) return;
     const due = reference.deadlines[0];
@@ -133,7 +149,8 @@ export class Causes {
   }
 
   /** Whether it is the turn of a deadline, which fires, is passed over or given up. */
-  #deadline({ address, reference, flow }: Followed, line: JournalRow): boolean {
+  #deadline(actor: Followed, line: JournalRow): boolean {
+    const { address, reference, flow } = actor;
     const note = line.note ?? '';
     const type = line.event_type;
     const due = reference.deadlines[0];
@@ -152,6 +169,7 @@ export class Causes {
       return true;
     }
     if (line.due_at === null) return false;
+    this.#doings.fired(actor, line.due_at, line.at);
     if (due?.dueAt !== line.due_at || due.type !== type)
       throw new Violation(
         'G4',
@@ -180,6 +198,8 @@ export class Causes {
   #inOrder(address: string, { channel, message_id: key }: Mark): void {
     const delivery = channel === 'perdure' && this.deliveries.get(key);
     if (!delivery) return;
+    if (this.#doings.forsaken.has(key))
+      throw new Violation('G5', `${address} took the event ${key}, which an operator had given up.`);
     const way = `${delivery.from} > ${address}`;
     if (delivery.id < (this.#lastOf.get(way) ?? 0))
       throw new Violation('G6', `${address} took the event ${key} after a later one.`);
@@ -187,7 +207,7 @@ export class Causes {
   }
 
   /** In the end each event between actors was applied, or somebody can find it. @throws {Violation} */
-  close(actors: ReadonlyMap<string, Followed>): void {
+  close(actors: ReadonlyMap<string, Followed>, removed: ReadonlySet<string>): void {
     const rows = this.#database.read<{ key: string; status: string; recipient: string; at: number }>(
       "SELECT idempotency_key AS key, status, recipient, created_at AS at FROM outbox_messages WHERE kind = 'event'",
     );
@@ -197,7 +217,8 @@ export class Causes {
       const lost =
         (status === 'sent' && !isApplied) ||
         (status === 'failed' && !isApplied) ||
-        (status === 'waiting' && receiver?.row.status === 'active') ||
+        (status === 'waiting' && receiver && receiver.row.status !== 'quarantined') ||
+        (status === 'cancelled' && !isApplied && !this.#doings.forsaking.has(key) && !removed.has(recipient)) ||
         (status === 'dead' &&
           receiver &&
           Date.parse(receiver.row.created_at) <= at &&
@@ -238,10 +259,12 @@ export class Causes {
     );
     if (!letter || `${letter.flow_type}/${letter.participant_id}` !== address)
       throw new Violation('G9', `${address} took the dead letter ${id}, which is not its own.`);
-    if (this.#retried.has(id)) throw new Violation('G9', `${address} took the dead letter ${id} a second time.`);
+    if (this.retried.has(id)) throw new Violation('G9', `${address} took the dead letter ${id} a second time.`);
+    if (this.discarded.has(id))
+      throw new Violation('G9', `${address} took the dead letter ${id}, which was discarded.`);
     if (letter.status !== 'retried')
       throw new Violation('G9', `${address} took the dead letter ${id}, which is '${letter.status}'.`);
-    this.#retried.add(id);
+    this.retried.add(id);
     const stored = parse(letter.event) as any;
     if (letter.kind === 'message') {
       const event = eventFor(flow, stored, reference.snapshot);

@@ -4,6 +4,7 @@
  * deadlines and messages (comparison.ts), rows of the application (books.ts), dead letters and actions.
  */
 import type { AnyActorRef } from 'xstate';
+import { decodeState } from '../../src/actor/codec.ts';
 import { chanceOf } from '../../src/engine/chance.ts';
 import { formatAddress } from '../../src/errors.ts';
 import type { AnyFlow } from '../../src/flow.ts';
@@ -29,6 +30,8 @@ export interface Followed {
   formerCalls: string[];
   /** What it was after each turn, where somebody looks. */
   stands: Stand[];
+  /** It was put aside, and ended without a turn: its row still says where it stood. */
+  asItWas: boolean;
   /** Its dead letters, each with the child that it was for; the root's have none. */
   letters: Map<number, AnyActorRef | undefined>;
 }
@@ -47,6 +50,8 @@ export class Ledger {
   readonly #outboxSeen = new Map<number, string>();
   /** The id of the message that has a key: there is no other. */
   readonly #keys = new Map<string, number>();
+  /** Addresses of actors that were removed. */
+  readonly #removed = new Set<string>();
   /** Messages, by id, that were to be sent while their recipient had opted out. */
   readonly #unwanted = new Set<number>();
   turns = 0;
@@ -92,12 +97,14 @@ export class Ledger {
   /** A row of each turn, and nothing else. @throws {Violation} */
   close(): void {
     this.#followOptOuts();
-    this.causes.close(this.actors);
-    const { count } = this.#database.read<{ count: number }>(
-      'SELECT COUNT(*) AS count FROM outbox_messages WHERE participant_id IS NOT NULL AND flow_type IS NOT NULL',
-    )[0]!;
-    if (count !== this.#outboxSeen.size)
-      throw new Violation('G3', `${count} messages are in the outbox, ${this.#outboxSeen.size} belong to turns.`);
+    this.causes.close(this.actors, this.#removed);
+    const rows = this.#database.read<{ id: number; key: string }>(
+      'SELECT id, idempotency_key AS key FROM outbox_messages WHERE participant_id IS NOT NULL AND flow_type IS NOT NULL',
+    );
+    if (rows.length !== this.#outboxSeen.size)
+      throw new Violation('G3', `${rows.length} messages are in the outbox, ${this.#outboxSeen.size} belong to turns.`);
+    const other = rows.find(({ id, key }) => this.#keys.get(key) !== id);
+    if (other) throw new Violation('G6', `the message ${other.id} has another key than at first: ${other.key}.`);
   }
 
   /** Who is gone was to be deleted, with all that is kept of them. */
@@ -113,6 +120,7 @@ export class Ledger {
       );
       if (left.length > 0) throw new Violation('G9', `${address} was removed, and something of it is left.`);
       for (const id of this.#messagesOf(address)) this.#outboxSeen.delete(id);
+      this.#removed.add(address);
       this.actors.delete(address);
     }
   }
@@ -130,7 +138,7 @@ export class Ledger {
     );
     for (const { id, key, to, status, out } of rows) {
       if (out) this.#unwanted.add(id);
-      else if (status === 'cancelled' && !this.#unwanted.has(id))
+      else if (status === 'cancelled' && !this.#unwanted.has(id) && !this.#doings.forsaking.has(key))
         throw new Violation('STOP', `${key} is withheld from ${to}, who has not opted out`);
     }
   }
@@ -171,7 +179,8 @@ export class Ledger {
     let actor = known;
     if (!actor) {
       if (line.event_type !== 'xstate.init') throw new Violation('G2', `${address} begins with '${line.event_type}'.`);
-      const reference = new Reference(flow.logic, this.#doings.input(participantId), ambient);
+      const { name } = decodeState(row.state_data).snapshot.context ?? {};
+      const reference = new Reference(flow.logic, this.#doings.input(participantId, name), ambient);
       actor = {
         address,
         flow,
@@ -180,6 +189,7 @@ export class Ledger {
         line: undefined,
         generation: undefined,
         formerCalls: [],
+        asItWas: false,
         letters: new Map(),
         stands: [],
       };
@@ -192,6 +202,7 @@ export class Ledger {
       // Only a turn writes the snapshot, and by then the row has been migrated.
       if (row.flow_version > actor.row.flow_version) actor.generation = row.flow_version;
       await this.causes.apply(actor, line, row);
+      if (line.event_type === 'xstate.stop' && row.state_data === actor.row.state_data) this.#endsAsItWas(actor);
       this.#books.turn(actor, line, before);
     }
     const { failure } = actor.reference;
@@ -207,11 +218,17 @@ export class Ledger {
     }
   }
 
+  #endsAsItWas(actor: Followed): void {
+    actor.asItWas = true;
+    if (!this.#doings.mayEndAsItWas)
+      throw new Violation('G9', `${actor.address} was ended without a turn, and could have had one.`);
+  }
+
   #compare(actor: Followed, row: ActorRow, line: JournalRow): void {
     const { address, reference } = actor;
     if (row.status !== 'quarantined') {
       const differ = differOf(address, line);
-      if (line.version === row.version) compareState(actor, row, differ);
+      if (line.version === row.version && !actor.asItWas) compareState(actor, row, differ);
       const said = this.#said(address, line);
       compareMessages(reference, said, differ);
       const events = reference.emitted.filter(({ type }) => type === 'perdure.send');

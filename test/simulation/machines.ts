@@ -23,6 +23,8 @@ interface Context extends MachineContext {
   hires: number;
   tells: number;
   luck: number;
+  /** How often it has gone round in its cycle. */
+  rounds: number;
   /** How many entries it has made. */
   entries: number;
 }
@@ -40,7 +42,7 @@ const work = fromPromise<{ tag: string }, { actor: string; key: string }>(
 );
 
 const poison = ({ context, event }: { context: Context; event: any }): true => {
-  if (event.poison) throw new Error('a guard with a bug');
+  if (event.poison && theOutside().poisons()) throw new Error('a guard with a bug');
   assertSound(context.id, 'guard');
   return true;
 };
@@ -83,6 +85,7 @@ const base = setup({
     sound: poison as never,
     even: ({ context }) => context.count % 2 === 0,
     lucky: ({ context }) => context.luck < 0.5,
+    turning: ({ context }) => context.rounds < ROUNDS,
   },
   delays: {
     soon: 1_000,
@@ -94,6 +97,8 @@ const base = setup({
   },
   actions: {
     note: assign({ last: ({ context, event }) => broughtBy(event) ?? context.last }),
+    begin: assign({ rounds: 0 }),
+    turn: assign({ rounds: ({ context }) => context.rounds + 1 }),
     add: assign({ count: ({ context }) => context.count + 1 }),
     call: assign({ calls: ({ context }) => context.calls + 1 }),
     roll: assign({ luck: () => random() }),
@@ -134,6 +139,11 @@ const base = setup({
     dismiss: enqueueActions(({ context, enqueue }) => enqueue.stopChild(`hired${context.hires}`)),
   },
 });
+
+/** So often goes an actor round in a cycle of `after: 0`, once it was told to. */
+const ROUNDS = 30;
+/** Leads an actor into its cycle. */
+export const SPIN = 'spin';
 
 type Config = Record<string, any>;
 
@@ -214,6 +224,14 @@ function draw(chance: Chance, known: readonly string[]) {
   const states: Config = {};
   for (let i = 0; i < size; i++) states[name(i)] = state(i, 0);
   if (chance.happens(0.2)) states[name(size - 1)] = { id: name(size - 1), type: 'final' };
+  // A deadline that is always due, for a while.
+  states['cycle'] = {
+    id: 'cycle',
+    after: {
+      0: [{ target: '#cycle', reenter: true, guard: 'turning', actions: 'turn' }, { target: `#${name(0)}` }],
+    },
+    on: { a: { actions: ['note', 'add'] }, b: { target: `#${name(0)}`, actions: ['note', 'add'] } },
+  };
   return base.createMachine({
     id: 'generated',
     context: ({ input }: { input: { id: string; name: string; peer: string } }) => ({
@@ -224,9 +242,11 @@ function draw(chance: Chance, known: readonly string[]) {
       hires: 0,
       tells: 0,
       luck: 0.5,
+      rounds: 0,
       entries: 0,
     }),
     initial: name(0),
+    on: { [SPIN]: { target: '#cycle', actions: ['note', 'begin'] } },
     states,
   } as never);
 }

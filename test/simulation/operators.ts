@@ -1,6 +1,11 @@
 /** Operators, and what gives them work: rows that are damaged, guards that throw for a while. They mend, and retry what was put aside. */
 import type { Address } from '../../src/errors.ts';
+import type { Runtime } from '../../src/index.ts';
+import { isGeneral } from '../../src/store/store.ts';
+import type { Chance } from './chance.ts';
+import type { Leftovers } from './leftovers.ts';
 import type { Flaw } from './outside.ts';
+import type { Questions } from './questions.ts';
 import { OUTSIDE } from './scheduler.ts';
 import type { Services } from './services.ts';
 import { type Person, SECOND, type Surroundings } from './surroundings.ts';
@@ -8,15 +13,26 @@ import { type Person, SECOND, type Surroundings } from './surroundings.ts';
 export class Operators {
   readonly #world: Surroundings;
   readonly #services: Services;
+  readonly #questions: Questions;
+  readonly #leftovers: Leftovers;
+  readonly #chance: Chance;
+  /** Actors that were put aside and are to be given up. */
+  readonly discarding = new Set<string>();
+  /** Poison harms nobody any more. */
+  withoutPoison = false;
   /** What is wrong with the code of actors, or with their tables. */
   readonly #flaws = new Map<string, Flaw>();
   /** Rows that were damaged, as they were. */
   readonly #damaged = new Map<number, string>();
   readonly #everDamaged = new Set<number>();
 
-  constructor(world: Surroundings, services: Services) {
+  /** @param chance of its own, so that the rest of the world goes as it went without it */
+  constructor(world: Surroundings, services: Services, questions: Questions, leftovers: Leftovers, chance: Chance) {
     this.#world = world;
     this.#services = services;
+    this.#questions = questions;
+    this.#leftovers = leftovers;
+    this.#chance = chance;
   }
 
   /** The disk, or somebody's hand, damages a row while nobody runs. */
@@ -42,6 +58,11 @@ export class Operators {
       [flowType, participantId],
     );
     return row !== undefined && this.#everDamaged.has(row.id);
+  }
+
+  /** An actor may be ended without a turn: its row could not be read. */
+  get mayEndAsItWas(): boolean {
+    return this.#everDamaged.size > 0;
   }
 
   /** A part of the actor's flow fails from now on, or is mended. */
@@ -70,9 +91,10 @@ export class Operators {
   /** All that has bugs is mended. */
   calmDown(): void {
     this.#flaws.clear();
+    this.withoutPoison = true;
   }
 
-  /** An operator mends what was put aside. */
+  /** An operator mends what was put aside, or gives it up. */
   operate(): void {
     const { runtime, database, scheduler, calm, tell } = this.#world;
     if (!runtime) return;
@@ -83,6 +105,9 @@ export class Operators {
     for (const { id, participant_id, flow_type, status } of database.read<any>(
       'SELECT id, participant_id, flow_type, status FROM flow_states',
     )) {
+      const isGivenUp = status === 'quarantined' && this.#chance.happens(0.3);
+      if (isGivenUp) this.#discard(runtime, flow_type, participant_id);
+      if (isGivenUp && !calm) continue;
       const whole = this.#damaged.get(id);
       if (whole !== undefined && (status === 'quarantined' || calm)) {
         tell(`the row ${id} is mended`);
@@ -101,5 +126,32 @@ export class Operators {
         .retry()
         .catch((error) => tell(`the retry of ${participant_id} failed: ${error.message}`));
     }
+    this.withoutPoison ||= this.#chance.happens(0.3);
+    this.#leftovers.seeTo();
+  }
+
+  /** Ends who was put aside; that fails only where the database does. */
+  #discard(runtime: Runtime, flowType: string, participantId: string): void {
+    const { ledger } = this.#world;
+    const address = `${flowType}/${participantId}`;
+    const followed = ledger.actors.get(address);
+    const version = followed?.row.version;
+    const text = `the discard of ${address}`;
+    this.discarding.add(address);
+    const isThere = () => ledger.actors.get(address) === followed;
+    this.#questions.ask(
+      text,
+      () => runtime.quarantine.discard({ flowType, participantId }, 'hopeless'),
+      () => {
+        if (isThere() && followed?.row.status !== 'stopped')
+          this.#world.broken('G9', `${address} was told to be discarded, and is '${followed?.row.status}'`);
+        return undefined;
+      },
+      (error) => {
+        const isAside = isThere() && followed?.row.status === 'quarantined' && followed.row.version === version;
+        if (isAside && !isGeneral(error) && error.code !== 'NOT_RUNNING')
+          this.#world.broken('G9', `${text} is refused: ${error.message}`);
+      },
+    );
   }
 }

@@ -16,6 +16,8 @@ export interface Outside {
   act(actor: string, key: string): void;
   /** Whether this part of the actor's flow fails now, as code with a bug does. */
   fails(actor: string, part: Flaw): boolean;
+  /** Whether events that are poison make guards throw: that bug may have been mended. */
+  poisons(): boolean;
 }
 
 let outside: Outside;

@@ -6,6 +6,9 @@ import type { InboundMessage } from '../../src/index.ts';
 import { Application } from './application.ts';
 import type { Sent } from './causes.ts';
 import { Chance } from './chance.ts';
+import type { Cycles } from './cycles.ts';
+import type { Followed } from './ledger.ts';
+import type { Questions } from './questions.ts';
 import { OUTSIDE } from './scheduler.ts';
 import { MINUTE, type Person, SECOND, type Surroundings } from './surroundings.ts';
 import { Violation } from './violation.ts';
@@ -17,6 +20,8 @@ const UNDONE = new Set([...ROLLED_BACK, 'TURN_FAILED', 'NOT_RUNNING', 'ACTOR_QUA
 
 export class People {
   readonly #world: Surroundings;
+  readonly #questions: Questions;
+  readonly #cycles: Cycles;
   readonly messages = new Map<string, InboundMessage>();
   /** Events that the application sent, for which it is not known that they were applied. */
   readonly sends: Sent[] = [];
@@ -25,12 +30,16 @@ export class People {
   removed: (address: string) => void = () => {};
   readonly #acknowledged = new Set<string>();
   readonly #tries = new Map<string, number>();
+  /** Actors that somebody was told to have made. */
+  readonly #made = new WeakSet<Followed>();
   /** When somebody tries again who has no answer, by what it is about. */
   readonly #redeliveries = new Map<string, unknown>();
 
   /** @param crash kills the process, now */
-  constructor(world: Surroundings, seed: string, crash: () => void) {
+  constructor(world: Surroundings, questions: Questions, cycles: Cycles, seed: string, crash: () => void) {
     this.#world = world;
+    this.#questions = questions;
+    this.#cycles = cycles;
     // Chance of its own, so that the rest of the world goes as it went without it.
     this.application = new Application(new Chance(Math.imul(Number(seed), 0x9e3779b1)), crash);
   }
@@ -54,8 +63,9 @@ export class People {
       () => {
         person.spawned = true;
         scheduler.clock.clearTimeout(this.#redeliveries.get(participantId));
-        if (!ledger.actors.has(`${flowType}/${participantId}`))
-          this.#world.broken('G1', `spawn of ${participantId} was answered before it was committed`);
+        const made = ledger.actors.get(`${flowType}/${participantId}`);
+        if (made) this.#makes(made);
+        else this.#world.broken('G1', `spawn of ${participantId} was answered before it was committed`);
       },
       (error) => {
         if (error.code === 'ACTOR_EXISTS' && ledger.actors.has(`${flowType}/${participantId}`)) person.spawned = true;
@@ -67,6 +77,48 @@ export class People {
         }
       },
     );
+  }
+
+  /** The application asks for somebody's actor, whether it is there or not: it is given, or made, by one of those who ask. */
+  ensure(person: Person): void {
+    const { runtime, ledger } = this.#world;
+    if (!runtime) return;
+    const { flowType, participantId, phoneNumber, removals, removing } = person;
+    const address = `${flowType}/${participantId}`;
+    const before = ledger.actors.get(address);
+    const name = `${participantId}.${++person.lives}`;
+    person.names ??= new Set();
+    person.names.add(name);
+    // Those with a number come one after another.
+    const options = {
+      input: { ...(person.input as object), name } as never,
+      ...(person.lives % 2 === 0 && { phoneNumber }),
+    };
+    const broken = (what: string) => this.#world.broken('G1', `${address} was ensured, and ${what}`);
+    this.#questions.ask(
+      `ensure ${address} as ${name}`,
+      () => runtime.ensure(runtime.flows.get(flowType)!, participantId, options),
+      ({ created, tookNumberFrom }) => {
+        const actor = ledger.actors.get(address);
+        if (tookNumberFrom) broken(`took the number from ${tookNumberFrom.participantId}`);
+        if (!removing && person.removals === removals) {
+          if (!actor) broken('is not there');
+          if (before && created) broken('was there, and is told to be new');
+        }
+        if (created && actor) this.#makes(actor);
+        if (!person.removing) person.spawned = true;
+        return created ? 'created' : 'found';
+      },
+      ({ code = '' }) => {
+        if (['ACTOR_EXISTS', 'ACTOR_NOT_FOUND', 'ACTOR_QUARANTINED'].includes(code)) broken(`is refused with ${code}`);
+      },
+    );
+  }
+
+  /** Somebody was told to have made this actor: nobody else was. */
+  #makes(actor: Followed): void {
+    if (this.#made.has(actor)) this.#world.broken('G1', `two were told to have made ${actor.address}`);
+    this.#made.add(actor);
   }
 
   /** The application deletes somebody, tries again until that is known to have happened, and enrols them anew. */
@@ -83,6 +135,7 @@ export class People {
     }
     tell(`remove ${participantId}`);
     person.removing = true;
+    person.removals = (person.removals ?? 0) + 1;
     const withoutAnswer = later(4 * MINUTE);
     const followed = ledger.actors.get(address);
     const gone = () => {
@@ -177,6 +230,13 @@ export class People {
     tell(
       `send ${type} (${serial}${poison ? ', poison' : ''}${bought ? `, ${events.length} in a transaction` : ''}) to ${address}`,
     );
+    const { scheduler, ledger } = this.#world;
+    // What is sent in a transaction waits for that to begin.
+    const answered = bought ? () => {} : this.#cycles.await(serial, address);
+    const { life } = scheduler;
+    const actor = ledger.actors.get(address);
+    const version = actor?.row.version;
+    const wasAside = actor?.row.status === 'quarantined';
     const answer = bought
       ? this.application.buy(runtime, serial, async (trx) => {
           const actor = trx.actor(flowType, participantId);
@@ -187,11 +247,17 @@ export class People {
       : runtime.actor(flowType, participantId).send(event);
     answer.then(
       ({ handled }) => {
+        answered();
         tell(`${serial} is answered: handled ${handled}`);
         if (withdraw() && handled) this.#world.broken('G1', `the event ${serial} was answered before it was committed`);
       },
       (error) => {
+        answered();
         tell(`${serial} is refused: ${error.message}`);
+        const isSame =
+          ledger.actors.get(address) === actor && actor?.row.version === version && scheduler.life === life;
+        if (error.code === 'ACTOR_QUARANTINED' && actor && isSame && !wasAside)
+          this.#world.broken('G9', `${serial} is refused, as if ${address} were put aside`);
         // Undone, or never begun: it must not be applied later.
         if (!UNDONE.has(error.code)) return;
         if (!withdraw() && ROLLED_BACK.has(error.code))

@@ -8,8 +8,8 @@ import type { Chance } from './chance.ts';
 import { canonical } from './comparison.ts';
 import type { Followed } from './ledger.ts';
 import { GENERATED } from './machines.ts';
-import { MINUTE, type Person, type Surroundings } from './surroundings.ts';
-import { Violation } from './violation.ts';
+import type { Questions } from './questions.ts';
+import type { Person, Surroundings } from './surroundings.ts';
 
 /** What an actor was after a turn, as readers see it. */
 export interface Stand {
@@ -21,29 +21,19 @@ export interface Stand {
   status: string;
 }
 
-/** What somebody who looks waits for. */
-interface Question {
-  text: string;
-  life: number;
-  /** When it was asked, in ms of the time that has passed. */
-  at: number;
-}
-
-/** So long may an answer take where nothing goes wrong: some things wait for the next attempt. */
-const PATIENCE = 4 * MINUTE;
-
 const WAYS = ['getSnapshot', 'getSnapshot', 'describe', 'timers', 'waitFor', 'stranger'] as const;
 
 export class Readers {
   readonly #world: Surroundings;
   readonly #chance: Chance;
-  readonly #open = new Set<Question>();
+  readonly #questions: Questions;
   /** The last version of each actor that the process has told of, or has found at its start. */
   #told = new Map<string, number>();
 
   /** @param chance of its own, so that the rest of the world goes as it went without it */
-  constructor(world: Surroundings, chance: Chance) {
+  constructor(world: Surroundings, questions: Questions, chance: Chance) {
     this.#world = world;
+    this.#questions = questions;
     this.#chance = chance;
   }
 
@@ -64,36 +54,23 @@ export class Readers {
 
   /** Somebody looks at an actor, in one of the ways that there are. */
   look(person: Person): void {
-    const { runtime, ledger, scheduler, tell } = this.#world;
+    const { runtime, ledger } = this.#world;
     if (!runtime || !person.spawned) return;
     const address = `${GENERATED}/${person.participantId}`;
     const followed = ledger.actors.get(address);
     if (!followed) return;
     const way = this.#chance.pick(WAYS);
-    const question: Question = { text: `${way} of ${address}`, life: scheduler.life, at: scheduler.elapsed };
-    this.#open.add(question);
-    tell(question.text);
-    this.#ask(way, runtime, person, followed).then(
-      (answer) => {
-        this.#open.delete(question);
-        tell(`${question.text} is answered: ${answer}`);
-      },
-      (error) => {
-        this.#open.delete(question);
-        tell(`${question.text} is refused: ${error.message}`);
+    const text = `${way} of ${address}`;
+    this.#questions.ask(
+      text,
+      () => this.#ask(way, runtime, person, followed),
+      (answer) => answer,
+      ({ code }) => {
         const isThere = ledger.actors.get(address) === followed && !person.removing;
-        if (isThere && ['ACTOR_NOT_FOUND', 'ACTOR_EXISTS', 'ACTOR_QUARANTINED'].includes(error.code))
-          this.#world.broken('G1', `${question.text} is answered '${error.code}', and it is there`);
+        if (isThere && ['ACTOR_NOT_FOUND', 'ACTOR_EXISTS', 'ACTOR_QUARANTINED'].includes(code ?? ''))
+          this.#world.broken('G1', `${text} is answered '${code}', and it is there`);
       },
     );
-  }
-
-  /** Each was answered. @throws {Violation} */
-  close(): void {
-    const { life, elapsed } = this.#world.scheduler;
-    for (const question of this.#open)
-      if (question.life === life && question.at < elapsed - PATIENCE)
-        throw new Violation('G1', `${question.text} is never answered`);
   }
 
   async #ask(way: (typeof WAYS)[number], runtime: Runtime, person: Person, followed: Followed): Promise<string> {

@@ -148,6 +148,10 @@ export class Reference implements Outside {
     return false;
   }
 
+  poisons(): boolean {
+    return false;
+  }
+
   #arm(fn: () => void, ms: number): Deadline {
     const deadline = { ...this.#scheduling, dueAt: Math.ceil(this.#ambient.now() + Math.max(0, ms)), fn };
     this.#insert(deadline);

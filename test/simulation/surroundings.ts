@@ -33,6 +33,10 @@ export interface Person {
   spawned: boolean;
   /** How often they were enrolled, or will have been. */
   lives: number;
+  /** What they may be called in the states of their actors; each name is one life's. */
+  names?: Set<string>;
+  /** How often they were to be deleted. */
+  removals?: number;
   /** The application has asked for them to be deleted. */
   removing?: boolean;
 }

@@ -1,9 +1,9 @@
 /** What else happens in a world, at any time, beside what its plan has: code that fails for a while, and those who look. */
 import type { Chance } from './chance.ts';
-import { EVENTS, GENERATED } from './machines.ts';
+import { EVENTS, GENERATED, SPIN } from './machines.ts';
 import { FLAWS } from './outside.ts';
 import { OUTSIDE } from './scheduler.ts';
-import { MINUTE } from './surroundings.ts';
+import { MINUTE, SECOND } from './surroundings.ts';
 import type { World } from './world.ts';
 
 /** Those that Perdure bears. */
@@ -36,4 +36,22 @@ export function planTrials(world: World, chance: Chance, wait: number): void {
       if (chance.happens(0.5)) later('event', () => world.users.send(person, chance.pick(EVENTS)));
       if (chance.happens(0.3)) later('operator', () => world.operators.operate());
     }
+  if (chance.happens(0.3)) {
+    const [person, ms] = [chance.pick(people), chance.happens(0.5) ? 0 : at()];
+    for (let many = chance.between(1, 3); many > 0; many--) later('ensure', () => world.users.ensure(person), ms);
+    if (chance.happens(0.5)) later('ensure', () => world.users.ensure(person));
+  }
+  if (chance.happens(0.06)) {
+    const [person, ms] = [chance.pick(people), at()];
+    later('spin', () => world.users.send(person, SPIN), ms);
+    for (let many = chance.between(1, 3); many > 0; many--)
+      later('event', () => world.users.send(person, chance.pick(EVENTS)), ms + chance.below(20) * SECOND);
+  }
+  if (chance.happens(0.3)) {
+    const [person, ms] = [chance.pick(people), at()];
+    later('message', () => world.users.write(person, `${chance.pick(EVENTS)} poison`), ms);
+    later('operator', () => world.operators.operate(), ms + chance.pick([SECOND, MINUTE, 5 * MINUTE]));
+  }
+  if (chance.happens(0.4))
+    for (let i = chance.between(1, 3); i > 0; i--) later('operator', () => world.operators.operate());
 }

@@ -7,11 +7,14 @@ import { type AnyFlow, createRuntime, type Runtime } from '../../src/index.ts';
 import { Carrier } from './carrier.ts';
 import type { Doings } from './causes.ts';
 import { Chance } from './chance.ts';
+import { Cycles } from './cycles.ts';
 import type { Fate, Mishap, SimulatedDatabase } from './database.ts';
-import type { Ledger } from './ledger.ts';
+import type { Followed, Ledger } from './ledger.ts';
+import { Leftovers } from './leftovers.ts';
 import { Operators } from './operators.ts';
 import type { Flaw, Outside } from './outside.ts';
 import { People } from './people.ts';
+import { Questions } from './questions.ts';
 import { Readers } from './readers.ts';
 import { OUTSIDE, type Scheduler } from './scheduler.ts';
 import { Services } from './services.ts';
@@ -48,6 +51,9 @@ export class World implements Surroundings, Outside, Doings {
   readonly operators: Operators;
   readonly readers: Readers;
   readonly carrier: Carrier;
+  readonly #questions: Questions;
+  readonly #leftovers: Leftovers;
+  readonly #cycles: Cycles;
   readonly #services: Services;
   readonly #strategies: Strategies;
   ledger!: Ledger;
@@ -85,16 +91,21 @@ export class World implements Surroundings, Outside, Doings {
     this.tell = options.tell;
     options.database.refused = (parameters) => this.#refused(parameters);
     options.database.crash = () => this.crash('at a statement');
-    this.users = new People(this, options.seed, () => this.crash('in a transaction'));
+    const chanceOf = (number: number) => new Chance(Math.imul(Number(options.seed), number));
+    this.#questions = new Questions(this);
+    this.#cycles = new Cycles(this);
+    this.users = new People(this, this.#questions, this.#cycles, options.seed, () => this.crash('in a transaction'));
     this.carrier = new Carrier(this, () => this.purchases.size > 0);
     this.#services = new Services(this);
     this.#strategies = new Strategies(this);
     this.users.removed = (address) => {
       this.readers.forget(address);
       this.#strategies.forgiven(address);
+      this.#cycles.forget(address);
     };
-    this.readers = new Readers(this, new Chance(Math.imul(Number(options.seed), 0xc2b2ae35)));
-    this.operators = new Operators(this, this.#services);
+    this.readers = new Readers(this, this.#questions, chanceOf(0xc2b2ae35));
+    this.#leftovers = new Leftovers(this, this.#questions, this.carrier, chanceOf(0x165667b1));
+    this.operators = new Operators(this, this.#services, this.#questions, this.#leftovers, chanceOf(0x27d4eb2f));
   }
 
   get runtime(): Runtime | undefined {
@@ -142,8 +153,29 @@ export class World implements Surroundings, Outside, Doings {
     return !this.clockSet && dueAt > this.#calmSince + RECOVERED;
   }
 
-  input(participantId: string): unknown {
-    return this.#person(participantId).input;
+  input(participantId: string, name: string | undefined): unknown {
+    const { input, names } = this.#person(participantId);
+    return name !== undefined && names?.has(name) ? { ...(input as object), name } : input;
+  }
+
+  get forsaken(): ReadonlySet<string> {
+    return this.carrier.forsaken;
+  }
+
+  get forsaking(): ReadonlySet<string> {
+    return this.carrier.forsaking;
+  }
+
+  isDiscarded(address: string): boolean {
+    return this.operators.discarding.has(address);
+  }
+
+  get mayEndAsItWas(): boolean {
+    return this.operators.mayEndAsItWas;
+  }
+
+  fired(actor: Followed, dueAt: number, at: number): void {
+    this.#cycles.fired(actor, dueAt, at);
   }
 
   isLeaving(participantId: string): boolean {
@@ -166,6 +198,10 @@ export class World implements Surroundings, Outside, Doings {
     const fails = this.operators.fails(actor, part);
     if (fails) this.#strategies.failed(this.#addressOf(actor));
     return fails;
+  }
+
+  poisons(): boolean {
+    return !this.operators.withoutPoison;
   }
 
   #addressOf(actor: string): string {
@@ -216,6 +252,7 @@ export class World implements Surroundings, Outside, Doings {
     this.#services.begin();
     this.#strategies.begin();
     this.readers.begin();
+    this.#cycles.begin();
     if (!this.calm && this.#version === 1 && chance.happens(0.15)) this.#version = 2;
     this.tell(`the process starts (life ${life}, version ${this.#version})`);
     const runtime = createRuntime({
@@ -280,6 +317,8 @@ export class World implements Surroundings, Outside, Doings {
       this.#strategies.restarting(address, runtime.flows.get(told.address.flowType)!, told);
     });
     runtime.on('retried', ({ address }) => this.#strategies.forgiven(formatAddress(address)));
+    runtime.on('runaway', ({ address }) => this.#cycles.runaway(formatAddress(address)));
+    runtime.on('calmed', ({ address }) => this.#cycles.calmed(formatAddress(address)));
     runtime.on('turn', ({ address, version }) => {
       const known = this.ledger.actors.get(formatAddress(address))?.row.version ?? 0;
       if (known < version && !this.isLeaving(address.participantId))
@@ -352,7 +391,8 @@ export class World implements Surroundings, Outside, Doings {
     if (!this.#up) throw new Violation('G1', 'the process does not come up');
     this.users.close();
     this.carrier.close();
-    this.readers.close();
+    this.#questions.close();
+    this.#leftovers.close();
     for (const followed of this.ledger.actors.values()) {
       const { address, reference, row } = followed;
       if (row.status === 'quarantined') throw new Violation('G9', `${address} stays quarantined: ${row.last_error}`);
