@@ -242,9 +242,12 @@ export class Composer {
     if (records.length > 0) commit.records = records;
   }
 
-  /** The first turn binds the actor's address for as long as it runs; the last one says until when it still leads there. */
+  /**
+   * The first turn binds the actor's address for as long as it runs; the last one, which may be the first, says until when it
+   * still leads there.
+   */
   #bind({ row, flow }: Cell, ends: boolean, begins: boolean, at: number, commit: Commit): void {
-    if (ends === begins) return;
+    if (!ends && !begins) return;
     commit.handlers = [
       {
         phone_number: row!.address!,

@@ -407,12 +407,15 @@ const exclusive = (group: readonly Commit[]): [sql.GroupStatement, object[]][] =
   [sql.updateActors, every(group, (commit) => commit.update)],
 ];
 
+/** A new actor that runs from now on; one that has ended in its first turn takes its number from nobody. */
+const begins = ({ insert }: Commit): boolean => insert?.status === 'active';
+
 /** The tables in which nobody can lose. */
 const unconditional = (group: readonly Commit[]): [sql.GroupStatement, object[]][] => [
   [sql.insertOutbox, every(group, (commit) => commit.outbox)],
   [sql.insertJournal, every(group, (commit) => commit.journal)],
-  [sql.rebindHandlers, every(group, (commit) => (commit.insert ? undefined : commit.handlers))],
-  [sql.bindHandlers, every(group, (commit) => (commit.insert ? commit.handlers : undefined))],
+  [sql.rebindHandlers, every(group, (commit) => (begins(commit) ? undefined : commit.handlers))],
+  [sql.bindHandlers, every(group, (commit) => (begins(commit) ? commit.handlers : undefined))],
   [sql.markOutbox, every(group, (commit) => commit.marks)],
   [sql.insertDeadLetters, every(group, (commit) => commit.deadLetter)],
 ];

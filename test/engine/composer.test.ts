@@ -237,6 +237,13 @@ describe('the address of an actor', () => {
     expect(handlersOf('end')).toMatchObject([{ participant_id: 'ada', expires_at: BORN + 1 + 60 * MINUTE }]);
   });
 
+  it('is bound for that long at once by one that ends in its first turn', () => {
+    const { cell, composer, first, send } = begin({ handlerTtl: '1h' });
+    send('end');
+    const { handlers } = composer.turn(cell, { stimulus: { kind: 'timer' } }, first, undefined, BORN)!;
+    expect(handlers).toMatchObject([{ bound_at: BORN, expires_at: BORN + 60 * MINUTE }]);
+  });
+
   it('is bound by nobody who has none', () => {
     for (const turn of ['first', 'inc', 'end']) expect(handlersOf(turn, null)).toBeUndefined();
   });

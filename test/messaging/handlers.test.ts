@@ -183,6 +183,41 @@ describe('actors of one number', () => {
     expect(await say()).toBe('ada');
   });
 
+  it('of one that ends in its first turn: it leads there as long as to any other, and is taken from nobody who runs', async () => {
+    const notice = defineFlow({
+      type: 'notice',
+      version: 1,
+      handlerTtl: '1h',
+      logic: setup({
+        types: { context: {} as { asks: boolean }, input: {} as { asks: boolean } },
+      }).createMachine({
+        context: ({ input }) => ({ asks: input.asks }),
+        initial: 'begun',
+        states: {
+          begun: { always: [{ guard: ({ context }) => context.asks, target: 'asking' }, 'told'] },
+          asking: {},
+          told: { type: 'final' },
+        },
+      }),
+    });
+    test = await createTestRuntime({ flows: [notice] });
+    const told = { input: { asks: false }, phoneNumber: PHONE };
+    await test.spawn(notice, 'ada', told);
+    expect(await say('thanks')).toBe('ada');
+    await test.crash();
+    await test.restart();
+    expect(await say('thanks')).toBe('ada');
+    await test.spawn(notice, 'bob', told);
+    expect(await say('thanks')).toBe('bob');
+    await test.advance('1h');
+    expect(await say('thanks')).toBeUndefined();
+    // Bound by hand: the number is not the one in its row.
+    await test.spawn(notice, 'cy', { input: { asks: true } });
+    await test.knex('response_handlers').update({ participant_id: 'cy' });
+    await test.spawn(notice, 'dan', told);
+    expect(await say()).toBe('cy');
+  });
+
   it('that are created side by side: each says from whom it took the number, and the last one has it', async () => {
     const { runtime, told } = await begin();
     const ids = ['ada', 'bob', 'cy'];
