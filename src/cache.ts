@@ -1,4 +1,5 @@
-/** How caches of this package are bounded. */
+/** Caches of the entries that were used last, and how they are bounded. The build puts lru-cache into this file (scripts/inline-packages.js). */
+export { LRUCache } from 'lru-cache';
 
 /**
  * The options of an LRU cache that holds so many entries; 0: none. It makes no room for all of them at once, which took some

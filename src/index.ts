@@ -48,6 +48,7 @@ export {
   NotAdoptableError,
   NotRunningError,
   NotSerializableError,
+  PackageMissingError,
   PerdureError,
   PhoneNumberTakenError,
   RecoveryServiceMissingError,

@@ -1,7 +1,7 @@
 /** Which messages are a STOP, a START or a HELP: the rules that a runtime, a channel and a flow make. */
 import { InvalidArgumentError } from './errors.ts';
 import { keywordLanguages } from './keyword-languages.ts';
-import { canonical } from './machine/index.ts';
+import { canonical } from './machine/replies.ts';
 
 export type Keyword = 'stop' | 'start' | 'help';
 

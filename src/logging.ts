@@ -1,6 +1,19 @@
-import type { Logger } from 'pino';
 import { type Address, formatAddress } from './errors.ts';
 import type { EventChannel } from './events.ts';
+
+/** What is asked of a logger: one of pino, or any with these methods. */
+export interface Logger {
+  isLevelEnabled(level: 'debug'): boolean;
+  debug: Log;
+  info: Log;
+  warn: Log;
+  error: Log;
+}
+
+interface Log {
+  (fields: object, text: string): void;
+  (text: string): void;
+}
 
 /** Writes what the runtime tells to a pino logger: turns at `debug`, machines' own logs at `info`, what went wrong above. */
 export function logEvents(events: EventChannel, logger: Logger): void {

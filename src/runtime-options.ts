@@ -1,6 +1,5 @@
 /** How an application sets the runtime up. */
-import type { CountryCode } from 'libphonenumber-js';
-import type { Logger } from 'pino';
+
 import type { InspectionEvent } from 'xstate';
 import type { Clock } from './clock.ts';
 import { type Duration, milliseconds } from './duration.ts';
@@ -9,7 +8,9 @@ import type { Transport } from './engine/outbox.ts';
 import { type Address, InvalidArgumentError } from './errors.ts';
 import type { AnyFlow, InboundMessage } from './flow.ts';
 import type { KeywordOptions } from './keyword-rules.ts';
+import type { Logger } from './logging.ts';
 import type { Texts } from './messaging/keywords.ts';
+import type { CountryCode } from './messaging/phone-numbers.ts';
 import type { RecoveryMode } from './recovery/index.ts';
 import type { Retention } from './retention.ts';
 import type { SqliteOptions } from './store/database.ts';
@@ -28,7 +29,7 @@ export interface RuntimeOptions {
    * Default: `'1d'`.
    */
   eventPatience?: Duration;
-  /** Told what happens. Default: silence. */
+  /** Told what happens: a logger of pino, or one with the same methods. Default: silence. */
   logger?: Logger;
   /** Default: the wall clock. */
   clock?: Clock;

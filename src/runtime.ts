@@ -41,12 +41,11 @@ import { FlowRecovery, type RecoverOptions, RecoveryManager, type RecoveryReport
 import { createRegistry, type RuntimeRegistry } from './registry.ts';
 import { type Ages, agesOf } from './retention.ts';
 import { answerWithinOf, cacheSizeOf, paceOf, type RuntimeOptions } from './runtime-options.ts';
-import { type BackupOptions, type BackupReport, backup } from './store/backup.ts';
+import type { BackupOptions, BackupReport } from './store/backup.ts';
 import type { Change } from './store/changes.ts';
-import { type OpenDatabase, openDatabase, openDatabaseForReading } from './store/database.ts';
+import type { OpenDatabase } from './store/database.ts';
 import { absolute } from './store/location.ts';
-import { SERVER_SETTING, type Server } from './store/presence.ts';
-import type { OutboxStatus } from './store/rows.ts';
+import { type OutboxStatus, SERVER_SETTING, type Server } from './store/rows.ts';
 import { Store } from './store/store.ts';
 import { type Health, type Steps, Supervisor } from './supervisor.ts';
 import { type Transaction, type TransactionCommands, type TransactionOptions, Transactions } from './transaction.ts';
@@ -257,6 +256,8 @@ export class Runtime {
     return {
       boot: async (purpose) => {
         const { database: option, sqlite = {}, lock } = this.#options;
+        // Loaded with the first database: Knex and the driver take most of the time of an import.
+        const { openDatabase, openDatabaseForReading } = await import('./store/database.ts');
         this.#database = isReading(purpose)
           ? await openDatabaseForReading(option, sqlite)
           : await openDatabase(option, sqlite, lock?.wait ?? 0, (trouble) =>
@@ -605,6 +606,7 @@ export class Runtime {
     if (file === undefined || !watch)
       throw new InvalidArgumentError("Only a database in a file can be backed up: database: 'sqlite:study.db'.");
     await watch.look();
+    const { backup } = await import('./store/backup.ts');
     return backup(file, to, options);
   }
 

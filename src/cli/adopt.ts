@@ -1,9 +1,8 @@
 import type { Command } from 'commander';
-import type { CountryCode } from 'libphonenumber-js';
-import { isSupportedCountry } from 'libphonenumber-js';
 import { InvalidArgumentError } from '../errors.ts';
 import { type AdoptedRow, adopt, formatAdoption } from '../flows/adoption/index.ts';
 import { loadSystemPrompt } from '../flows/generator.ts';
+import { isCountry } from '../messaging/phone-numbers.ts';
 
 interface AdoptCommand {
   into?: string;
@@ -32,7 +31,7 @@ export function registerAdopt(program: Command): void {
 
 async function run(file: string, { into, dryRun, defaultCountry, systemPrompt, json }: AdoptCommand): Promise<void> {
   const country = defaultCountry?.toUpperCase();
-  if (country !== undefined && !isSupportedCountry(country))
+  if (country !== undefined && !isCountry(country))
     throw new InvalidArgumentError(`There is no country '${defaultCountry}'. Write two letters, like US or DE.`);
   const prompt = systemPrompt === undefined ? undefined : loadSystemPrompt(systemPrompt);
   let rows = 0;
@@ -47,7 +46,7 @@ async function run(file: string, { into, dryRun, defaultCountry, systemPrompt, j
     dryRun,
     onRow,
     ...(into !== undefined && { into }),
-    ...(country !== undefined && { defaultCountry: country as CountryCode }),
+    ...(country !== undefined && { defaultCountry: country }),
     ...(prompt !== undefined && { systemPrompt: prompt }),
   });
   if (!json && process.stderr.isTTY) process.stderr.write('\r\x1b[K');

@@ -7,6 +7,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { DatabaseInUseError, InvalidArgumentError } from '../errors.ts';
 import { createHttpService } from '../http/index.ts';
+import { assertInstalled } from '../packages.ts';
 import { createRuntime, type Runtime } from '../runtime.ts';
 import { type Method, resultOf, send } from './client.ts';
 import { databaseIn, OR_URL } from './database.ts';
@@ -29,6 +30,7 @@ const POLL = 200;
 /**
  * Connects to the service, and lets go of it once `body` has ended.
  * @throws {InvalidArgumentError} there is no such server or file
+ * @throws {PackageMissingError} the service is to run in this process, and what it is made of is not installed
  */
 export async function withService<T>({ database, url, changes }: Target, body: (ask: Ask) => Promise<T>): Promise<T> {
   if (url !== undefined) return body(overHttp(url));
@@ -66,23 +68,27 @@ async function inProcess<T>(
   { database, module }: { database: string; module?: string | undefined },
   body: (ask: Ask) => Promise<T>,
 ): Promise<T> {
-  const app = await createHttpService({ runtime });
   try {
-    return await body(async (method, path, payload) => {
-      const response = await app.inject({
-        method,
-        url: path,
-        ...(payload !== undefined && { payload: payload as object }),
+    assertInstalled('This command, where no server answers it,', 'fastify', 'ajv');
+    const app = await createHttpService({ runtime });
+    try {
+      return await body(async (method, path, payload) => {
+        const response = await app.inject({
+          method,
+          url: path,
+          ...(payload !== undefined && { payload: payload as object }),
+        });
+        const answer = response.json();
+        if (answer.code === 'UNKNOWN_FLOW') {
+          const [what] = /^There is no flow '.*?'/.exec(answer.message) ?? [answer.message];
+          throw new InvalidArgumentError(`${what}. ${adviceOf(module)}`);
+        }
+        return resultOf(response.body, database);
       });
-      const answer = response.json();
-      if (answer.code === 'UNKNOWN_FLOW') {
-        const [what] = /^There is no flow '.*?'/.exec(answer.message) ?? [answer.message];
-        throw new InvalidArgumentError(`${what}. ${adviceOf(module)}`);
-      }
-      return resultOf(response.body, database);
-    });
+    } finally {
+      await app.close();
+    }
   } finally {
-    await app.close();
     await runtime.stop();
   }
 }

@@ -1,8 +1,8 @@
-import { pino } from 'pino';
-import pretty from 'pino-pretty';
+import type { Logger } from 'pino';
 import type { Duration } from '../duration.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import { createHttpService } from '../http/index.ts';
+import { assertInstalled } from '../packages.ts';
 import type { Retention } from '../retention.ts';
 import type { Runtime } from '../runtime.ts';
 import { type InspectorServer, serveInspector } from '../stately/index.ts';
@@ -36,10 +36,9 @@ export async function start(options: StartOptions): Promise<void> {
   const { host, token, maxWait, allowedHost = [] } = options;
   const place = await placeOf(options);
   assertGuarded(place, options);
+  assertInstalled('perdure start', ...packagesOf(options));
   if (isThere(options.database)) await presenceIn(options.database); // another program's file is not even locked
-  const logger = process.stdout.isTTY
-    ? pino({ level: options.logLevel }, pretty({ ignore: 'pid,hostname' }))
-    : pino({ level: options.logLevel });
+  const logger = await loggerOf(options);
   const service = createService({ ...options, logger, mode: options.verify ? 'verify' : 'lazy' });
   const { runtime } = service;
   const app = await createHttpService({
@@ -94,10 +93,28 @@ function assertGuarded({ isLoopback }: Place, { host, token, insecure }: StartOp
   );
 }
 
-async function inspectorOf(
-  runtime: Runtime,
-  { inspect, inspectUnmasked: unmasked }: StartOptions,
-): Promise<InspectorServer | undefined> {
-  if (inspect === undefined && !unmasked) return undefined;
+/** Packages for what this start asks for. */
+const packagesOf = (options: StartOptions): string[] => [
+  'fastify',
+  'ajv',
+  'pino',
+  ...(process.stdout.isTTY ? ['pino-pretty'] : []),
+  ...(process.env['OPENAI_API_KEY']?.trim() ? ['openai'] : []),
+  ...(asksForInspector(options) ? ['ws', '@statelyai/inspect'] : []),
+];
+
+/** Lines for people in a terminal, JSON elsewhere. */
+async function loggerOf({ logLevel: level }: StartOptions): Promise<Logger> {
+  const { pino } = await import('pino');
+  if (!process.stdout.isTTY) return pino({ level });
+  const { default: pretty } = await import('pino-pretty');
+  return pino({ level }, pretty({ ignore: 'pid,hostname' }));
+}
+
+const asksForInspector = ({ inspect, inspectUnmasked }: StartOptions) => inspect !== undefined || inspectUnmasked;
+
+async function inspectorOf(runtime: Runtime, options: StartOptions): Promise<InspectorServer | undefined> {
+  if (!asksForInspector(options)) return undefined;
+  const { inspect, inspectUnmasked: unmasked } = options;
   return serveInspector(runtime, { unmasked, ...(typeof inspect === 'number' && { port: inspect }) });
 }

@@ -13,11 +13,10 @@
  * A cell is used between `hold` and `release`, and by nobody else: whoever awaits something in between finds it in its place
  * afterwards. What comes later, such as a result, names the actor and not the cell.
  */
-import { LRUCache } from 'lru-cache';
 import type { InspectionEvent } from 'xstate';
 import type { Host, Stimulus } from '../actor/live-actor.ts';
 import type { ProcessHost } from '../actor/processes.ts';
-import { upTo } from '../cache.ts';
+import { LRUCache, upTo } from '../cache.ts';
 import type { Clock } from '../clock.ts';
 import { type Address, formatAddress, UnknownFlowError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';

@@ -5,8 +5,7 @@
  * begun, the actor runs away: from then on it begins a round only every `PACE` ms, until it comes to rest. What is asked of the
  * actor is not slowed down, nor are many deadlines that were set at once.
  */
-import { LRUCache } from 'lru-cache';
-import { upTo } from '../cache.ts';
+import { LRUCache, upTo } from '../cache.ts';
 import { type Address, formatAddress } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import type { Cell } from './cell.ts';

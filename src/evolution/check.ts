@@ -5,7 +5,6 @@
 import { differences, fingerprintOf, shapeOf } from '../actor/shape.ts';
 import type { AnyFlow } from '../flow.ts';
 import { immediate } from '../immediate.ts';
-import { openDatabaseForReading } from '../store/database.ts';
 import type { DatabaseOption } from '../store/location.ts';
 import type { ActorRow } from '../store/rows.ts';
 import { Store } from '../store/store.ts';
@@ -55,6 +54,7 @@ async function checkFile(
   older: boolean,
 ): Promise<CheckReport> {
   const versions = versionsOf(flows);
+  const { openDatabaseForReading } = await import('../store/database.ts'); // with Knex and the driver, which few need
   const open = await openDatabaseForReading(database, {});
   try {
     await open.migrate();

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type OpenAI from 'openai';
 import type { GenerateOutput } from '../../machines/conversation.ts';
 import { InvalidArgumentError } from '../errors.ts';
+import { assertInstalled } from '../packages.ts';
 import { templated } from './chat-template.ts';
 import { readCompletion, readFailure } from './completion.ts';
 import type { Generate } from './conversation.ts';
@@ -20,12 +21,14 @@ export interface GeneratorOptions {
  * Composes replies with an OpenAI-compatible endpoint. Retries are the machine's business, not the client's. It rejects with
  * a `ReplyError`, which tells what was wrong with the answer without any text of it.
  * @throws {InvalidArgumentError} there is no key
+ * @throws {PackageMissingError} `openai` is not installed
  */
 export function createGenerator({ apiKey, baseURL, model = 'gpt-4o-mini' }: GeneratorOptions): Generate {
   if (typeof apiKey !== 'string' || apiKey.trim() === '')
     throw new InvalidArgumentError(
       'The generator has no apiKey. Give it the key of the endpoint; where the endpoint asks for none, any text.',
     );
+  assertInstalled('A generator of replies', 'openai');
   // Loaded with the first reply: it takes a sixth of the time of a command that needs none.
   let client: Promise<OpenAI> | undefined;
   return async ({ messages }, signal): Promise<GenerateOutput> => {

@@ -1,8 +1,8 @@
 /** The participants of the two flows: enrolled (see enrolments.ts), listed, changed, and deleted with all that is theirs. */
 import { randomBytes } from 'node:crypto';
-import type { CountryCode } from 'libphonenumber-js';
 import { ActorNotFoundError, InvalidArgumentError, PhoneNumberTakenError } from '../errors.ts';
 import { formsOf, normalizePhoneNumber } from '../messaging/address.ts';
+import type { CountryCode } from '../messaging/phone-numbers.ts';
 import { pageOf } from '../operations/page.ts';
 import type { Runtime } from '../runtime.ts';
 import type { Transaction } from '../transaction.ts';

@@ -4,10 +4,10 @@
  *   runtime.recovery.registerRecoverable(new MicroHealthInterventionRecovery())
  */
 
-import { LRUCache } from 'lru-cache';
 import type { ConversationContext } from '../../machines/conversation.ts';
 import type { InterventionContext } from '../../machines/micro-health-intervention.ts';
 import { asText } from '../actor/codec.ts';
+import { LRUCache } from '../cache.ts';
 import { nextLocalTime } from '../machine/index.ts';
 import { FlowRecovery } from '../recovery/index.ts';
 import type { ConversationFlow } from './conversation.ts';

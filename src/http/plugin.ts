@@ -94,7 +94,7 @@ export async function perdureHttp(app: FastifyInstance, options: HttpOptions): P
         message: 'The server has more to do than it can. Nothing of this request was applied: send it again.',
       }),
   );
-  validate(app);
+  await validate(app);
   app.setErrorHandler<Error>((error, request, reply) => answerError(options, error, request, reply));
   app.setNotFoundHandler((request, reply) => notFound(reply, `There is nothing at ${request.method} ${request.url}.`));
   const { runtime, participants } = options; // a prefix counts once

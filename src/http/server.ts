@@ -1,6 +1,7 @@
 /** A server of its own with nothing but the service. A client that sends or reads too slowly, or nothing at all, is let go. */
 import type { Socket } from 'node:net';
-import Fastify, { type FastifyInstance } from 'fastify';
+import type { FastifyInstance } from 'fastify';
+import { assertInstalled } from '../packages.ts';
 import { answerError, type HttpOptions, perdureHttp } from './plugin.ts';
 
 /** How long a client may take, in ms. */
@@ -21,10 +22,13 @@ const TIMES = {
  * Creates the server; it does not listen yet. Other than the plugin, it also answers in the service's form what is no HTTP, and a path
  * that is no URL.
  * @param options.allowedHosts default: the names of the loopback and the address that a connection comes to
+ * @throws {PackageMissingError} `fastify` or `ajv` is not installed
  */
 export async function createHttpService(options: HttpOptions): Promise<FastifyInstance> {
   const { headersTimeout, connectionsCheckingInterval, ...times } = TIMES;
-  const app = Fastify({
+  assertInstalled('The HTTP service', 'fastify', 'ajv');
+  const { default: createServer } = await import('fastify');
+  const app = createServer({
     ...times,
     http: { headersTimeout, connectionsCheckingInterval },
     routerOptions: { maxParamLength: 600 },

@@ -5,14 +5,19 @@
  * A schema's `description` completes the sentence "<field> must be …". Its `errorCode` is the code of the answer, by default
  * `INVALID_ARGUMENT`; its `unknown` completes "'<field>' …" for a field that it does not have.
  */
-import { Ajv, type AnySchemaObject, type ErrorObject } from 'ajv';
+import type { AnySchemaObject, ErrorObject } from 'ajv';
 import type { FastifyInstance } from 'fastify';
+import { assertInstalled } from '../packages.ts';
 
-const ajv = new Ajv({ verbose: true, strict: true, coerceTypes: false, removeAdditional: false, useDefaults: false });
-ajv.addVocabulary(['errorCode', 'unknown']);
-
-/** Gives the routes of `app` their validation. A route, or a part of a request, without a schema takes nothing. */
-export function validate(app: FastifyInstance): void {
+/**
+ * Gives the routes of `app` their validation. A route, or a part of a request, without a schema takes nothing.
+ * @throws {PackageMissingError} `ajv` is not installed
+ */
+export async function validate(app: FastifyInstance): Promise<void> {
+  assertInstalled('The HTTP service', 'ajv');
+  const { Ajv } = await import('ajv');
+  const ajv = new Ajv({ verbose: true, strict: true, coerceTypes: false, removeAdditional: false, useDefaults: false });
+  ajv.addVocabulary(['errorCode', 'unknown']);
   app.setValidatorCompiler(({ schema }) => ajv.compile(schema as AnySchemaObject));
   app.setSchemaErrorFormatter(([error], part) => refusalOf(error as unknown as ErrorObject, part));
   app.addHook('onRoute', (route) => {

@@ -2,7 +2,8 @@
  * Wall-clock times of a time zone, as instants.
  *
  * Temporal knows the zones' rules. Two things are added here: a time that falls into a gap means the end of the gap (by
- * itself Temporal would shift it by the length of the gap), and a date that a zone leaves out has no times at all.
+ * itself Temporal would shift it by the length of the gap), and a date that a zone leaves out has no times at all. The build
+ * puts temporal-polyfill into this file (scripts/inline-packages.js).
  */
 import { Temporal } from 'temporal-polyfill';
 

@@ -13,8 +13,8 @@
  * Mobile numbers of Mexico, Argentina and Brazil have two forms, of which WhatsApp gives the older one. Both lead to one
  * person ({@link formsOf}), and what is kept is a number that is valid today.
  */
-import { type CountryCode, type PhoneNumber, parsePhoneNumberFromString } from 'libphonenumber-js';
 import { InvalidPhoneNumberError } from '../errors.ts';
+import { type CountryCode, type PhoneNumber, parsePhoneNumber } from './phone-numbers.ts';
 
 /** Who wrote a number: a person who typed it, or a channel or an older database, whose digits alone are a full number. */
 export type NumberSource = 'person' | 'channel';
@@ -85,7 +85,7 @@ function digitOf(digit: string): string {
 
 /** Digits behind the plus. */
 function inFull(digits: string): PhoneNumber | undefined {
-  const parse = (number: string) => parsePhoneNumberFromString(today(number), { extract: false });
+  const parse = (number: string) => parsePhoneNumber(today(number));
   const number = parse(`+${digits}`);
   return number && today(number.number) !== number.number ? parse(number.number) : number; // a trunk prefix was in it
 }
@@ -94,7 +94,7 @@ function inFull(digits: string): PhoneNumber | undefined {
 function national(written: string, digits: string, defaultCountry: CountryCode | undefined): PhoneNumber | undefined {
   if (!defaultCountry) return undefined;
   const full = written === digits && !digits.startsWith('0') ? inFull(digits) : undefined;
-  const local = parsePhoneNumberFromString(written, { defaultCountry, extract: false });
+  const local = parsePhoneNumber(written, defaultCountry);
   if (full?.isValid() && full.countryCallingCode === local?.countryCallingCode) return full;
   return local && inFull(local.number.slice(1));
 }

@@ -11,8 +11,7 @@
  * An address may be written in several forms (`formsOf`), and any of them leads to the same handlers.
  * What was read is kept only if the address was not bound anew meanwhile.
  */
-import { LRUCache } from 'lru-cache';
-import { upTo } from '../cache.ts';
+import { LRUCache, upTo } from '../cache.ts';
 import { LAST_INSTANT } from '../clock.ts';
 import { Loader } from '../engine/loader.ts';
 import type { Address } from '../errors.ts';

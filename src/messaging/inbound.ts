@@ -5,9 +5,7 @@
  */
 import { hash, randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
-import type { CountryCode } from 'libphonenumber-js';
-import { LRUCache } from 'lru-cache';
-import { upTo } from '../cache.ts';
+import { LRUCache, upTo } from '../cache.ts';
 import { type Clock, formatInstant } from '../clock.ts';
 import type { Done, Work } from '../engine/cell.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -29,6 +27,7 @@ import { isWellFormed } from '../well-formed.ts';
 import { formsOf, lineOf, normalizeAddress } from './address.ts';
 import { type Binding, type Handler, Handlers } from './handlers.ts';
 import type { Keywords, SaidWord, Texts } from './keywords.ts';
+import type { CountryCode } from './phone-numbers.ts';
 
 /**
  * What became of an inbound message. `applied`: the flow had a transition for it. `ignored`: it had none. `duplicate`: the

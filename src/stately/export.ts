@@ -20,7 +20,7 @@ export const EXPORT_FORMATS = ['stately-json', 'xstate', 'mermaid', 'scxml', 'sv
  * | `xstate` | a TypeScript module with the config and stubs for what it names |
  * | `mermaid` | a `stateDiagram-v2` |
  * | `scxml` | W3C SCXML 1.0 |
- * | `svg`, `png` | a picture; a PNG needs `@resvg/resvg-js` and `@expo-google-fonts/arimo` |
+ * | `svg`, `png` | a picture; needs `@hpcc-js/wasm-graphviz`, and a PNG `@resvg/resvg-js` and `@expo-google-fonts/arimo`, too |
  */
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
@@ -34,7 +34,8 @@ export interface ExportOptions<F extends ExportFormat = ExportFormat> {
  * @returns the text; for `png`, its bytes
  * @throws {MachineNotExportableError} it has inline functions where names are needed, values that are not plain data, or
  *   runs a machine that leads back to it
- * @throws {InvalidArgumentError} it is no machine, there is no such format, or a package that draws is not installed
+ * @throws {InvalidArgumentError} it is no machine, or there is no such format
+ * @throws {PackageMissingError} a package that draws is not installed
  */
 export async function exportMachine<F extends ExportFormat>(
   machine: AnyStateMachine,

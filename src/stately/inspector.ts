@@ -9,9 +9,10 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type WebSocket, WebSocketServer } from 'ws';
+import type { WebSocket } from 'ws';
 import { InvalidArgumentError } from '../errors.ts';
 import { isForeignHost, isForeignOrigin } from '../http/origin.ts';
+import { assertInstalled } from '../packages.ts';
 import type { Runtime } from '../runtime.ts';
 import { inspectorPage } from './inspector-page.ts';
 
@@ -38,13 +39,16 @@ const PATIENCE = 32 * 1024 * 1024;
 
 /**
  * Opens the window; resolves once it listens.
- * @throws {InvalidArgumentError} the port is taken, or `@statelyai/inspect` is not installed
+ * @throws {InvalidArgumentError} the port is taken
+ * @throws {PackageMissingError} `ws` or `@statelyai/inspect` is not installed
  */
 export async function serveInspector(
   runtime: Pick<Runtime, 'inspect'>,
   { port = 8080, host = '127.0.0.1', unmasked = false }: InspectorOptions = {},
 ): Promise<InspectorServer> {
-  const { createInspector } = await inspectPackage();
+  assertInstalled('The inspector', 'ws', '@statelyai/inspect');
+  const { WebSocketServer } = await import('ws');
+  const { createInspector } = await import('@statelyai/inspect');
   const sockets = new WebSocketServer({ noServer: true });
   const server = createServer((request, response) => {
     if (isForeign(request, host)) return void response.writeHead(403).end();
@@ -105,19 +109,6 @@ const HEADERS = {
   'x-content-type-options': 'nosniff',
   'x-frame-options': 'DENY',
 };
-
-async function inspectPackage() {
-  try {
-    return await import('@statelyai/inspect');
-  } catch (cause) {
-    throw new InvalidArgumentError(
-      'The inspector is a package that is not installed: npm install @statelyai/inspect.',
-      {
-        cause,
-      },
-    );
-  }
-}
 
 const listenError = (error: Error & { code?: string }, host: string, port: number): Error =>
   error.code === 'EADDRINUSE'

@@ -7,15 +7,7 @@
 import sqlite3 from 'sqlite3';
 import { storeError } from './connection.ts';
 import { assertWhole, trueName } from './location.ts';
-
-/** A process that serves a database over HTTP. */
-export interface Server {
-  pid: number;
-  url: string;
-}
-
-/** Where it is kept in `runtime_settings`. */
-export const SERVER_SETTING = 'server';
+import { SERVER_SETTING, type Server } from './rows.ts';
 
 /**
  * @returns who served the file last, if anybody did; `undefined` where the file is no database of Perdure's

@@ -213,3 +213,12 @@ export interface SaidRow {
   recipient: string | null;
   status: OutboxStatus | null;
 }
+
+/** A process that serves a database over HTTP. */
+export interface Server {
+  pid: number;
+  url: string;
+}
+
+/** Where it is kept in `runtime_settings`, as JSON. */
+export const SERVER_SETTING = 'server';

@@ -121,6 +121,13 @@ describe('the reference', () => {
     expect(Object.keys(errors).filter((name) => !(name in perdure))).toEqual([]);
   });
 
+  it('tells which part needs each optional package', () => {
+    const [section] = reference.split('### What a part needs')[1]!.split('\n## ');
+    const named = new Set([...section!.matchAll(/`([^`]+)`/g)].flatMap(([, code]) => code!.split(' ')));
+    const { peerDependenciesMeta } = JSON.parse(read('package.json'));
+    expect(Object.keys(peerDependenciesMeta).filter((name) => !named.has(name))).toEqual([]);
+  });
+
   it('has every entry of the package, and the API reference is made of them', () => {
     const entries = Object.entries<{ default?: string }>(JSON.parse(read('package.json')).exports).filter(
       ([entry]) => entry !== './package.json',

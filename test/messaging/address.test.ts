@@ -1,7 +1,7 @@
 /** Phone numbers, as people type them and as channels give them. */
-import type { CountryCode } from 'libphonenumber-js';
 import { describe, expect, it } from 'vitest';
 import { addressFault, formsOf, lineOf, normalizeAddress, normalizePhoneNumber } from '../../src/messaging/address.ts';
+import type { CountryCode } from '../../src/messaging/phone-numbers.ts';
 
 const ADA = '+15551234567';
 

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { inflateSync } from 'node:zlib';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createMachine } from 'xstate';
 import { exportMachine } from '../../src/stately/index.ts';
 import { nodesOf } from '../../src/stately/labels.ts';
@@ -52,16 +52,6 @@ describe('a PNG', () => {
     const lines = decode(Buffer.from(await toPng(svg.replaceAll(/<text .*<\/text>\n/g, '')))).pixels;
     const letters = pixels.filter((value, i) => value < 100 && lines[i]! >= 100).length;
     expect(letters).toBeGreaterThan(20_000);
-  });
-
-  it('says what to install where its painter is missing', async () => {
-    vi.resetModules();
-    vi.doMock('@resvg/resvg-js', () => Promise.reject(new Error('Cannot find package')));
-    const { exportMachine: exportWithout } = await import('../../src/stately/index.ts');
-    await expect(exportWithout(machines[2]![1], { format: 'png' })).rejects.toThrow(
-      'npm install @resvg/resvg-js @expo-google-fonts/arimo',
-    );
-    vi.doUnmock('@resvg/resvg-js');
   });
 });
 

@@ -4,9 +4,9 @@
  * reason, and all legacy tables are kept, under another name, as they were.
  */
 import { existsSync } from 'node:fs';
-import type { CountryCode } from 'libphonenumber-js';
 import { type Clock, systemClock } from '../../clock.ts';
 import { InvalidArgumentError, NotAdoptableError } from '../../errors.ts';
+import type { CountryCode } from '../../messaging/phone-numbers.ts';
 import { type Contents, contentsOf, freeName, inPlace, intoNewFile, reading, undoHalf } from '../../store/foreign.ts';
 import { loadSystemPrompt } from '../generator.ts';
 import { isoOf } from './instants.ts';

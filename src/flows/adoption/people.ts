@@ -1,6 +1,7 @@
 /** Rows of the two participants' tables. */
-import type { CountryCode } from 'libphonenumber-js';
+
 import { normalizePhoneNumber } from '../../messaging/address.ts';
+import type { CountryCode } from '../../messaging/phone-numbers.ts';
 import { backgroundOf } from '../participants.ts';
 import type { ParticipantStatus } from '../participation.ts';
 import { nameOf, shown, textOf, Unreadable, verbatim } from './cells.ts';

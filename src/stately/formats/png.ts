@@ -3,11 +3,11 @@
  * picture was laid out for, so that it looks the same on every machine, with fonts or without.
  */
 import { createRequire } from 'node:module';
-import { InvalidArgumentError } from '../../errors.ts';
+import { assertInstalled } from '../../packages.ts';
 
 const ZOOM = 2;
 
-/** @throws {InvalidArgumentError} the optional packages that draw it are not installed */
+/** @throws {PackageMissingError} the packages that draw it are not installed */
 export async function toPng(svg: string): Promise<Uint8Array> {
   const { Resvg, fonts } = await painter();
   const image = new Resvg(svg, {
@@ -22,19 +22,12 @@ export async function toPng(svg: string): Promise<Uint8Array> {
 const needsMore = (svg: string) => /[^\s!-\u052f\u1e00-\u206f\u20a0-\u20bf\u2100-\u21ff]/.test(svg);
 
 async function painter() {
-  try {
-    const { Resvg } = await import('@resvg/resvg-js');
-    const { resolve } = createRequire(import.meta.url);
-    const fonts = [
-      resolve('@expo-google-fonts/arimo/400Regular/Arimo_400Regular.ttf'),
-      resolve('@expo-google-fonts/arimo/700Bold/Arimo_700Bold.ttf'),
-    ];
-    return { Resvg, fonts };
-  } catch (cause) {
-    throw new InvalidArgumentError(
-      'A PNG is drawn by two packages that are not installed: npm install @resvg/resvg-js @expo-google-fonts/arimo. ' +
-        'Or choose the format svg.',
-      { cause },
-    );
-  }
+  assertInstalled('A PNG', '@resvg/resvg-js', '@expo-google-fonts/arimo');
+  const { Resvg } = await import('@resvg/resvg-js');
+  const { resolve } = createRequire(import.meta.url);
+  const fonts = [
+    resolve('@expo-google-fonts/arimo/400Regular/Arimo_400Regular.ttf'),
+    resolve('@expo-google-fonts/arimo/700Bold/Arimo_700Bold.ttf'),
+  ];
+  return { Resvg, fonts };
 }

@@ -6,6 +6,7 @@
  * is an arrow, and arrows between the same two states are one. What transitions are for shows when the pointer rests on them.
  */
 import type { AnyStateMachine, AnyStateNode } from 'xstate';
+import { assertInstalled } from '../../packages.ts';
 import type { ChildMachine } from '../children.ts';
 import {
   actionText,
@@ -21,8 +22,12 @@ import {
   transitionsOf,
 } from '../labels.ts';
 
-/** @returns an SVG document */
+/**
+ * @returns an SVG document
+ * @throws {PackageMissingError} Graphviz is not installed
+ */
 export async function toSvg(machine: AnyStateMachine, children: readonly ChildMachine[] = []): Promise<string> {
+  assertInstalled('A picture of a machine', '@hpcc-js/wasm-graphviz');
   const { Graphviz } = await import('@hpcc-js/wasm-graphviz');
   const titles: Titles = new Map();
   const svg = (await Graphviz.load()).dot(toDot(machine, children, titles));
