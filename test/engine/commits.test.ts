@@ -205,14 +205,20 @@ describe('a turn that has committed', () => {
     expect(told).toEqual([{ address, event: 'go', from: 'calm', to: 'over there', version: 5, at: NOW + 7 }]);
   });
 
-  it('says once that the actor has ended, and leaves no alarm', () => {
+  it('says once that the actor has ended, leaves no alarm, and starts nothing after it', () => {
     const { cell, commits, heard, told } = begin();
     commits.carryOut(cell, { update: update({ status: 'done' }) }, turn);
     commits.carryOut(cell, { update: update({ status: 'done', version: 6 }) }, turn);
     expect(told).toMatchObject([{ ended: 'done' }, { version: 6 }]);
     expect(told[1]).not.toHaveProperty('ended');
-    const each = ['alarm none', 'actions', `activity ${PHONE}, ended`];
-    expect(heard.filter((line) => line.startsWith('a'))).toEqual([...each, ...each]);
+    const activity = `activity ${PHONE}, ended`;
+    expect(heard.filter((line) => line.startsWith('a'))).toEqual([
+      'alarm none',
+      'actions',
+      activity,
+      'alarm none',
+      activity,
+    ]);
   });
 
   it('says how late a deadline was, and of a first turn that it came from nowhere', () => {
