@@ -56,12 +56,21 @@ describe('a machine as a Mermaid diagram', () => {
         end note
         state "over" as over
         over --> [*]
+        state "GO [and(brave, not(tired))]" as idle_to_busy
+        state "STOP" as busy_to_over
+        state "done / note" as busy_right_side_to_over
         [*] --> idle
-        idle --> busy : GO [and(brave, not(tired))]
-        busy --> over : STOP
+        idle --> idle_to_busy
+        idle_to_busy --> busy
+        busy --> busy_to_over
+        busy_to_over --> over
         busy_left_a --> busy_left_b : after patience (1 s)
         busy_left_b --> busy_left_a : always [over 3]
-        busy_right_side --> over : done / note
+        busy_right_side --> busy_right_side_to_over
+        busy_right_side_to_over --> over
+        style idle_to_busy fill:none,stroke:none
+        style busy_to_over fill:none,stroke:none
+        style busy_right_side_to_over fill:none,stroke:none
       "
     `);
   });
@@ -75,7 +84,7 @@ describe('a machine as a Mermaid diagram', () => {
       Object.entries(node.states).flatMap(([key, child]) => [key, ...keys(child)]);
     for (const key of keys(machine.root as never)) expect(diagram).toContain(`state "${key}" as `);
     // A line has one colon at most besides those of the syntax.
-    for (const line of diagram.split('\n').filter((each) => !each.includes('accDescr')))
+    for (const line of diagram.split('\n').filter((each) => !/accDescr|^ *style /.test(each)))
       expect(line.split(':').length).toBeLessThanOrEqual(2);
   });
 
@@ -91,9 +100,42 @@ describe('a machine as a Mermaid diagram', () => {
     expect(divides({ initial: 'off', states: { off: {}, on, past: { type: 'history', target: 'on' } } })).toBe(false);
   });
 
-  it('frames a machine to which something leads', () => {
-    const machine = createMachine({ id: 'loop', initial: 'a', states: { a: { on: { AGAIN: '#loop' } } } });
+  it('frames a machine that something leads away from', () => {
+    const states = { a: { on: { AGAIN: '#loop' } }, b: {} };
+    const machine = createMachine({ id: 'loop', initial: 'a', on: { REST: '.b' }, states });
     expect(toMermaid(machine)).toContain('state "loop" as loop {');
+    expect(toMermaid(machine)).toContain('a : AGAIN → loop\n');
+    expect(toMermaid(machine)).toContain('note right of loop\n    REST → b\n');
+  });
+
+  it('gives the label of an arrow to or from a frame a place of its own, and one arrow to what leads the same way', () => {
+    const diagram = toMermaid(
+      createMachine({
+        initial: 'asking',
+        states: {
+          asking: {
+            initial: 'a',
+            on: { CANCEL: 'over', 'GO "on"': 'over', BACK: '.a' },
+            states: { a: { on: { NEXT: 'b', SKIP: 'b' } }, b: { on: { END: '#(machine).over' } } },
+          },
+          over: {},
+          asking_to_over: {},
+        },
+      }),
+    );
+    const lines = diagram.split('\n').map((line) => line.trim());
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        `state "CANCEL<br/>GO 'on'" as asking_to_over_2`,
+        'asking --> asking_to_over_2',
+        'asking_to_over_2 --> over',
+        'style asking_to_over_2 fill:none,stroke:none',
+        'asking_b --> asking_b_to_over',
+        'asking_a --> asking_b : NEXT<br/>SKIP',
+        'BACK → a',
+      ]),
+    );
+    expect(lines.filter((line) => line.startsWith('asking --> '))).toHaveLength(1);
   });
 
   it('gives states no name that Mermaid stumbles over', () => {

@@ -27,6 +27,69 @@ describe.each(machines)('the picture of %s', (_, machine) => {
   });
 });
 
+/** Arrows in, out of and between frames, in both directions. */
+const trip = createMachine({
+  id: 'trip',
+  initial: 'planning',
+  states: {
+    planning: {
+      initial: 'asking',
+      on: { cancel: 'cancelled', skipEverything: 'travelling' },
+      after: { 86400000: 'cancelled' },
+      states: {
+        asking: { on: { reply: 'choosing', startAgain: { target: '#trip.planning', reenter: true } } },
+        choosing: { on: { chosenByEverybody: '#trip.travelling', nobodyHasChosen: 'asking' } },
+      },
+    },
+    travelling: {
+      initial: 'onTheWay',
+      on: { restart: 'planning', lost: '.searching', home: 'done' },
+      states: {
+        onTheWay: { on: { arrive: 'there' } },
+        there: { type: 'final' },
+        searching: { on: { found: 'onTheWay' } },
+      },
+      onDone: 'done',
+    },
+    cancelled: { type: 'final' },
+    done: { type: 'final' },
+  },
+});
+
+it.each([...machines, ['trip', trip] as const])(
+  'draws no label of %s under a box, or on the border of a frame',
+  async (_, machine) => {
+    const svg = await exportMachine(machine, { format: 'svg' });
+    const boxesOf = (pattern: RegExp) => [...svg.matchAll(pattern)].map(([, points]) => boxOf(points!));
+    const labels = boxesOf(/<polygon fill="#ffffff" fill-opacity="[\d.]+" stroke="none" points="([^"]*)"/g);
+    const frames = boxesOf(/class="cluster">\n(?:<g[^>]*>.*\n)?(?:<title>.*<\/title>\n)?<path [^>]*? d="([^"]*)"/g);
+    const boxes = boxesOf(/<path fill="#ffffff" stroke="none" d="([^"]*)"/g);
+    expect(labels.length * boxes.length).toBeGreaterThan(0);
+    expect(frames).toHaveLength(svg.split('class="cluster"').length - 1);
+    const hidden = labels.filter(
+      (label) =>
+        boxes.some((box) => meet(label, box)) || frames.some((frame) => meet(label, frame) && !holds(frame, label)),
+    );
+    expect(hidden).toEqual([]);
+  },
+);
+
+interface Box {
+  left: number;
+  right: number;
+  top: number;
+  bottom: number;
+}
+
+/** Around all points of a path or a polygon. */
+function boxOf(points: string): Box {
+  const all = [...points.matchAll(/(-?[\d.]+),(-?[\d.]+)/g)];
+  const [xs, ys] = [all.map(([, x]) => Number(x)), all.map(([, , y]) => Number(y))];
+  return { left: Math.min(...xs), right: Math.max(...xs), top: Math.min(...ys), bottom: Math.max(...ys) };
+}
+const meet = (a: Box, b: Box) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+const holds = (a: Box, b: Box) => a.left <= b.left && b.right <= a.right && a.top <= b.top && b.bottom <= a.bottom;
+
 it('names the machine where something leads to it as a whole, and draws no arrow to nowhere', async () => {
   const states = { a: { on: { AGAIN: '#loop' } }, b: {} };
   for (const shape of [{ initial: 'a' }, { type: 'parallel' }]) {

@@ -1,8 +1,10 @@
 /**
  * A machine as a Mermaid state diagram (https://mermaid.js.org/syntax/stateDiagram.html): every state with its transitions,
- * guards and deadlines. What a state does without leaving it is listed in the state.
+ * guards and deadlines. What a state does without leaving it is listed in the state. Where Mermaid would draw the label of an
+ * arrow under a box, the label is a box without a border, in the midst of the arrow.
  */
 import type { AnyStateMachine, AnyStateNode } from 'xstate';
+import { type Arrow, arrowsOf, crossesBorder, hasStates, isWithin, whereWithin } from '../arrows.ts';
 import type { ChildMachine } from '../children.ts';
 import {
   actionText,
@@ -26,11 +28,11 @@ export function toMermaid(machine: AnyStateMachine, children: readonly ChildMach
   const lines = [
     'stateDiagram-v2',
     ...(description ? [`  accTitle: ${line(machine.id)}`, `  accDescr: ${line(description)}`] : []),
-    ...new Sheet('').lines(machine.root, '  '),
+    ...new Sheet('', machine.root).lines('  '),
   ];
   children.forEach(({ src, machine: child }, i) => {
     lines.push(`  state ${quoted(`${child.id} (the actor ${src})`)} as child_${i + 1} {`);
-    lines.push(...new Sheet(`child_${i + 1}_`).lines(child.root, '    '), '  }');
+    lines.push(...new Sheet(`child_${i + 1}_`, child.root).lines('    '), '  }');
   });
   return `${lines.join('\n')}\n`;
 }
@@ -38,17 +40,26 @@ export function toMermaid(machine: AnyStateMachine, children: readonly ChildMach
 /** The lines of one machine; the prefix keeps its names apart from those of another. */
 class Sheet {
   readonly #prefix: string;
-  readonly #names = new Map<AnyStateNode, string>();
+  readonly #names = new Map<AnyStateNode | Arrow, string>();
 
-  constructor(prefix: string) {
+  readonly #root: AnyStateNode;
+  readonly #arrows: readonly Arrow[];
+
+  constructor(prefix: string, root: AnyStateNode) {
     this.#prefix = prefix;
+    this.#root = root;
+    this.#arrows = arrowsOf(root);
   }
 
-  lines(root: AnyStateNode, indent: string): string[] {
+  lines(indent: string): string[] {
+    const root = this.#root;
     // What happens in the machine as a whole, and side by side, needs a state around it.
-    const framed = root.type === 'parallel' || this.#notes(root).length > 0 || isSource(root) || isTarget(root);
+    const framed =
+      root.type === 'parallel' || this.#notes(root).length > 0 || this.#arrows.some(({ from }) => from === root);
     const lines = framed ? this.#state(root, indent, root.machine.id) : this.#inside(root, indent);
-    for (const node of nodesOf(root)) lines.push(...this.#transitions(node).map((line) => indent + line));
+    for (const arrow of this.#arrows) lines.push(...this.#arrow(arrow).map((line) => indent + line));
+    const labels = this.#arrows.filter(hasPlace).map((arrow) => this.#label(arrow));
+    for (const label of labels) lines.push(`${indent}style ${label} fill:none,stroke:none`);
     return lines;
   }
 
@@ -60,6 +71,9 @@ class Sheet {
       if (apart && i > 0 && child.type !== 'history') lines.push(`${indent}--`);
       lines.push(...this.#state(child, indent));
     });
+    for (const arrow of this.#arrows)
+      if (hasPlace(arrow) && arrow.frame === node)
+        lines.push(`${indent}state "${this.#text(arrow).replaceAll('"', "'")}" as ${this.#label(arrow)}`);
     for (const target of node.type === 'compound' ? (node.initial?.target ?? []) : []) {
       lines.push(`${indent}[*] --> ${this.#name(target)}`);
     }
@@ -70,10 +84,9 @@ class Sheet {
     const name = this.#name(node);
     const label = node.type === 'history' ? `${title} (${node.history === 'deep' ? 'H*' : 'H'})` : title;
     const declaration = `${indent}state ${quoted(label)} as ${name}`;
-    const lines =
-      Object.keys(node.states).length === 0
-        ? [declaration]
-        : [`${declaration} {`, ...this.#inside(node, `${indent}  `), `${indent}}`];
+    const lines = !hasStates(node)
+      ? [declaration]
+      : [`${declaration} {`, ...this.#inside(node, `${indent}  `), `${indent}}`];
     lines.push(...this.#described(node).map((line) => indent + line));
     if (node.type === 'final') lines.push(`${indent}${name} --> [*]`);
     return lines;
@@ -82,7 +95,7 @@ class Sheet {
   /** A state's notes: in it, or beside it where it holds other states, since Mermaid gives those no room. */
   #described(node: AnyStateNode): string[] {
     const [name, lines] = [this.#name(node), this.#notes(node)];
-    if (Object.keys(node.states).length === 0) return lines.map((note) => `${name} : ${note}`);
+    if (!hasStates(node)) return lines.map((note) => `${name} : ${note}`);
     return lines.length === 0 ? [] : [`note right of ${name}`, ...lines.map((note) => `  ${note}`), 'end note'];
   }
 
@@ -93,33 +106,50 @@ class Sheet {
       ...deedsOf(node, 'entry').map((action) => `entry / ${plain(actionText(action))}`),
       ...deedsOf(node, 'exit').map((action) => `exit / ${plain(actionText(action))}`),
       ...transitionsOf(node)
-        .filter(({ target }) => !target)
+        .filter((transition) => isWithin(node, transition))
         .map((transition) => labelOf(node, transition)),
     ];
   }
 
-  #transitions(node: AnyStateNode): string[] {
-    const name = this.#name(node);
-    return [
-      ...transitionsOf(node).flatMap((transition) =>
-        (transition.target ?? []).map((target) => `${name} --> ${this.#name(target)} : ${labelOf(node, transition)}`),
-      ),
-      ...historyTargets(node).map((target) => `${name} --> ${this.#name(target)}`),
-    ];
+  /** In two halves where the label has a place of its own. */
+  #arrow(arrow: Arrow): string[] {
+    const [from, to, text] = [this.#name(arrow.from), this.#name(arrow.to), this.#text(arrow)];
+    if (!hasPlace(arrow)) return [`${from} --> ${to}${text && ` : ${text}`}`];
+    const label = this.#label(arrow);
+    return [`${from} --> ${label}`, `${label} --> ${to}`];
+  }
+
+  /** One line a transition. */
+  #text({ from, transitions }: Arrow): string {
+    return transitions.map((transition) => labelOf(from, transition)).join('<br/>');
+  }
+
+  #label(arrow: Arrow): string {
+    return this.#unique(arrow, () => `${this.#name(arrow.from)}_to_${this.#name(arrow.to)}`);
   }
 
   #name(node: AnyStateNode): string {
-    let name = this.#names.get(node);
-    if (name === undefined) {
+    return this.#unique(node, () => {
       const path = (node.path.length > 0 ? node.path.join('_') : node.id).replaceAll(/\W/g, '_');
-      const base = this.#prefix + (KEYWORDS.test(path) || path in {} ? `${path}_` : path);
+      return this.#prefix + (KEYWORDS.test(path) || path in {} ? `${path}_` : path);
+    });
+  }
+
+  /** The same name each time, which nothing else has. */
+  #unique(named: AnyStateNode | Arrow, wanted: () => string): string {
+    let name = this.#names.get(named);
+    if (name === undefined) {
+      const [base, taken] = [wanted(), new Set(this.#names.values())];
       name = base;
-      for (let n = 2; [...this.#names.values()].includes(name); n++) name = `${base}_${n}`;
-      this.#names.set(node, name);
+      for (let n = 2; taken.has(name); n++) name = `${base}_${n}`;
+      this.#names.set(named, name);
     }
     return name;
   }
 }
+
+/** The label is a box of its own: Mermaid would draw it under another one. */
+const hasPlace = (arrow: Arrow): boolean => arrow.frame !== undefined && crossesBorder(arrow);
 
 const KEYWORDS = /^(state|note|end|direction|class|classdef|style|click|default|as|fork|join|choice|hide|scale|root)$/i;
 
@@ -138,16 +168,13 @@ function isEntangled(region: AnyStateNode): boolean {
   });
 }
 
-const isSource = (node: AnyStateNode) => transitionsOf(node).some(({ target }) => target !== undefined);
-/** Something leads to the machine as a whole, which begins anew. */
-const isTarget = (root: AnyStateNode) =>
-  [...nodesOf(root)].some((node) => transitionsOf(node).some(({ target }) => target?.includes(root)));
-
 function labelOf(node: AnyStateNode, transition: Transition): string {
   const { guard, actions } = transition;
   const deeds = actions.map(nameOf);
   const condition = guard === undefined ? '' : ` [${guardText(guard)}]`;
-  return plain(`${eventText(node, transition)}${condition}${deeds.length > 0 ? ` / ${deeds.join(', ')}` : ''}`);
+  return plain(
+    `${eventText(node, transition)}${condition}${whereWithin(node, transition)}${deeds.length > 0 ? ` / ${deeds.join(', ')}` : ''}`,
+  );
 }
 
 /** Without what Mermaid reads as its own. */

@@ -3,10 +3,12 @@
  *
  * States are boxes with what they do; states that hold others are frames, parallel regions dashed ones. A transition that
  * stays within its state, goes to one inside of it, or to the machine as a whole, is a line in the state; every other one
- * is an arrow, and arrows between the same two states are one. What transitions are for shows when the pointer rests on them.
+ * is an arrow, and arrows between the same two states are one. Its label is a node between two halves of the arrow, which
+ * Graphviz puts under nothing and on no border. What transitions are for shows when the pointer rests on them.
  */
 import type { AnyStateMachine, AnyStateNode } from 'xstate';
 import { assertInstalled } from '../../packages.ts';
+import { type Arrow, arrowsOf, hasStates, isWithin, whereWithin } from '../arrows.ts';
 import type { ChildMachine } from '../children.ts';
 import {
   actionText,
@@ -14,10 +16,8 @@ import {
   deedsOf,
   eventText,
   guardText,
-  historyTargets,
   isOwnId,
   nameOf,
-  nodesOf,
   type Transition,
   transitionsOf,
 } from '../labels.ts';
@@ -52,7 +52,7 @@ const LINE = '#7a8494';
 const ARROW = '#3d4756';
 
 function toDot(machine: AnyStateMachine, children: readonly ChildMachine[], titles: Titles): string {
-  const sheet = new Sheet('', titles);
+  const sheet = new Sheet('', titles, machine.root);
   const lines = [
     'digraph {',
     '  compound=true; rankdir=TB; nodesep=0.35; ranksep=0.35; pad=0.3; labelloc=t; labeljust=l',
@@ -60,16 +60,16 @@ function toDot(machine: AnyStateMachine, children: readonly ChildMachine[], titl
     `  node [shape=plain, fontname="Helvetica", fontsize=11, fontcolor="${INK}"]`,
     `  edge [fontname="Helvetica", fontsize=10, fontcolor="${INK}", color="${ARROW}", arrowsize=0.7]`,
     ...sheet.inside(machine.root, '  ', 0),
-    ...sheet.arrows(machine.root),
+    ...sheet.arrows(),
   ];
   children.forEach(({ src, machine: child }, i) => {
-    const aside = new Sheet(`c${i}_`, titles);
+    const aside = new Sheet(`c${i}_`, titles, child.root);
     lines.push(
       `  subgraph "cluster_${aside.name(child.root)}" {`,
       `    label=${heading(child.root, `${child.id} (the actor ${src})`)}; style="rounded,dotted"; color="${LINE}"; margin=14`,
       ...aside.inside(child.root, '    ', 1),
       '  }',
-      ...aside.arrows(child.root),
+      ...aside.arrows(),
     );
   });
   return `${lines.join('\n')}\n}\n`;
@@ -79,10 +79,12 @@ function toDot(machine: AnyStateMachine, children: readonly ChildMachine[], titl
 class Sheet {
   readonly #prefix: string;
   readonly #titles: Titles;
+  readonly #arrows: readonly Arrow[];
 
-  constructor(prefix: string, titles: Titles) {
+  constructor(prefix: string, titles: Titles, root: AnyStateNode) {
     this.#prefix = prefix;
     this.#titles = titles;
+    this.#arrows = arrowsOf(root);
   }
 
   name(node: AnyStateNode): string {
@@ -98,6 +100,8 @@ class Sheet {
         lines.push(`${indent}"${start}" -> ${this.#end(target, 'lhead')}`);
     }
     for (const child of Object.values(node.states)) lines.push(...this.#state(child, indent, depth));
+    for (const arrow of this.#arrows)
+      if (arrow.frame === node) lines.push(`${indent}"${this.#label(arrow)}" [label=${text(arrow)}]`);
     return lines;
   }
 
@@ -108,7 +112,7 @@ class Sheet {
       const label = node.history === 'deep' ? 'H*' : 'H';
       return [`${indent}"${name}" [shape=circle, label="${label}", width=0.3, fixedsize=true, color="${LINE}"]`];
     }
-    if (Object.keys(node.states).length === 0) return [`${indent}"${name}" [label=${box(node)}]`];
+    if (!hasStates(node)) return [`${indent}"${name}" [label=${box(node)}]`];
     const region = node.parent?.type === 'parallel';
     return [
       `${indent}subgraph "cluster_${name}" {`,
@@ -122,46 +126,36 @@ class Sheet {
 
   /** Where an arrow begins or ends: at a box, or at the frame around a node that is not to be seen. */
   #end(node: AnyStateNode, side: 'lhead' | 'ltail'): string {
-    const name = this.name(node);
-    return Object.keys(node.states).length === 0 ? `"${name}"` : `"${name}" [${side}="cluster_${name}"]`;
+    return `"${this.name(node)}"${hasStates(node) ? ` [${this.#border(node, side)}]` : ''}`;
   }
 
-  arrows(root: AnyStateNode): string[] {
-    const arrows = new Map<string, { from: AnyStateNode; to: AnyStateNode; transitions: Transition[] }>();
-    for (const from of nodesOf(root)) {
-      for (const transition of transitionsOf(from)) {
-        if (isWithin(from, transition)) continue;
-        for (const to of transition.target ?? []) {
-          const key = `${this.name(from)}>${this.name(to)}`;
-          const arrow = arrows.get(key) ?? { from, to, transitions: [] };
-          arrow.transitions.push(transition);
-          arrows.set(key, arrow);
-        }
-      }
-      for (const to of from.type === 'history' ? historyTargets(from) : [])
-        arrows.set(`${this.name(from)}>${this.name(to)}`, { from, to, transitions: [] });
-    }
-    return [...arrows.values()].map(({ from, to, transitions }) => {
+  #border(node: AnyStateNode, side: 'lhead' | 'ltail'): string {
+    return hasStates(node) ? `${side}="cluster_${this.name(node)}"` : '';
+  }
+
+  /** The node with the label of an arrow that has a place for it. */
+  #label({ from, to }: Arrow): string {
+    return `${this.name(from)}_to_${this.name(to)}`;
+  }
+
+  arrows(): string[] {
+    return this.#arrows.flatMap((arrow) => {
+      const { from, to, transitions, frame } = arrow;
       const [tail, head] = [this.name(from), this.name(to)];
-      const ends = [
-        Object.keys(from.states).length > 0 && !isInside(to, from) && `ltail="cluster_${tail}"`,
-        Object.keys(to.states).length > 0 && !isInside(from, to) && `lhead="cluster_${head}"`,
-        `label=${markup(transitions.flatMap((transition) => transitionLines(from, transition)))}`,
-      ];
       const purposes = transitions.flatMap(({ description }) => description ?? []);
-      this.#titles.set(`${tail}->${head}`, purposes.join('\n') || `${from.id} → ${to.id}`);
-      return `  "${tail}" -> "${head}" [${ends.filter(Boolean).join(', ')}]`;
+      const title = purposes.join('\n') || `${from.id} → ${to.id}`;
+      if (!frame) {
+        this.#titles.set(`${tail}->${head}`, title);
+        return [`  "${tail}" -> "${head}" [label=${text(arrow)}]`];
+      }
+      const label = this.#label(arrow);
+      for (const part of [`${tail}->${label}`, label, `${label}->${head}`]) this.#titles.set(part, title);
+      return [
+        `  "${tail}" -> "${label}" [${['arrowhead=none', this.#border(from, 'ltail')].filter(Boolean).join(', ')}]`,
+        `  "${label}" -> "${head}" [${this.#border(to, 'lhead')}]`,
+      ];
     });
   }
-}
-
-/** A transition that is a line in its state, not an arrow. */
-function isWithin(from: AnyStateNode, { target }: Transition): boolean {
-  return !target || target.every((to) => to === from || to.parent === undefined || isInside(to, from));
-}
-
-function isInside(node: AnyStateNode, frame: AnyStateNode): boolean {
-  return node.parent !== undefined && (node.parent === frame || isInside(node.parent, frame));
 }
 
 /** A state that holds no others. */
@@ -201,13 +195,8 @@ function doings(node: AnyStateNode, columns = COLUMNS): string[] {
 
 /** Event and guard, then what is done, each as long as it needs. */
 function transitionLines(from: AnyStateNode, transition: Transition, columns = COLUMNS): string[] {
-  const { guard, actions, target } = transition;
-  const inside = isWithin(from, transition) ? (target ?? []) : [];
-  const where = inside.map((to) => {
-    if (to === from) return ' → itself';
-    return ` → ${to.parent ? to.path.slice(from.path.length).join('.') : to.machine.id}`;
-  });
-  const when = `${eventText(from, transition)}${guard === undefined ? '' : ` [${guardText(guard)}]`}${where.join()}`;
+  const { guard, actions } = transition;
+  const when = `${eventText(from, transition)}${guard === undefined ? '' : ` [${guardText(guard)}]`}${whereWithin(from, transition)}`;
   const deeds = actions.map(nameOf).join(', ');
   if (deeds && when.length + deeds.length < columns) return [`${escaped(when)}&#160; ${quietly(`/ ${deeds}`)}`];
   return [
@@ -217,11 +206,13 @@ function transitionLines(from: AnyStateNode, transition: Transition, columns = C
 }
 
 const row = (content: string, align = 'LEFT') => `<TR><TD ALIGN="${align}">${content}</TD></TR>`;
-/** Beside an arrow: on a ground of its own, since lines may pass below it. */
-const markup = (lines: string[]) =>
-  lines.length === 0
-    ? '""'
-    : `<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1" BGCOLOR="#ffffffcc">${lines.map((line) => row(`&#160;${line}&#160;`)).join('')}</TABLE>>`;
+/** What an arrow is called: on a ground of its own, since lines may pass below it. */
+const text = ({ from, transitions }: Arrow) => {
+  const lines = transitions.flatMap((transition) => transitionLines(from, transition));
+  if (lines.length === 0) return '""';
+  const rows = lines.map((line) => row(`<FONT POINT-SIZE="10">&#160;${line}&#160;</FONT>`)).join('');
+  return `<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1" BGCOLOR="#ffffffcc">${rows}</TABLE>>`;
+};
 const escaped = (value: string) =>
   value
     .replaceAll(/\p{Cc}/gu, ' ')
