@@ -28,9 +28,9 @@ interface Rounds {
   atOnce: number;
   /** The instant of the last one, by the wall clock. */
   at: number;
-  /** When it was told to be slowed down, in ms of the time that has passed. */
-  slowSince: number | undefined;
-  /** When the last ones fired. */
+  /** It was told to be slowed down. */
+  isSlow: boolean;
+  /** When the last ones fired, since it was slowed down, in ms of the time that has passed. */
   last: number[];
 }
 
@@ -73,17 +73,17 @@ export class Cycles {
     rounds.at = at;
     rounds.last = [...rounds.last.filter((at) => at > elapsed - SECOND), elapsed];
     if (clockSet) return;
-    if (rounds.slowSince === undefined) {
+    if (!rounds.isSlow) {
       if (rounds.atOnce > TOLD_BY) broken(`${address} runs away, and nobody is told`);
-    } else if (rounds.last.filter((at) => at > rounds.slowSince!).length > MOST_A_SECOND)
-      broken(`${address} runs away, and is not slowed down`);
+    } else if (rounds.last.length > MOST_A_SECOND) broken(`${address} runs away, and is not slowed down`);
   }
 
   /** An actor was told to be slowed down. */
   runaway(address: string): void {
     const rounds = this.#of(address);
     if (rounds.atOnce < FREE_ROUNDS) this.#heard.broken(`${address} is slowed down after ${rounds.atOnce} deadlines`);
-    rounds.slowSince = this.#world.scheduler.elapsed;
+    rounds.isSlow = true;
+    rounds.last = [];
   }
 
   /** It came to rest. */
@@ -99,7 +99,7 @@ export class Cycles {
   #of(address: string): Rounds {
     let rounds = this.#rounds.get(address);
     if (!rounds) {
-      rounds = { atOnce: 0, at: Number.NEGATIVE_INFINITY, slowSince: undefined, last: [] };
+      rounds = { atOnce: 0, at: Number.NEGATIVE_INFINITY, isSlow: false, last: [] };
       this.#rounds.set(address, rounds);
     }
     return rounds;
