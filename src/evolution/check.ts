@@ -6,7 +6,7 @@ import { differences, fingerprintOf, shapeOf } from '../actor/shape.ts';
 import type { AnyFlow } from '../flow.ts';
 import { immediate } from '../immediate.ts';
 import type { DatabaseOption } from '../store/location.ts';
-import type { ActorRow } from '../store/rows.ts';
+import type { ShapeRow } from '../store/rows.ts';
 import { Store } from '../store/store.ts';
 import { type FlowVersions, versionsOf } from '../versions.ts';
 import { loadShapes } from './fingerprint.ts';
@@ -66,11 +66,6 @@ async function checkFile(
   }
 }
 
-type Row = Pick<
-  ActorRow,
-  'id' | 'participant_id' | 'flow_type' | 'current_state' | 'state_data' | 'flow_version' | 'status' | 'updated_at'
->;
-
 const PAGE = 500;
 
 export interface StoreCheckOptions {
@@ -93,13 +88,9 @@ export async function checkStore(
   for (const [type, { newest }] of versions)
     if (flowType === undefined || type === flowType)
       checks.set(type, flowCheck(type, versions.get(type), newest.version));
-  const [{ total } = { total: 0 }] = await store.scan<{ total: number }>('SELECT COUNT(*) AS total FROM flow_states');
+  const total = await store.countRows();
   for (let after = 0, done = 0; ; ) {
-    const rows = await store.scan<Row>(
-      `SELECT id, participant_id, flow_type, current_state, state_data, flow_version, status, updated_at
-       FROM flow_states WHERE id > ? ORDER BY id LIMIT ?`,
-      [after, PAGE],
-    );
+    const rows = await store.allRows(after, PAGE);
     for (const row of rows) {
       if (flowType !== undefined && row.flow_type !== flowType) continue;
       const of = versions.get(row.flow_type);
@@ -122,7 +113,7 @@ export async function checkStore(
   };
 }
 
-function judge(row: Row, of: FlowVersions | undefined, checks: Map<string, FlowCheck>, at: number): void {
+function judge(row: ShapeRow, of: FlowVersions | undefined, checks: Map<string, FlowCheck>, at: number): void {
   const { flow_type, flow_version, participant_id } = row;
   const flow = checks.get(flow_type) ?? flowCheck(flow_type, of, null);
   checks.set(flow_type, flow);
@@ -136,7 +127,7 @@ function judge(row: Row, of: FlowVersions | undefined, checks: Map<string, FlowC
 /** Counts what becomes of one stored actor. */
 export function judgeRow(
   check: VersionCheck,
-  row: Pick<Row, 'participant_id' | 'flow_type' | 'current_state' | 'state_data' | 'flow_version' | 'updated_at'>,
+  row: Pick<ShapeRow, 'participant_id' | 'flow_type' | 'current_state' | 'state_data' | 'flow_version' | 'updated_at'>,
   versions: FlowVersions,
   at: number,
 ): void {

@@ -33,10 +33,7 @@ export async function loadShapes(
   fault: (error: unknown) => void = () => {},
 ): Promise<ShapeRecords> {
   const records: ShapeRecords = new Map();
-  const rows: { key: string; value: string }[] = await store
-    .knex('runtime_settings')
-    .whereRaw('key >= ? AND key < ?', [PREFIX, `${PREFIX}\u{10ffff}`]);
-  for (const { key, value } of rows) {
+  for (const { key, value } of await store.settings(PREFIX)) {
     const [, flowType, version] = /^shape:(.+)@(\d+)$/.exec(key) ?? [];
     try {
       const recorded: Recorded[] = JSON.parse(value);
@@ -64,7 +61,7 @@ export async function recordShapes(
       const fingerprint = fingerprintOf(shape);
       let known = records.get(key(flowType, version)) ?? [];
       if (known.some((each) => each.fingerprint === fingerprint)) continue;
-      if (known.length > 0 && !(await hasActors(store, flowType, version))) known = [];
+      if (known.length > 0 && !(await store.hasActors(flowType, version))) known = [];
       if (known.length > 0) {
         const changes = differences(known.at(-1)!.shape, shape);
         events.emit('flowChanged', { flowType, version, changes });
@@ -78,8 +75,4 @@ export async function recordShapes(
       );
     }
   }
-}
-
-async function hasActors({ knex }: Store, flow_type: string, flow_version: number): Promise<boolean> {
-  return (await knex('flow_states').where({ flow_type, flow_version, status: 'active' }).first('id')) !== undefined;
 }

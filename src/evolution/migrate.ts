@@ -37,22 +37,15 @@ export async function migrateAll(
   const began = performance.now();
   const flows: FlowCheck[] = [];
   const selected = [...versions].filter(([type]) => flowType === undefined || type === flowType);
-  const older = (columns: string, [type, { newest }]: [string, FlowVersions], after: number, limit: number) =>
-    store.scan<ActorRow & { total: number }>(
-      `SELECT ${columns} FROM flow_states
-       WHERE id > ? AND flow_type = ? AND flow_version <> ? AND status = 'active' ORDER BY id LIMIT ?`,
-      [after, type, newest.version, limit],
-    );
   let total = 0;
-  for (const one of selected) total += (await older('COUNT(*) AS total', one, 0, 1))[0]!.total;
+  for (const [type, { newest }] of selected) total += await store.countOtherVersions(type, newest.version);
   let done = 0;
-  for (const one of selected) {
-    const [type, of] = one;
+  for (const [type, of] of selected) {
     const flow: FlowCheck = { flowType: type, version: of.newest.version, notes: [], changed: [], versions: [] };
     flows.push(flow);
     for (let after = 0; ; ) {
       signal?.throwIfAborted();
-      const rows = await older('*', one, after, PAGE);
+      const rows = await store.ofOtherVersions(type, of.newest.version, after, PAGE);
       await Promise.all(rows.map((row) => migrateOne(row, of, flow, engine)));
       done += rows.length;
       if (rows.length > 0) onProgress?.({ done, total });

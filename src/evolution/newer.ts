@@ -18,17 +18,11 @@ export interface NewerRows {
 }
 
 /** The actors, by flow and version, that nobody here can read. */
-export async function newerRows({ knex }: Store, versions: ReadonlyMap<string, FlowVersions>): Promise<NewerRows[]> {
+export async function newerRows(store: Store, versions: ReadonlyMap<string, FlowVersions>): Promise<NewerRows[]> {
   const found: NewerRows[] = [];
   for (const [flowType, { newest, recorded }] of versions) {
     if (![...recorded.keys()].some((version) => version > newest.version)) continue;
-    const counted: { flow_version: number; actors: number }[] = await knex('flow_states')
-      .where({ flow_type: flowType, status: 'active' })
-      .where('flow_version', '>', newest.version)
-      .groupBy('flow_version')
-      .orderBy('flow_version')
-      .select('flow_version', knex.raw('COUNT(*) AS actors'));
-    for (const { flow_version: version, actors } of counted)
+    for (const { version, actors } of await store.versionsAbove(flowType, newest.version))
       found.push({ flowType, version, newest: newest.version, actors });
   }
   return found;

@@ -22,11 +22,9 @@ import type { EventChannel } from '../events.ts';
 import { eventFor, type InboundMessage, replyOf } from '../flow.ts';
 import { sentence } from '../sentence.ts';
 import { type Change, NothingToChangeError } from '../store/changes.ts';
-import { type ActorRow, addressOf, type DeadLetterRow } from '../store/rows.ts';
+import { addressOf, type DeadLetterRow, type LetterRow, type LetterStatus } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { checkReason, type Page, pageOf } from './page.ts';
-
-type LetterStatus = 'open' | 'retried' | 'discarded';
 
 /** An event that could not be applied. */
 export interface DeadLetter {
@@ -67,12 +65,6 @@ export interface DeadLettersOptions {
   events: EventChannel;
 }
 
-interface LetterRow extends DeadLetterRow {
-  id: number;
-  status: LetterStatus;
-  resolved_at: number | null;
-}
-
 const STATUSES = ['open', 'retried', 'discarded', 'all'];
 
 /** The events that could not be applied: lists, shows, retries and discards them. */
@@ -86,16 +78,9 @@ export class DeadLetters {
 
   /** The letters, in the order in which they were put aside, a page at a time. */
   async list({ status = 'open', flowType, participantId, ...page }: DeadLetterFilter = {}): Promise<DeadLetter[]> {
-    const { limit, after } = pageOf(page);
     if (!STATUSES.includes(status))
       throw new InvalidArgumentError(`The status '${status}' is not known. It is one of ${STATUSES.join(', ')}.`);
-    const query = this.#table().where('id', '>', after);
-    if (status === 'open')
-      query.whereRaw("status = 'open'"); // a literal, so that the partial index serves
-    else if (status !== 'all') query.where({ status });
-    if (flowType !== undefined) query.where({ flow_type: flowType });
-    if (participantId !== undefined) query.where({ participant_id: participantId });
-    const rows: LetterRow[] = await query.orderBy('id').limit(limit);
+    const rows = await this.#options.store.deadLetters({ status, flowType, participantId }, pageOf(page));
     return rows.map(described);
   }
 
@@ -166,12 +151,8 @@ export class DeadLetters {
   }
 
   async #assertActive(row: LetterRow): Promise<void> {
-    const { participant_id, flow_type } = row;
-    const actor: Pick<ActorRow, 'status'> | undefined = await this.#options.store
-      .knex('flow_states')
-      .where({ participant_id, flow_type })
-      .first('status');
     const address = addressOf(row);
+    const [actor] = await this.#options.store.load([address]);
     if (!actor) throw new ActorNotFoundError(address);
     if (actor.status === 'active' || actor.status === 'quarantined') return; // the engine says what is to be done
     throw new InvalidArgumentError(
@@ -183,13 +164,9 @@ export class DeadLetters {
   async #row(id: number): Promise<LetterRow> {
     if (!Number.isSafeInteger(id) || id < 1)
       throw new InvalidArgumentError(`The id of a dead letter is a whole number; this is ${id}.`);
-    const row = await this.#table().where({ id }).first();
+    const row = await this.#options.store.deadLetter(id);
     if (!row) throw new DeadLetterNotFoundError(id);
     return row;
-  }
-
-  #table() {
-    return this.#options.store.knex<LetterRow>('dead_letters');
   }
 }
 

@@ -5,7 +5,7 @@
 import { isStoredTimer, type StoredTimer } from '../actor/live-actor.ts';
 import type { Engine } from '../engine/engine.ts';
 import { ActorNotFoundError, type Address, formatAddress, InvalidArgumentError } from '../errors.ts';
-import { type ActorRow, type ActorStatus, addressOf } from '../store/rows.ts';
+import { type ActorStatus, addressOf, type QuarantinedRow } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { checkReason, type Page, pageOf } from './page.ts';
 
@@ -50,8 +50,6 @@ export interface QuarantineOptions {
   unbound: (phoneNumber: string) => void;
 }
 
-type FoundRow = ActorRow & { journal_event: string | null; journal_at: number | null };
-
 /** The actors that were put aside: lists, shows, retries and discards them. */
 export class Quarantine {
   readonly #options: QuarantineOptions;
@@ -63,12 +61,7 @@ export class Quarantine {
 
   /** Who was put aside, with the reason, a page at a time. */
   async list({ flowType, participantId, ...page }: QuarantineFilter = {}): Promise<QuarantinedActor[]> {
-    const { limit, after } = pageOf(page);
-    // A literal, so that the partial index serves.
-    const query = this.#rows().whereRaw("f.status = 'quarantined'").where('f.id', '>', after);
-    if (flowType !== undefined) query.where('f.flow_type', flowType);
-    if (participantId !== undefined) query.where('f.participant_id', participantId);
-    const rows: FoundRow[] = await query.orderBy('f.id').limit(limit);
+    const rows = await this.#options.store.quarantined({ flowType, participantId }, pageOf(page));
     return rows.map(described);
   }
 
@@ -78,8 +71,7 @@ export class Quarantine {
    * @throws {InvalidArgumentError} it is not quarantined
    */
   async get(address: Address): Promise<QuarantinedDetails> {
-    const where = { 'f.participant_id': address.participantId, 'f.flow_type': address.flowType };
-    const row: FoundRow | undefined = await this.#rows().where(where).first();
+    const row = await this.#options.store.actorWithLine(address);
     if (!row) throw new ActorNotFoundError(address);
     assertQuarantined(address, row.status);
     return { ...described(row), ...kept(row.state_data) };
@@ -108,16 +100,9 @@ export class Quarantine {
     assertQuarantined(address, row.status);
     if (row.address) unbound(row.address);
   }
-
-  #rows() {
-    return this.#options.store
-      .knex('flow_states as f')
-      .leftJoin('flow_journal as j', 'j.id', 'f.journal_id')
-      .select('f.*', 'j.event_type as journal_event', 'j.at as journal_at');
-  }
 }
 
-function described(row: FoundRow): QuarantinedActor {
+function described(row: QuarantinedRow): QuarantinedActor {
   return {
     id: row.id,
     address: addressOf(row),

@@ -9,7 +9,7 @@ import type { Clock } from '../clock.ts';
 import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow.ts';
 import type { Ages, Kind } from '../retention.ts';
-import { type Cutoffs, prune } from '../store/pruning.ts';
+import type { Cutoffs } from '../store/pruning.ts';
 import type { Store } from '../store/store.ts';
 
 export interface RetentionOptions {
@@ -80,7 +80,7 @@ export class RetentionRounds {
     const { kind, own, others } = this.#kinds[index]!;
     const now = clock.now();
     const cutoffs: Cutoffs = { flows: new Map([...own].map(([type, age]) => [type, now - age])), others: now - others };
-    const last = await prune(store.knex, kind, after, cutoffs).then(
+    const last = await store.prune(kind, after, cutoffs).then(
       (step) => step.last,
       (error) => {
         events.emit('fault', { during: `deleting old rows (${kind})`, error });

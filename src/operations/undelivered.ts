@@ -59,8 +59,6 @@ export interface UndeliveredOptions {
 }
 
 const STATUSES = ['failed', 'held', 'waiting'];
-/** Literals, so that the partial index serves. */
-const UNDELIVERED = "status IN ('failed', 'held', 'waiting')";
 
 /** The messages that did not arrive: lists, shows, sends again and discards them. */
 export class Undelivered {
@@ -73,14 +71,9 @@ export class Undelivered {
 
   /** The messages, in the order in which they were emitted, a page at a time. */
   async list({ status, flowType, participantId, ...page }: UndeliveredFilter = {}): Promise<UndeliveredMessage[]> {
-    const { limit, after } = pageOf(page);
     if (status !== undefined && !STATUSES.includes(status))
       throw new InvalidArgumentError(`The status '${status}' is not known. It is one of ${STATUSES.join(', ')}.`);
-    const query = this.#rows().where('id', '>', after);
-    if (status !== undefined) query.where({ status });
-    if (flowType !== undefined) query.where({ flow_type: flowType });
-    if (participantId !== undefined) query.where({ participant_id: participantId });
-    const rows: OutboxRow[] = await query.orderBy('id').limit(limit);
+    const rows = await this.#options.store.undelivered({ status, flowType, participantId }, pageOf(page));
     return rows.map(described);
   }
 
@@ -145,13 +138,9 @@ export class Undelivered {
   async #row(id: number): Promise<OutboxRow> {
     if (!Number.isSafeInteger(id) || id < 1)
       throw new InvalidArgumentError(`The id of an undelivered message is a whole number; this is ${id}.`);
-    const row: OutboxRow | undefined = await this.#rows().where({ id }).first();
+    const row = await this.#options.store.undeliveredMessage(id);
     if (!row) throw new UndeliveredNotFoundError(id);
     return row;
-  }
-
-  #rows() {
-    return this.#options.store.knex('outbox_messages').whereRaw(UNDELIVERED);
   }
 }
 

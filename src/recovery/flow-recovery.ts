@@ -10,7 +10,7 @@ import { type AnyFlow, boundUntil } from '../flow.ts';
 import { immediate } from '../immediate.ts';
 import { addressFault } from '../messaging/address.ts';
 import { sentence } from '../sentence.ts';
-import { type ActorRow, addressOf, isEnded } from '../store/rows.ts';
+import { type ActorRow, addressOf, type BoundRow, isEnded } from '../store/rows.ts';
 import { errorOf } from '../thrown.ts';
 import type { ParticipantRecoverable, Recoverable } from './recoverable.ts';
 import type { RecoveryRegistry } from './registry.ts';
@@ -58,10 +58,10 @@ export class FlowRecovery implements ParticipantRecoverable {
     report.skipped.quarantined = 0;
     report.handlers.expired = 0;
     let done = 0;
-    let next: Promise<FoundRow[]> | undefined = this.#rows(registry, 0);
+    let next: Promise<BoundRow[]> | undefined = this.#rows(registry, 0);
     try {
       while (next) {
-        const rows: FoundRow[] = await next;
+        const rows: BoundRow[] = await next;
         // The database reads the next page while this one is restored.
         next = rows.length < PAGE ? undefined : this.#rows(registry, rows.at(-1)!.id);
         next?.catch(() => {}); // told above, unless this page fails before
@@ -84,18 +84,9 @@ export class FlowRecovery implements ParticipantRecoverable {
   }
 
   /** The next page of the flow's rows, each with what else is known of its participant. */
-  #rows({ store }: RecoveryRegistry, after: number, participantId?: string): Promise<FoundRow[]> {
+  #rows({ store }: RecoveryRegistry, after: number, participantId?: string): Promise<BoundRow[]> {
     const { participants } = this.#options;
-    return store.scan<FoundRow>(
-      `SELECT f.*, h.participant_id AS bound_to, h.expires_at AS bound_until, o.status AS bound_status, ${participants ? 'p.id' : 'f.participant_id'} AS enrolled
-       FROM flow_states AS f
-       LEFT JOIN response_handlers AS h ON h.phone_number = f.address AND h.flow_type = f.flow_type
-       LEFT JOIN flow_states AS o ON o.participant_id = h.participant_id AND o.flow_type = h.flow_type AND o.id <> f.id
-       ${participants ? `LEFT JOIN ${participants} AS p ON p.id = f.participant_id` : ''}
-       WHERE f.id > ? AND f.flow_type = ? ${participantId === undefined ? '' : 'AND f.participant_id = ?'}
-       ORDER BY f.id LIMIT ?`,
-      [after, this.flowType, ...(participantId === undefined ? [] : [participantId]), PAGE],
-    );
+    return store.boundRows(this.flowType, after, PAGE, { participants, participantId });
   }
 
   /** By the index of deadlines: those that would fire at once, or never. */
@@ -117,19 +108,16 @@ export class FlowRecovery implements ParticipantRecoverable {
     until: number,
     each: (row: ActorRow) => Promise<void> | void,
   ): Promise<void> {
-    for (let [at, id] = [from, 0]; ; ) {
-      const rows = await store.scan<ActorRow>(
-        `SELECT * FROM flow_states WHERE next_due_at IS NOT NULL AND next_due_at < ? AND (next_due_at, id) > (?, ?)
-         AND flow_type = ? AND status = 'active' ORDER BY next_due_at, id LIMIT ?`,
-        [until, at, id, this.flowType, PAGE],
-      );
+    for (let place = { at: from, id: 0 }; ; ) {
+      const rows = await store.dueBetween(this.flowType, place, until, PAGE);
       for (const row of rows) await each(row);
-      if (rows.length < PAGE) return;
-      [at, id] = [rows.at(-1)!.next_due_at!, rows.at(-1)!.id];
+      const last = rows.at(-1);
+      if (!last || rows.length < PAGE) return;
+      place = { at: last.next_due_at!, id: last.id };
     }
   }
 
-  async #page(rows: FoundRow[], registry: RecoveryRegistry): Promise<void> {
+  async #page(rows: BoundRow[], registry: RecoveryRegistry): Promise<void> {
     const { report } = registry;
     for (const [i, row] of rows.entries()) {
       if (i % BREATH === 0) await immediate();
@@ -163,7 +151,7 @@ export class FlowRecovery implements ParticipantRecoverable {
   }
 
   /** What its columns alone say is wrong. */
-  #wrong({ status, enrolled }: FoundRow): string | undefined {
+  #wrong({ status, enrolled }: BoundRow): string | undefined {
     if (status !== 'active') return `Its row has '${status}' as its status, which is none.`;
     return enrolled === null ? this.#orphaned() : undefined;
   }
@@ -214,7 +202,7 @@ export class FlowRecovery implements ParticipantRecoverable {
       registry.notice({ ...addressOf(row), reason: tooLate(lastDueAt), action: KEPT });
   }
 
-  async #bind(row: FoundRow, registry: RecoveryRegistry): Promise<void> {
+  async #bind(row: BoundRow, registry: RecoveryRegistry): Promise<void> {
     const { address: phoneNumber, participant_id: participantId } = row;
     if (phoneNumber === null) return;
     const owner = row.bound_to ?? this.#bound.get(phoneNumber);
@@ -264,20 +252,8 @@ export class FlowRecovery implements ParticipantRecoverable {
   async #missing(registry: RecoveryRegistry): Promise<void> {
     const { participants } = this.#options;
     if (participants === undefined) return;
-    const { knex } = registry.store;
     for (let after = ''; ; ) {
-      const missing: { id: string; other: string | null }[] = await knex(`${participants} as p`)
-        .whereIn('p.status', ['active', 'paused'])
-        .where('p.id', '>', after)
-        .whereNotExists(
-          knex('flow_states as f')
-            .whereRaw('f.participant_id = p.id')
-            .where('f.flow_type', this.flowType)
-            .select('f.id'),
-        )
-        .orderBy('p.id')
-        .limit(PAGE)
-        .select('p.id', { other: knex('flow_states').whereRaw('participant_id = p.id').select('flow_type').limit(1) });
+      const missing = await registry.store.withoutActor(this.flowType, participants, after, PAGE);
       for (const { id: participantId, other } of missing) {
         registry.failed({
           flowType: this.flowType,
@@ -309,21 +285,11 @@ export class StrangerRecovery implements Recoverable, Pick<ParticipantRecoverabl
     report.skipped.quarantined = 0;
     const reason = `There is no flow '${this.flowType}'.`;
     const action = 'left as it is; give the flow to createRuntime({ flows })';
-    const rows = () => store.knex('flow_states').where({ flow_type: this.flowType });
-    const ids: string[] = await rows().orderBy('participant_id').limit(MOST_FINDINGS).pluck('participant_id');
+    const ids = await store.participantsOf(this.flowType, MOST_FINDINGS);
     for (const participantId of ids) registry.failed({ flowType: this.flowType, participantId, reason, action });
     report.unlisted.failed = total - ids.length;
   }
 }
-
-/** A row, and who its phone number is bound to until when, and whether it is enrolled; null: nobody, never, no. */
-type FoundRow = ActorRow & {
-  bound_to: string | null;
-  bound_until: number | null;
-  /** Of who has the number, where that is another one. */
-  bound_status: ActorRow['status'] | null;
-  enrolled: string | null;
-};
 
 const KEPT = 'left as it is; cancel the deadline if it is not meant';
 

@@ -170,6 +170,69 @@ export interface DeadLetterRow {
   at: number;
 }
 
+export type LetterStatus = 'open' | 'retried' | 'discarded';
+
+/** An event that could not be applied, as it is kept. */
+export interface LetterRow extends DeadLetterRow {
+  id: number;
+  status: LetterStatus;
+  resolved_at: number | null;
+}
+
+/** All actors, or those of a flow, of a participant, or both. */
+export interface ActorsOf {
+  flowType?: string | undefined;
+  participantId?: string | undefined;
+}
+
+/** A part of a list in the order of ids: up to `limit` rows behind the id `after`. */
+export interface PageAfter {
+  limit: number;
+  after: number;
+}
+
+/** An actor's row with its last line in the journal; null: the journal is off. */
+export type QuarantinedRow = ActorRow & { journal_event: string | null; journal_at: number | null };
+
+/** A row, and who its address is bound to until when, and whether it is enrolled; null: nobody, never, no. */
+export type BoundRow = ActorRow & {
+  bound_to: string | null;
+  bound_until: number | null;
+  /** Of who has the address, where that is another one. */
+  bound_status: ActorRow['status'] | null;
+  enrolled: string | null;
+};
+
+/** Behind which deadline, and which row of that instant, a page begins. */
+export interface DuePlace {
+  at: number;
+  id: number;
+}
+
+/** What of a row tells whether another machine could restore it. */
+export type ShapeRow = Pick<
+  ActorRow,
+  'id' | 'participant_id' | 'flow_type' | 'current_state' | 'state_data' | 'flow_version' | 'status' | 'updated_at'
+>;
+
+/** How many active actors are of a version. */
+export interface VersionCount {
+  version: number;
+  actors: number;
+}
+
+/** What is counted of a flow. */
+export interface FlowFigures {
+  actors: number;
+  quarantined: number;
+  /** Deadlines before now, up to the horizon, and after it. */
+  deadlines: { overdue: number; armed: number; beyond: number };
+  /** Actors that have processes outside of turns. */
+  leased: number;
+  unsent: number;
+  handlers: { bound: number; expired: number };
+}
+
 /** All that one turn writes: together, or not at all. */
 export interface Commit {
   insert?: ActorRow;

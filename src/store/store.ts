@@ -8,24 +8,38 @@
  */
 import type { Knex } from 'knex';
 import { type Address, formatAddress, StoreError, TransactionError } from '../errors.ts';
+import type { Kind } from '../retention.ts';
 import { Connection, isSqlite, storeError } from './connection.ts';
 import type { FileWatch } from './file-watch.ts';
+import { type Cutoffs, prune } from './pruning.ts';
 import {
   type ActorRow,
+  type ActorsOf,
   addressOf,
+  type BoundRow,
   type Claim,
   type Commit,
   type DueCursor,
+  type DuePlace,
   type DueRow,
+  type FlowFigures,
   type HandlerRow,
   type InboxRow,
   type JournalRow,
   type LeasedRow,
+  type LetterRow,
+  type LetterStatus,
   type OutboxRow,
   type Outcome,
+  type PageAfter,
+  type QuarantinedRow,
   type SaidRow,
+  type ShapeRow,
+  type VersionCount,
 } from './rows.ts';
 import { writeChange } from './sqlite/changes.ts';
+import * as lists from './sqlite/lists.ts';
+import * as survey from './sqlite/survey.ts';
 import * as sql from './statements.ts';
 
 const UNSENT: OutboxRow['status'][] = ['pending', 'sending'];
@@ -53,6 +67,18 @@ export class Store {
   readonly #watch: FileWatch | undefined;
   /** How many turns were written into the transaction ({@link within}). */
   #written = 0;
+
+  /** Reads much, and only once: what it reads does not stay in the connection's cache, of up to 64 MB. */
+  readonly #scan = <T>(text: string, parameters: unknown[] = []): Promise<T[]> =>
+    Connection.use(this.knex, async (connection) => {
+      const [former] = await connection.all<{ cache_size: number }>('PRAGMA cache_size');
+      await connection.exec('PRAGMA cache_size = -2048');
+      try {
+        return await connection.all<T>(text, parameters);
+      } finally {
+        await connection.exec(`PRAGMA cache_size = ${former!.cache_size}`);
+      }
+    });
 
   private constructor(knex: Knex, last: Record<sql.Sequence, number>, watch: FileWatch | undefined) {
     this.knex = knex;
@@ -200,19 +226,6 @@ export class Store {
     return Connection.use(this.knex, (connection) => connection.all<LeasedRow>(sql.leasedActors, bounds));
   }
 
-  /** Reads much, and only once: what it reads does not stay in the connection's cache, of up to 64 MB. */
-  scan<T>(text: string, parameters: unknown[] = []): Promise<T[]> {
-    return Connection.use(this.knex, async (connection) => {
-      const [former] = await connection.all<{ cache_size: number }>('PRAGMA cache_size');
-      await connection.exec('PRAGMA cache_size = -2048');
-      try {
-        return await connection.all<T>(text, parameters);
-      } finally {
-        await connection.exec(`PRAGMA cache_size = ${former!.cache_size}`);
-      }
-    });
-  }
-
   /** The last id that was given out. */
   lastId(table: sql.Sequence): number {
     return this.#last[table];
@@ -296,6 +309,125 @@ export class Store {
   /** Whether a person wants no messages, in whichever form of their address. */
   async hasOptedOut(forms: readonly string[]): Promise<boolean> {
     return (await this.knex('opt_outs').whereIn('address', forms).first('address')) !== undefined;
+  }
+
+  /** Who was put aside, in the order of their ids. */
+  quarantined(of: ActorsOf, page: PageAfter): Promise<QuarantinedRow[]> {
+    return lists.quarantined(this.knex, of, page);
+  }
+
+  /** An actor's row, whatever its status, with its last line in the journal. */
+  actorWithLine(address: Address): Promise<QuarantinedRow | undefined> {
+    return lists.actorWithLine(this.knex, address);
+  }
+
+  /** Events that could not be applied, in the order in which they were put aside. */
+  deadLetters(of: ActorsOf & { status: LetterStatus | 'all' }, page: PageAfter): Promise<LetterRow[]> {
+    return lists.deadLetters(this.knex, of, page);
+  }
+
+  deadLetter(id: number): Promise<LetterRow | undefined> {
+    return this.knex('dead_letters').where({ id }).first();
+  }
+
+  /** Messages and events that are `failed`, `held` or `waiting`, in the order in which they were made. */
+  undelivered(of: ActorsOf & { status: OutboxRow['status'] | undefined }, page: PageAfter): Promise<OutboxRow[]> {
+    return lists.undelivered(this.knex, of, page);
+  }
+
+  /** One of them; `undefined`, too, where it is none of them any more. */
+  undeliveredMessage(id: number): Promise<OutboxRow | undefined> {
+    return lists.undeliveredMessage(this.knex, id);
+  }
+
+  /** Deletes old rows that nothing needs any more, a step of a few ms at a time; see pruning.ts. */
+  prune(kind: Kind, after: number, cutoffs: Cutoffs): ReturnType<typeof prune> {
+    return prune(this.knex, kind, after, cutoffs);
+  }
+
+  /** Counts of each flow that has rows, from the indexes alone: no snapshot is read. `horizon` in ms from `now`. */
+  figures(now: number, horizon: number): Promise<Map<string, FlowFigures>> {
+    return survey.figures(this.#scan, now, horizon);
+  }
+
+  /**
+   * A flow's rows in the order of their ids, each with who has its address.
+   * @param participants the application's table of participants, if it has one
+   */
+  boundRows(
+    flowType: string,
+    after: number,
+    limit: number,
+    which: { participants?: string | undefined; participantId?: string | undefined },
+  ): Promise<BoundRow[]> {
+    return survey.boundRows(this.#scan, flowType, after, limit, which);
+  }
+
+  /** A flow's active rows whose deadline is behind a place and before an instant, in the order of their deadlines. */
+  dueBetween(flowType: string, after: DuePlace, until: number, limit: number): Promise<ActorRow[]> {
+    return survey.dueBetween(this.#scan, flowType, after, until, limit);
+  }
+
+  /**
+   * Participants in the application's table, active or paused, that have no actor of the flow, in the order of their ids.
+   * @returns with another flow of theirs, if they have one
+   */
+  withoutActor(
+    flowType: string,
+    participants: string,
+    after: string,
+    limit: number,
+  ): Promise<{ id: string; other: string | null }[]> {
+    return survey.withoutActor(this.knex, flowType, participants, after, limit);
+  }
+
+  /** The first participants of a flow, in the order of their ids. */
+  participantsOf(flowType: string, limit: number): Promise<string[]> {
+    return this.knex('flow_states')
+      .where({ flow_type: flowType })
+      .orderBy('participant_id')
+      .limit(limit)
+      .pluck('participant_id');
+  }
+
+  /** All actors in the order of their ids. */
+  allRows(after: number, limit: number): Promise<ShapeRow[]> {
+    return survey.allRows(this.#scan, after, limit);
+  }
+
+  countRows(): Promise<number> {
+    return survey.countRows(this.#scan);
+  }
+
+  /** A flow's active actors of other versions than this one, in the order of their ids. */
+  ofOtherVersions(flowType: string, version: number, after: number, limit: number): Promise<ActorRow[]> {
+    return survey.ofOtherVersions(this.#scan, flowType, version, after, limit);
+  }
+
+  countOtherVersions(flowType: string, version: number): Promise<number> {
+    return survey.countOtherVersions(this.#scan, flowType, version);
+  }
+
+  /** A flow's active actors of newer versions, by version. */
+  versionsAbove(flowType: string, version: number): Promise<VersionCount[]> {
+    return survey.versionsAbove(this.knex, flowType, version);
+  }
+
+  /** Whether a flow has active actors of a version. */
+  async hasActors(flow_type: string, flow_version: number): Promise<boolean> {
+    const one = this.knex('flow_states').where({ flow_type, flow_version, status: 'active' }).first('id');
+    return (await one) !== undefined;
+  }
+
+  /** When somebody was last answered by no actor, in whichever form of their address; 0: never. */
+  async lastAnswer(forms: readonly string[]): Promise<number> {
+    const answers = this.knex('outbox_messages').whereNull('participant_id').whereIn('recipient', forms);
+    return Number((await answers.max('created_at as at').first())?.at ?? 0);
+  }
+
+  /** The settings whose keys begin so, as JSON. */
+  settings(prefix: string): Promise<{ key: string; value: string }[]> {
+    return this.knex('runtime_settings').whereRaw('key >= ? AND key < ?', [prefix, `${prefix}\u{10ffff}`]);
   }
 
   async setting<T>(key: string): Promise<T | undefined> {

@@ -34,6 +34,8 @@ export class People {
   readonly #made = new WeakSet<Followed>();
   /** When somebody tries again who has no answer, by what it is about. */
   readonly #redeliveries = new Map<string, unknown>();
+  /** Which process is deleting somebody. */
+  readonly #removing = new Map<string, unknown>();
 
   /** @param crash kills the process, now */
   constructor(world: Surroundings, questions: Questions, cycles: Cycles, seed: string, crash: () => void) {
@@ -127,19 +129,28 @@ export class People {
     const { flowType, participantId } = person;
     const address = `${flowType}/${participantId}`;
     if (!person.spawned) return;
-    const later = (ms: number) =>
-      scheduler.after(ms, `remove ${participantId} again`, () => this.remove(person), OUTSIDE);
-    if (!runtime) {
+    const later = (ms: number) => {
+      scheduler.clock.clearTimeout(this.#redeliveries.get(`remove ${participantId}`));
+      const again = scheduler.after(ms, `remove ${participantId} again`, () => this.remove(person), OUTSIDE);
+      this.#redeliveries.set(`remove ${participantId}`, again);
+    };
+    // One after the other: a second one that is still under way would delete who is enrolled after the first.
+    if (!runtime || this.#removing.get(participantId) === runtime) {
       later(30 * SECOND);
       return;
     }
+    this.#removing.set(participantId, runtime);
     tell(`remove ${participantId}`);
     person.removing = true;
     person.removals = (person.removals ?? 0) + 1;
-    const withoutAnswer = later(4 * MINUTE);
+    later(4 * MINUTE); // without an answer
     const followed = ledger.actors.get(address);
+    const answered = () => {
+      if (this.#removing.get(participantId) === runtime) this.#removing.delete(participantId);
+      scheduler.clock.clearTimeout(this.#redeliveries.get(`remove ${participantId}`));
+    };
     const gone = () => {
-      scheduler.clock.clearTimeout(withoutAnswer);
+      answered();
       if (!person.removing) return;
       if (followed && ledger.actors.get(address) === followed)
         this.#world.broken('G9', `${address} was told to be removed, and is there`);
@@ -153,7 +164,7 @@ export class People {
     };
     runtime.remove(flowType, participantId).then(gone, (error) => {
       tell(`${participantId} is not removed: ${error.message}`);
-      scheduler.clock.clearTimeout(withoutAnswer);
+      answered();
       if (error.code === 'ACTOR_NOT_FOUND' && !ledger.actors.has(address)) gone();
       else later(30 * SECOND);
     });
