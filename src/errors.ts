@@ -223,17 +223,20 @@ export class MachineNotExportableError extends PerdureError {
   }
 }
 
-/** A part of Perdure needs packages that are not installed; the message has the line that installs them, `packages` names them. */
+/**
+ * A part of Perdure needs packages that are not installed, or only in an older version; the message has the line that installs
+ * them, `packages` names them.
+ */
 export class PackageMissingError extends PerdureError {
   readonly code = 'PACKAGE_MISSING';
   /** Each with its range of versions, e.g. `'ws@^8.23.0'`. */
   readonly packages: readonly string[];
-  constructor(part: string, packages: readonly string[]) {
-    const names = packages.map((each) => each.slice(0, each.lastIndexOf('@')));
-    const listed = names.length > 1 ? `${names.slice(0, -1).join(', ')} and ${names.at(-1)}` : names[0];
-    const quoted = packages.map((each) => `"${each}"`).join(' ');
-    super(`${part} needs ${listed}, which ${names.length > 1 ? 'are' : 'is'} not installed: npm install ${quoted}`);
-    this.packages = packages;
+  constructor(part: string, packages: readonly { name: string; range: string; version?: string | undefined }[]) {
+    const listed = packages.map(({ name, version }) => (version ? `${name} (${version} is too old)` : name));
+    const ranged = packages.map(({ name, range }) => `${name}@${range}`);
+    const quoted = ranged.map((each) => `"${each}"`); // a caret, or a greater-than sign, means something to some shells
+    super(`${part} needs what is not installed: ${listed.join(', ')}. Install it with npm install ${quoted.join(' ')}`);
+    this.packages = ranged;
   }
 }
 

@@ -1,22 +1,26 @@
 /** The library alone: what comes with it, what runs on it, and what its other parts say that need a package. */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Program } from './program.ts';
 import { Project } from './project.ts';
 
-const { peerDependencies: ranges, devDependencies: tried } = JSON.parse(
+const { peerDependencies: peers, devDependencies: ranges } = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
 );
-/** The line that installs these. */
-const line = (...names: string[]) => `npm install ${names.map((name) => `"${name}@${ranges[name]}"`).join(' ')}`;
+/** What is said where these are missing. */
+const missing = (part: string, ...names: string[]) => {
+  const ranged = names.map((name) => `"${name}@${ranges[name]}"`);
+  return `${part} needs what is not installed: ${names.join(', ')}. Install it with npm install ${ranged.join(' ')}`;
+};
 
 describe('the library alone, from its tarball', { timeout: 240_000 }, () => {
   const project = new Project();
+  let tarball: string;
   const bin = join('node_modules', 'perdure', 'dist', 'src', 'cli', 'perdure.js');
   const perdure = (...args: string[]) => project.node(bin, ...args);
   beforeAll(async () => {
-    const tarball = await Project.pack(project.folder);
+    tarball = await Project.pack(project.folder);
     project.write('package.json', { name: 'alone', private: true, type: 'module' });
     await project.install(tarball, 'xstate');
   }, 240_000);
@@ -35,7 +39,7 @@ describe('the library alone, from its tarball', { timeout: 240_000 }, () => {
 
   it('has none of the packages that its other parts need', () => {
     const { packages } = JSON.parse(project.read('node_modules/.package-lock.json'));
-    const optional = Object.keys(ranges).filter((name) => name !== 'xstate');
+    const optional = Object.keys(peers).filter((name) => name !== 'xstate');
     expect(optional).toContain('fastify');
     expect(optional.filter((name) => `node_modules/${name}` in packages)).toEqual([]);
   });
@@ -119,27 +123,20 @@ describe('the library alone, from its tarball', { timeout: 240_000 }, () => {
     expect(code, output).toBe(0);
     const said = (part: string, ...names: string[]) => [
       'PACKAGE_MISSING',
-      `${part}: ${line(...names)}`,
+      missing(part, ...names),
       names.map((name) => `${name}@${ranges[name]}`),
     ];
     expect(JSON.parse(output)).toEqual({
-      http: said('The HTTP service needs fastify and ajv, which are not installed', 'fastify', 'ajv'),
-      generator: said('A generator of replies needs openai, which is not installed', 'openai'),
-      svg: said(
-        'A picture of a machine needs @hpcc-js/wasm-graphviz, which is not installed',
-        '@hpcc-js/wasm-graphviz',
-      ),
-      png: said(
-        'A picture of a machine needs @hpcc-js/wasm-graphviz, which is not installed',
-        '@hpcc-js/wasm-graphviz',
-      ),
-      inspector: said(
-        'The inspector needs ws and @statelyai/inspect, which are not installed',
-        ...['ws', '@statelyai/inspect'],
-      ),
+      http: said('The HTTP service', 'fastify', 'ajv'),
+      generator: said('A generator of replies', 'openai'),
+      svg: said('A picture of a machine', '@hpcc-js/wasm-graphviz'),
+      png: said('A picture of a machine', '@hpcc-js/wasm-graphviz'),
+      inspector: said('The inspector', 'ws', '@statelyai/inspect'),
       mermaid: true,
     });
   });
+
+  const refused = (...args: Parameters<typeof missing>) => ({ code: 1, output: `perdure: ${missing(...args)}\n` });
 
   it('has commands that need nothing else, and others that say what they need', async () => {
     expect(await perdure('--version')).toMatchObject({ code: 0 });
@@ -147,23 +144,16 @@ describe('the library alone, from its tarball', { timeout: 240_000 }, () => {
     expect(await perdure('machine', 'export', 'conversation')).toMatchObject({ code: 0 });
     expect(await perdure('status', '--database', 'run.db')).toMatchObject({ code: 3 });
     expect(await perdure('backup', 'copy.db', '--database', 'run.db')).toMatchObject({ code: 0 });
-    expect(await perdure('start')).toEqual({
-      code: 1,
-      output: `perdure: perdure start needs fastify, ajv and pino, which are not installed: ${line('fastify', 'ajv', 'pino')}\n`,
-    });
-    const asked = await project.run(process.execPath, [bin, 'start', '--inspect'], { OPENAI_API_KEY: 'k' });
-    expect(asked).toEqual({
-      code: 1,
-      output: expect.stringContaining(line('fastify', 'ajv', 'pino', 'openai', 'ws', '@statelyai/inspect')),
-    });
-    expect(await perdure('quarantine', 'list', '--database', 'run.db')).toEqual({
-      code: 1,
-      output: `perdure: This command, where no server answers it, needs fastify and ajv, which are not installed: ${line('fastify', 'ajv')}\n`,
-    });
-    expect(await perdure('machine', 'export', 'conversation', '--format', 'svg')).toEqual({
-      code: 1,
-      output: expect.stringContaining(line('@hpcc-js/wasm-graphviz')),
-    });
+    expect(await perdure('start')).toEqual(refused('perdure start', 'fastify', 'ajv', 'pino'));
+    expect(await project.run(process.execPath, [bin, 'start', '--inspect'], { OPENAI_API_KEY: 'k' })).toEqual(
+      refused('perdure start', 'fastify', 'ajv', 'pino', 'openai', 'ws', '@statelyai/inspect'),
+    );
+    expect(await perdure('quarantine', 'list', '--database', 'run.db')).toEqual(
+      refused('This command, where no server answers it,', 'fastify', 'ajv'),
+    );
+    expect(await perdure('machine', 'export', 'conversation', '--format', 'svg')).toEqual(
+      refused('A picture of a machine', '@hpcc-js/wasm-graphviz'),
+    );
   });
 
   it('starts the service and draws, once what that needs is installed', async () => {
@@ -173,18 +163,34 @@ describe('the library alone, from its tarball', { timeout: 240_000 }, () => {
     );
     const packages = told.flatMap((names) => [...names.matchAll(/"(.+?)"/g)].map(([, each]) => each!));
     // Fastify 5 takes a version of the last one that asks for a later Node than Perdure does.
-    await project.install(...packages, `light-my-request@${tried['light-my-request']}`);
+    await project.install(...packages, `light-my-request@${ranges['light-my-request']}`);
     expect(await perdure(...draw, 'svg')).toEqual({ code: 0, output: expect.stringContaining('</svg>') });
-    expect(await perdure(...draw, 'png')).toEqual({
-      code: 1,
-      output: expect.stringContaining(line('@resvg/resvg-js', '@expo-google-fonts/arimo')),
-    });
+    expect(await perdure(...draw, 'png')).toEqual(refused('A PNG', '@resvg/resvg-js', '@expo-google-fonts/arimo'));
     const program = await Program.start(project.folder, [bin, 'start', '--port', '0', '--database', 'study.db'], {});
     expect(await program.ask('/health')).toMatchObject({ status: 'ok' });
     expect(await program.terminate()).toBe(0);
     expect(await perdure('quarantine', 'list', '--database', 'study.db')).toEqual({
       code: 0,
       output: 'Nobody is quarantined.\n',
+    });
+  });
+
+  it('is installed beside older versions of such packages, and says which are too old', async () => {
+    const older = new Project(join(project.folder, 'older'));
+    const versions = { ajv: '6.15.0', fastify: '4.29.1', pino: '8.21.0', openai: '4.104.0', ws: '7.5.10' };
+    for (const [name, version] of Object.entries(versions)) {
+      mkdirSync(join(older.folder, 'their', name), { recursive: true });
+      older.write(`their/${name}/package.json`, { name, version });
+      older.write(`their/${name}/index.js`, '');
+    }
+    const dependencies = Object.fromEntries(Object.keys(versions).map((name) => [name, `file:their/${name}`]));
+    older.write('package.json', { name: 'older', private: true, type: 'module', dependencies });
+    await older.install(tarball, 'xstate');
+    expect(await older.node(bin, 'start')).toEqual({
+      code: 1,
+      output: expect.stringContaining(
+        'fastify (4.29.1 is too old), ajv (6.15.0 is too old), pino (8.21.0 is too old).',
+      ),
     });
   });
 });
