@@ -12,7 +12,7 @@ const TOLD_BY = 2 * FREE_ROUNDS + 4;
 /** An event has so many deadlines of its actor before it, at the most: those of who came earlier among them. */
 const MOST_BEFORE = 10;
 /** Who is slowed down fires so many deadlines in a second, at the most: several may be due at once, and events do not wait. */
-const MOST_A_SECOND = 8;
+const MOST_A_SECOND = 16;
 
 /** An event that was sent and has no answer. */
 interface Waiting {
