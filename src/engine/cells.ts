@@ -121,6 +121,15 @@ export class Cells {
     this.#settle(cell);
   }
 
+  /** What is in memory of any actor is not to be trusted. */
+  forgetAll(): void {
+    this.#idle.clear();
+    for (const cell of [...this.#held.values()]) {
+      cell.forget();
+      this.#settle(cell);
+    }
+  }
+
   /** It is in memory, or on its way there. */
   includes(address: Address): boolean {
     const key = formatAddress(address);

@@ -105,7 +105,11 @@ export class Engine {
       written: (turns, ms) => events.emit('committed', { turns, ms }),
       working: () => patience.working(),
       slow: (error) => patience.failing(error),
-      late: () => sweeper.suspect(),
+      // Its actors may have been read while it was not yet known, and whatever was read of them is not true any more.
+      late: () => {
+        cells.forgetAll();
+        sweeper.suspect();
+      },
     });
     const pauses = new Pauses(clock, phase);
     const cells = new Cells({

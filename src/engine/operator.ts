@@ -206,7 +206,10 @@ export class Operator {
         if (outcome.result !== 'failed') return outcome.result === 'committed';
         throw outcome.error;
       } catch (cause) {
-        if (isGeneral(cause)) throw cause;
+        if (isGeneral(cause)) {
+          this.#options.cells.forget(addressOf(row)); // it may have ended all the same
+          throw cause;
+        }
         unrecorded = errorOf(cause);
       }
     }

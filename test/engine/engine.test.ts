@@ -2,7 +2,7 @@
 import type { Knex } from 'knex';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { assign, emit, fromPromise, setup } from 'xstate';
-import type { Engine } from '../../src/engine/engine.ts';
+import type { Engine, EngineOptions } from '../../src/engine/engine.ts';
 import { defineFlow } from '../../src/index.ts';
 import { Store } from '../../src/store/store.ts';
 import { databaseInMemory, engineOn } from './engines.ts';
@@ -72,9 +72,9 @@ describe('an engine', () => {
   const { commit, unsent } = Store.prototype;
 
   /** Another engine on the database, where the time goes on. */
-  const begin = async () => {
+  const begin = async (options: Partial<EngineOptions> = {}) => {
     const now = begun?.clock.now();
-    begun = await engineOn(knex, [desk], { transport: { send: ({ text }) => void sent.push(text) } });
+    begun = await engineOn(knex, [desk], { transport: { send: ({ text }) => void sent.push(text) }, ...options });
     if (now) begun.clock.moveTo(now);
     ({ engine } = begun);
   };
@@ -233,6 +233,29 @@ describe('an engine', () => {
     await engine.start();
     await begun.idle();
     expect([sent, await said('ada')]).toEqual([['one'], 1]); // as in a crash: the first one had been written
+  });
+
+  it('reads its actors anew once a commit has ended of which nobody knew how it would', async () => {
+    await begin({ answerWithin: 10 });
+    await engine.start();
+    await spawn('ada');
+    let write = async () => {};
+    Store.prototype.commit = function (group) {
+      return new Promise((resolve) => {
+        write = async () => resolve(await commit.call(this, group));
+      });
+    };
+    await expect(engine.remove(at('ada'), [{ kind: 'erase', actor: at('ada') }])).rejects.toMatchObject({
+      reason: 'timeout',
+      message: expect.stringContaining('is not known'),
+    });
+    expect(await said('ada')).toBe(0); // it is still there, and in memory
+    Store.prototype.commit = commit;
+    await write();
+    await begun.idle();
+    await expect(said('ada')).rejects.toMatchObject({ code: 'ACTOR_NOT_FOUND' });
+    await spawn('ada');
+    expect(await said('ada')).toBe(0);
   });
 
   it('is idle while a promise runs, or an actor waits, and not while a turn or a message is under way', async () => {
