@@ -53,7 +53,8 @@ export type Instant = number | Date | string;
 export type TestMessage = Pick<InboundMessage, 'from' | 'text'> & Partial<InboundMessage>;
 
 /**
- * Creates and starts a {@link TestRuntime}. End it with `stop()`, or let `await using` do so.
+ * Creates and starts a {@link TestRuntime}. End it with `stop()`, or let `await using` do so, which plain JavaScript
+ * has from Node 24 on.
  * @example
  * const test = await createTestRuntime({ flows: [flow] });
  * const actor = await test.spawn(flow, 'ada', { phoneNumber: '+15551234567' });
@@ -394,7 +395,7 @@ export class TestRuntime {
     await this.#memory?.destroy();
   }
 
-  /** {@link stop}, for `await using`. */
+  /** {@link stop}, for `await using` of TypeScript and of Node 24. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
