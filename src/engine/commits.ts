@@ -164,7 +164,7 @@ export class Commits {
     cell.committed = snapshot;
     const dueAt = activeDueAt(cell);
     alarms.set(address, dueAt, cell.key);
-    pacer.committed(cell, at, dueAt);
+    pacer.committed(cell, at, turn.firedDueAt !== undefined, dueAt);
     // One that was given up without a turn may still ask for invocations.
     if (!hadEnded) events.within(origin, () => live.afterCommit(turn, () => maker.ambient(address, row.version)));
     if (row.address) this.onActivity(row.address, address, isEnded(row.status));

@@ -21,7 +21,7 @@ const KNOWN = 10_000;
 
 interface Rounds {
   count: number;
-  /** When the last one began. */
+  /** When the last one began, or its last turn was made. */
   at: number;
   /** How many deadlines were pending when the first one began: these do not count. */
   pending: number;
@@ -62,8 +62,13 @@ export class Pacer {
     return this.#runaways.get(formatAddress(address)) ?? Number.NEGATIVE_INFINITY;
   }
 
-  /** A turn of the actor has committed, after which its earliest deadline is `dueAt`. */
-  committed({ address, key }: Cell, at: number, dueAt = Number.POSITIVE_INFINITY): void {
+  /**
+   * A turn of the actor has committed, after which its earliest deadline is `dueAt`.
+   * @param fired it was the turn of a deadline, which may have been made anew since its round began
+   */
+  committed({ address, key }: Cell, at: number, fired: boolean, dueAt = Number.POSITIVE_INFINITY): void {
+    const rounds = fired && this.#rounds.get(key);
+    if (rounds) rounds.at = at;
     if (this.#runaways.size > 0 && this.#runaways.has(key) && dueAt - at >= AT_ONCE) this.rest(address);
   }
 

@@ -1,5 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { assign, raise, setup } from 'xstate';
+import type { Cell } from '../../src/engine/cell.ts';
+import { Pacer } from '../../src/engine/pacer.ts';
+import { EventChannel } from '../../src/events.ts';
 import { defineFlow, type RuntimeEvents } from '../../src/index.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 
@@ -95,4 +98,19 @@ describe('an actor whose deadlines are always due', () => {
     expect((await actor.getSnapshot()).context.heard).toBe(2_100);
     expect(heard).toEqual([]);
   });
+});
+
+it('counts also rounds whose turn could be written only later, and was made anew', () => {
+  const told: string[] = [];
+  const events = new EventChannel();
+  events.on('runaway', ({ event }) => told.push(event));
+  const pacer = new Pacer(events);
+  const live = { nextDueAt: 0, earliest: { event: { type: 'tick' } }, pending: 1 };
+  const cell = { address: { flowType: 'cycle', participantId: 'p_1' }, key: 'cycle/p_1', live } as unknown as Cell;
+  for (let round = 0; round < 2_100 && told.length === 0; round++) {
+    pacer.began(cell, live.nextDueAt);
+    live.nextDueAt += 1_000; // as long as the database took no writes
+    pacer.committed(cell, live.nextDueAt, true, live.nextDueAt);
+  }
+  expect(told).toEqual(['tick']);
 });
