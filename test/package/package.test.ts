@@ -89,6 +89,29 @@ describe('the package, as it would be published', { timeout: 240_000 }, () => {
     expect(await project.node('run.js')).toEqual({ code: 0, output: '2\n' });
   });
 
+  it('runs in a bundle, made as the guide to embedding says', async () => {
+    const { groups } = /^npx esbuild (?<options>.* --outfile=(?<out>\S+))$/m.exec(
+      readFileSync(join(REPOSITORY, 'docs/embedding.md'), 'utf8'),
+    )!;
+    project.write(
+      'main.ts',
+      `import { createRuntime, defineFlow, type Runtime } from 'perdure';
+       import { setup } from 'xstate';
+       const logic = setup({}).createMachine({ initial: 'waiting', states: { waiting: {} } });
+       const flow = defineFlow({ type: 'bundled', version: 1, logic });
+       const runtime: Runtime = createRuntime({ database: 'sqlite:bundled.db', flows: [flow] });
+       await runtime.start();
+       console.log((await (await runtime.ensure(flow, 'p_1')).describe()).state);
+       await runtime.stop();`,
+    );
+    const esbuild = join(REPOSITORY, 'node_modules/esbuild/bin/esbuild');
+    expect(await project.run(esbuild, [...groups!['options']!.split(' '), '--log-level=warning'])).toEqual({
+      code: 0,
+      output: '',
+    });
+    expect(await project.node(groups!['out']!)).toEqual({ code: 0, output: 'waiting\n' });
+  });
+
   it("serves its two flows in an app of the user's, as the guide to embedding says", async () => {
     const { code } = blocksOf('docs/embedding.md').find(({ code }) => code.includes("from 'perdure/http'"))!;
     project.write(
@@ -166,6 +189,16 @@ describe('the package, as it would be published', { timeout: 240_000 }, () => {
       v,
     ]);
     expect(await project.tsc('--noEmit', '--strict', ...all, 'promises.ts')).toEqual({ code: 0, output: '' });
+  });
+
+  it('has declarations that compile with exactOptionalPropertyTypes and without skipLibCheck, but for those of XState', async () => {
+    const imports = entries.map((entry, i) => `import * as entry${i} from '${entry}';\nvoid entry${i};`);
+    project.write('exact.ts', imports.join('\n'));
+    const options =
+      '--noEmit --strict --exactOptionalPropertyTypes --target es2022 --module nodenext --types node --pretty false';
+    const { output } = await project.tsc(...options.split(' '), 'exact.ts');
+    const files = output.match(/^\S+?(?=\(\d+,\d+\): error)/gm) ?? [];
+    expect(files.filter((file) => !file.startsWith('node_modules/xstate/'))).toEqual([]);
   });
 
   it('brings the command line', async () => {
