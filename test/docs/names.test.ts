@@ -7,7 +7,15 @@ import * as perdure from '../../src/index.ts';
 import { documents, ROOT } from './blocks.ts';
 
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
-const all = [...documents, 'CHANGELOG.md', 'examples/README.md', 'template/README.md'];
+const all = [
+  ...documents,
+  'ARCHITECTURE.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  'examples/README.md',
+  'template/README.md',
+];
 
 /** As GitHub names the anchors of headings. */
 const anchors = (markdown: string) =>
