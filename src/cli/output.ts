@@ -14,15 +14,14 @@ export function table(
   width = process.stdout.columns ?? Number.POSITIVE_INFINITY,
 ): string {
   const lines = [headings, ...rows.map((row) => row.map(oneLine))];
-  const widths = headings.map((_, i) => Math.max(...lines.map((line) => line[i]!.length)));
-  const last = widths.pop()!;
-  const indent = widths.reduce((sum, each) => sum + each + 2, 0);
-  if (indent + Math.min(last, ROOM) > width)
-    return rows.map((row) => facts(row.map((cell, i) => [headings[i]!, cell]))).join('\n\n');
+  const widths = headings.map((_, i) => Math.max(...lines.map((line) => line[i]?.length ?? 0)));
+  const indent = widths.slice(0, -1).reduce((sum, each) => sum + each + 2, 0);
+  if (indent + Math.min(widths.at(-1) ?? 0, ROOM) > width)
+    return rows.map((row) => facts(headings.map((heading, i) => [heading, row[i]]))).join('\n\n');
   return lines
     .map((line) => {
-      const before = widths.map((each, i) => `${line[i]!.padEnd(each)}  `).join('');
-      return before + wrapped(line.at(-1)!, width - indent).join(`\n${' '.repeat(indent)}`);
+      const before = line.slice(0, -1).map((cell, i) => `${cell.padEnd(widths[i] ?? 0)}  `);
+      return before.join('') + wrapped(line.at(-1) ?? '', width - indent).join(`\n${' '.repeat(indent)}`);
     })
     .join('\n');
 }

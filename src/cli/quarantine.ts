@@ -109,7 +109,7 @@ async function retryMany(
       }
       if (page.length > 0) console.error(`${retried.length} go on, ${refused.length} stay in quarantine`);
       if (page.length < PAGE) return;
-      after = page.at(-1)!.id;
+      after = page.at(-1)?.id;
     }
   });
   if (json) console.log(JSON.stringify({ retried, refused }, null, 2));

@@ -100,7 +100,7 @@ export async function checkStore(
     done += rows.length;
     onProgress?.({ done, total });
     if (rows.length < PAGE) break;
-    after = rows.at(-1)!.id;
+    after = rows.at(-1)?.id ?? after;
     await immediate();
   }
   const flows = [...checks.values()];
@@ -149,10 +149,11 @@ export function comparison({ all, recorded }: FlowVersions): Pick<FlowCheck, 'no
   for (const { version, logic, context } of all) {
     const shape = shapeOf(logic);
     const seen = recorded.get(version) ?? [];
-    if (seen.length > 0 && !seen.some((each) => fingerprintOf(each) === fingerprintOf(shape))) {
+    const last = seen.at(-1);
+    if (last && !seen.some((each) => fingerprintOf(each) === fingerprintOf(shape))) {
       changed.push(version);
       notes.push(`The machine of version ${version} was changed under the same version:`);
-      notes.push(...differences(seen.at(-1)!, shape).map((line) => `  ${line}`));
+      notes.push(...differences(last, shape).map((line) => `  ${line}`));
     }
     if (shape.kind === 'machine' && !shape.context && !context)
       notes.push(

@@ -34,12 +34,12 @@ export async function loadShapes(
 ): Promise<ShapeRecords> {
   const records: ShapeRecords = new Map();
   for (const { key, value } of await store.settings(PREFIX)) {
-    const [, flowType, version] = /^shape:(.+)@(\d+)$/.exec(key) ?? [];
+    const [, flowType = '', version] = /^shape:(.+)@(\d+)$/.exec(key) ?? [];
     try {
       const recorded: Recorded[] = JSON.parse(value);
       const shapes = recorded.map(({ shape }) => shape);
       records.set(key, recorded);
-      versions.get(flowType!)?.recorded.set(Number(version), shapes);
+      versions.get(flowType)?.recorded.set(Number(version), shapes);
     } catch (error) {
       fault(error);
     }
@@ -62,8 +62,9 @@ export async function recordShapes(
       let known = records.get(key(flowType, version)) ?? [];
       if (known.some((each) => each.fingerprint === fingerprint)) continue;
       if (known.length > 0 && !(await store.hasActors(flowType, version))) known = [];
-      if (known.length > 0) {
-        const changes = differences(known.at(-1)!.shape, shape);
+      const last = known.at(-1);
+      if (last) {
+        const changes = differences(last.shape, shape);
         events.emit('flowChanged', { flowType, version, changes });
       }
       known = [...known, { fingerprint, seen: new Date(now).toISOString(), shape }];

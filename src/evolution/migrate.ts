@@ -50,7 +50,7 @@ export async function migrateAll(
       done += rows.length;
       if (rows.length > 0) onProgress?.({ done, total });
       if (rows.length < PAGE) break;
-      after = rows.at(-1)!.id;
+      after = rows.at(-1)?.id ?? after;
     }
     flow.versions.sort((a, b) => a.version - b.version);
   }

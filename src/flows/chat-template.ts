@@ -11,8 +11,8 @@ export function templated(messages: readonly PromptMessage[]): PromptMessage[] {
   const system = spoken.filter(({ role }) => role === 'system');
   const turns = merged(spoken.filter(({ role }) => role !== 'system'));
   if (turns.length === 0) turns.push({ role: 'user', content: cues.opening });
-  if (turns[0]!.role === 'assistant') turns.unshift({ role: 'user', content: cues.earlier });
-  if (turns.at(-1)!.role === 'assistant') turns.push({ role: 'user', content: cues.goOn });
+  if (turns[0]?.role === 'assistant') turns.unshift({ role: 'user', content: cues.earlier });
+  if (turns.at(-1)?.role === 'assistant') turns.push({ role: 'user', content: cues.goOn });
   return [...merged(system), ...turns];
 }
 

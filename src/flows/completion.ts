@@ -60,7 +60,8 @@ function contentOf(content: unknown): { text: string; refused: boolean } {
   const text = parts.map((part) => {
     const { type = 'text', text: said } = part ?? {};
     if (type !== 'text' && type !== 'output_text') return '';
-    return isText(said) ? said : isText(object(said)?.['value']) ? (object(said)!['value'] as string) : '';
+    const value = object(said)?.['value'];
+    return isText(said) ? said : isText(value) ? value : '';
   });
   return { text: text.join(''), refused: parts.some((part) => part?.['type'] === 'refusal') };
 }

@@ -234,7 +234,7 @@ export class Participants {
 }
 
 /** Where a number was enrolled anew, the former participant keeps it with the own id behind it. */
-export const plainNumber = (phoneNumber: string): string => phoneNumber.split(' ')[0]!;
+export const plainNumber = (phoneNumber: string): string => phoneNumber.replace(/ .*/s, '');
 
 /** A part of the list of a flow's participants. */
 export interface ParticipantFilter {
