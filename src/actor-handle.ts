@@ -19,6 +19,7 @@ import {
 } from './errors.ts';
 import type { AnyFlow, EmittedOf, EventOf, SnapshotOf } from './flow.ts';
 import { type ActorStatus, isEnded } from './store/rows.ts';
+import { isWellFormed } from './well-formed.ts';
 
 /** What belongs to a turn besides its event. */
 export interface SendOptions {
@@ -70,6 +71,7 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
    * Sends an event; resolves with the snapshot once the turn has committed, never before. `handled` on it tells whether
    * the logic had a transition for the event.
    * @throws {TurnFailedError} the logic threw; the actor is as it was
+   * @throws {InvalidArgumentError} it is no event, or its type has half of a surrogate pair in it
    * @throws {NotSerializableError} the event, or what the logic made of it, cannot be stored
    * @throws {ActorNotFoundError | ActorQuarantinedError | StoreError}
    */
@@ -81,6 +83,11 @@ export class ActorHandle<F extends AnyFlow = AnyFlow> {
           address: this.address,
         },
       );
+    }
+    if (!isWellFormed((event as AnyEventObject).type)) {
+      throw new InvalidArgumentError("The event's type has half of a surrogate pair in it, which cannot be stored.", {
+        address: this.address,
+      });
     }
     try {
       stringify(event, 'event'); // throws where it cannot be stored

@@ -18,6 +18,7 @@ const sms = (fields: object) => ({ channel: 'sms', id: 'm_1', from: '+1555123456
 
 it.each<[string, string, () => unknown]>([
   ['an event that is none', 'INVALID_ARGUMENT', () => actor.send(undefined)],
+  ['an event type with half of a surrogate pair', 'INVALID_ARGUMENT', () => actor.send({ type: 'reply\ud83d' })],
   ['an event that cannot be stored', 'NOT_SERIALIZABLE', () => actor.send({ type: 'reply', a: () => 1 })],
   ['a predicate that is none', 'INVALID_ARGUMENT', () => actor.waitFor(undefined)],
   ['a subscriber that is none', 'INVALID_ARGUMENT', () => actor.subscribe(undefined)],

@@ -6,7 +6,7 @@ import type { AnyEventObject } from 'xstate';
 import { keepableEvent, stringify } from '../actor/codec.ts';
 import type { Stimulus, Turn } from '../actor/live-actor.ts';
 import { describeState } from '../actor/state.ts';
-import { type Address, formatAddress } from '../errors.ts';
+import { type Address, formatAddress, InvalidArgumentError } from '../errors.ts';
 import { boundUntil, type FlowRecord } from '../flow.ts';
 import {
   type ActorRow,
@@ -20,6 +20,7 @@ import {
   type OutboxRow,
 } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
+import { isWellFormed } from '../well-formed.ts';
 import type { Cell, Work } from './cell.ts';
 import type { Outbox } from './outbox.ts';
 import { assertRecord } from './record.ts';
@@ -173,7 +174,10 @@ export class Composer {
     return commit;
   }
 
-  /** A row for the outbox. */
+  /**
+   * A row for the outbox.
+   * @throws {InvalidArgumentError} no text can be stored that is the recipient
+   */
   message(
     actor: Address | null,
     key: string,
@@ -182,6 +186,13 @@ export class Composer {
     at: number,
     kind: OutboxRow['kind'] = 'message',
   ): OutboxRow {
+    if (!isWellFormed(recipient))
+      throw new InvalidArgumentError(
+        'The recipient of a message has half of a surrogate pair in it, which cannot be stored.',
+        {
+          ...(actor && { address: actor }),
+        },
+      );
     return {
       id: this.#store.nextId('outbox_messages'),
       participant_id: actor?.participantId ?? null,

@@ -1,6 +1,7 @@
 /** What a flow may write into tables of the application: rows of values that a column can hold. */
 import { type Address, formatAddress, InvalidArgumentError } from '../errors.ts';
 import type { FlowRecord } from '../flow.ts';
+import { isWellFormed } from '../well-formed.ts';
 
 /**
  * The driver would write null for some of these, and `[object Object]` for others.
@@ -30,6 +31,7 @@ export function assertRecord(record: FlowRecord, address: Address): void {
 function unwritable(value: unknown): string | undefined {
   if (typeof value === 'bigint') return 'a BigInt';
   if (typeof value === 'symbol') return 'a symbol';
+  if (typeof value === 'string') return isWellFormed(value) ? undefined : 'half of a surrogate pair';
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'a Date that is none' : undefined;
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return undefined;
   if (Array.isArray(value)) return 'a list';

@@ -16,6 +16,8 @@ import {
   DeadLetterNotFoundError,
   formatAddress,
   InvalidArgumentError,
+  type PerdureError,
+  StoreError,
   TurnFailedError,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
@@ -23,7 +25,7 @@ import { eventFor, type InboundMessage, replyOf } from '../flow.ts';
 import { sentence } from '../sentence.ts';
 import { type Change, NothingToChangeError } from '../store/changes.ts';
 import { addressOf, type DeadLetterRow, type LetterRow, type LetterStatus } from '../store/rows.ts';
-import type { Store } from '../store/store.ts';
+import { isGeneral, type Store } from '../store/store.ts';
 import { checkReason, type Page, pageOf } from './page.ts';
 
 /** An event that could not be applied. */
@@ -94,7 +96,7 @@ export class DeadLetters {
    * the flow's `receive` again.
    * @throws {DeadLetterNotFoundError}
    * @throws {InvalidArgumentError} it was retried or discarded before, its actor has ended, or it cannot be read
-   * @throws {TurnFailedError} the logic threw again; the letter stays open, with the new error
+   * @throws {TurnFailedError} the logic threw again; the letter stays open, with the new error, as after any failure of the turn itself
    * @throws {ActorQuarantinedError | StoreError}
    */
   async retry(id: number): Promise<RetriedLetter> {
@@ -116,7 +118,7 @@ export class DeadLetters {
     } catch (cause) {
       if (cause instanceof NothingToChangeError) assertOpen(await this.#row(id));
       const error = TurnFailedError.of(address, event.type, cause);
-      if (error instanceof TurnFailedError || error.code === 'NOT_SERIALIZABLE') await this.#failedAgain(id, error);
+      if (isOfTheTurn(error)) await this.#failedAgain(id, error);
       throw error;
     }
   }
@@ -169,6 +171,12 @@ export class DeadLetters {
     return row;
   }
 }
+
+const OF_THE_TURN = ['TURN_FAILED', 'NOT_SERIALIZABLE', 'INVALID_ARGUMENT', 'UNSUPPORTED_LOGIC'];
+
+/** Whether the turn failed for its own sake: it threw, or the database refused its rows. */
+const isOfTheTurn = (error: PerdureError): boolean =>
+  error instanceof StoreError ? !isGeneral(error) : OF_THE_TURN.includes(error.code);
 
 function described(row: LetterRow): DeadLetter {
   const { id, kind, target, error, at, status, resolved_at } = row;

@@ -16,7 +16,7 @@ const PHONE = '+15551234567';
 const machine = setup({
   types: {
     context: {} as { count: number },
-    events: {} as { type: 'inc' | 'wait' | 'ask' | 'speak' | 'act' | 'end' },
+    events: {} as { type: 'inc' | 'wait' | 'cut' | 'ask' | 'speak' | 'act' | 'end' },
     emitted: {} as { type: string; [key: string]: unknown },
   },
   actions: { shout: () => {} },
@@ -27,6 +27,7 @@ const machine = setup({
   on: {
     inc: { actions: assign({ count: ({ context }) => context.count + 1 }) },
     act: { actions: 'shout' },
+    cut: { actions: emit({ type: 'message', text: 'hi', to: 'sim:\ud83d' }) },
     speak: {
       actions: [
         emit({ type: 'message', text: 'to its own address' }),
@@ -220,6 +221,14 @@ describe('the messages of a turn', () => {
 
   it('go to the participant where the actor has no address', () => {
     expect(begin({ address: null }).send('speak')!.outbox![0]).toMatchObject({ recipient: 'ada' });
+  });
+});
+
+describe('a recipient with half of a surrogate pair', () => {
+  it('is refused, with the actor that writes to it', () => {
+    expect(() => begin().send('cut' as never)).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT', message: expect.stringContaining('surrogate') }),
+    );
   });
 });
 

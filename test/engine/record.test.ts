@@ -27,6 +27,7 @@ describe('a record', () => {
   it.each([
     ['a BigInt', 1n],
     ['a symbol', Symbol('x')],
+    ['half of a surrogate pair', 'cut \ud83d'],
     ['a list', [1]],
     ['a Date that is none', new Date(Number.NaN)],
     ['an instance of Map', new Map()],

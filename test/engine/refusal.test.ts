@@ -19,7 +19,7 @@ describe('an event that an actor did not take', () => {
   );
 
   it('is to be tried again after anything else', () => {
-    for (const error of [new NotRunningError('no'), new Error('no'), 'no', { code: 'STORE_ERROR' }])
+    for (const error of [new NotRunningError('no'), new Error('no'), 'no', { code: 'STORE_ERROR' }, undefined, null])
       expect(takesNoEvents(error)).toBe(false);
   });
 });

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { assign, emit, fromPromise, setup } from 'xstate';
-import { defineFlow, type Supervision } from '../../src/index.ts';
+import { defineFlow, type Supervision, UnsupportedLogicError } from '../../src/index.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 
 let broken = false;
@@ -187,6 +187,36 @@ describe('dead letters', () => {
     broken = false;
     await letters().retry(id);
     expect((await actor.getSnapshot()).context.log).toEqual(['hi in waiting']);
+  });
+
+  it.each([
+    ['the database refuses its rows', { n: 1 }, 'UNIQUE'],
+    ['its rows cannot be rows', { n: 1n }, 'a BigInt'],
+    ['record throws one of our own errors', 'throws', 'unsupported here'],
+  ])('stays open with the new error where %s', async (_, row, told) => {
+    const recording = defineFlow({
+      type: 'recording',
+      version: 1,
+      logic: flow.logic,
+      receive: () => ({ type: 'heard', what: 'it' }),
+      record: () => {
+        if (row === 'throws') throw new UnsupportedLogicError('unsupported here');
+        return { table: 'kept', row: row as Record<string, unknown> };
+      },
+    });
+    await test.stop();
+    test = await createTestRuntime({
+      flows: [recording as never],
+      tables: async (knex) => {
+        await knex.schema.createTable('kept', (table) => void table.integer('n').unique());
+        await knex('kept').insert({ n: 1 });
+      },
+    });
+    await test.spawn(recording, 'ada', { phoneNumber: PHONE });
+    const id = await fail();
+    broken = false;
+    await expect(letters().retry(id)).rejects.toThrow(told);
+    expect(await only()).toMatchObject({ status: 'open', error: expect.stringContaining(told) });
   });
 
   it('says when a letter means nothing in the state of now', async () => {
