@@ -587,12 +587,11 @@ export class Runtime {
 
   async #remove({ turns, inbound }: Ground, address: Address): Promise<void> {
     const erase: Change[] = [{ kind: 'erase', actor: address }];
-    const { address: phoneNumber } = await turns.row(address).catch(async (error) => {
-      const outcome = error instanceof ActorNotFoundError ? await turns.write({ also: erase }) : undefined;
-      throw outcome?.result === 'failed' ? outcome.error : error;
+    const row = await turns.row(address).catch((error) => {
+      if (!(error instanceof ActorNotFoundError)) throw error;
     });
     await turns.remove(address, erase);
-    if (phoneNumber) inbound.forget(phoneNumber);
+    if (row?.address) inbound.forget(row.address);
   }
 
   /**

@@ -240,6 +240,8 @@ export class Engine {
   async #lookAround(): Promise<void> {
     this.#alarms.sweep();
     this.#orphans.start();
+    // What goes on of an actor that was forgotten: its row says whether it is to.
+    for (const cell of this.#cells) if (!cell.live && cell.processes.size > 0) void this.#loop.revive(cell.address);
     await this.outbox.sweep();
   }
 

@@ -4,6 +4,7 @@ import { isStoredTimer, type StoredTimer } from '../actor/live-actor.ts';
 import { type Clock, LAST_INSTANT } from '../clock.ts';
 import {
   ActorEndedError,
+  ActorNotFoundError,
   type Address,
   formatAddress,
   InvalidArgumentError,
@@ -114,18 +115,36 @@ export class Operator {
 
   /**
    * Ends an actor and lets `also` delete its rows in the same transaction; then nothing of it is in memory either.
-   * @throws {ActorNotFoundError}
+   * @throws {ActorNotFoundError} it has no row; what else is kept under its address is deleted
    */
   async remove(address: Address, also: readonly Change[]): Promise<void> {
     const { restorer, rewriter } = this.#options;
     for (let removed = false; !removed; ) {
-      const row = await restorer.row(address);
+      const row = await restorer.row(address).catch(async (error) => {
+        if (error instanceof ActorNotFoundError) await this.#eraseLeft(address);
+        throw error;
+      });
       if (row.status === 'active' && (await this.#stops(address, also))) return;
       if (row.status === 'quarantined')
         removed = (await this.discard(address, 'deleted', also)).status === 'quarantined';
       else removed = (await rewriter.change(row, 'perdure.deleted', null, {}, also)) !== undefined;
     }
     this.gone(address);
+  }
+
+  /** Deletes what is left of an actor that has no row. */
+  async #eraseLeft(address: Address): Promise<void> {
+    const outcome = await this.#options.commits.write({ also: [{ kind: 'erase', actor: address, left: true }] });
+    if (outcome.result === 'failed') throw outcome.error;
+    this.lookAgain(address);
+  }
+
+  /** Reads the actor anew: where its row is gone, what it had under way ends. It may have been removed without an answer. */
+  lookAgain(address: Address): void {
+    const { cells, loop } = this.#options;
+    if (!cells.includes(address)) return;
+    cells.forget(address);
+    void loop.revive(address);
   }
 
   /** Nothing of the actor is kept any more. */

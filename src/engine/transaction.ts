@@ -149,8 +149,11 @@ export class TransactionTurns implements Turns {
 
   remove(address: Address, also: readonly Change[]): Promise<void> {
     return this.#next(address, async () => {
-      const actor = await this.#take(address).catch((error) => {
-        if (error instanceof ActorNotFoundError) throw error;
+      const actor = await this.#take(address).catch(async (error) => {
+        if (!(error instanceof ActorNotFoundError)) return undefined;
+        await this.#put({ also });
+        this.after(() => this.#parts.operator.lookAgain(address));
+        throw error;
       });
       if (actor?.copy.row?.status === 'active') {
         await this.#make(actor, { stimulus: { kind: 'stop' } }).catch((error) => {

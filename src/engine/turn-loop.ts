@@ -18,6 +18,7 @@ import type { Clock } from '../clock.ts';
 import {
   ActorEndedError,
   ActorExistsError,
+  ActorNotFoundError,
   ActorQuarantinedError,
   type Address,
   formatAddress,
@@ -193,9 +194,10 @@ export class TurnLoop {
 
   /** Restores an actor and starts its processes. */
   async revive(address: Address): Promise<void> {
-    await this.pass(address).catch((error) =>
-      this.#options.events.emit('fault', { during: `reviving ${formatAddress(address)}`, error }),
-    );
+    await this.pass(address).catch((error) => {
+      if (error instanceof ActorNotFoundError) return; // it was removed, and what it had under way has ended with that
+      this.#options.events.emit('fault', { during: `reviving ${formatAddress(address)}`, error });
+    });
   }
 
   /** Applies an event of another actor. @returns the error that it threw, for which it became a dead letter, if any */

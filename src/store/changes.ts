@@ -19,8 +19,11 @@ export type Change =
   | { kind: 'optIn'; forms: readonly string[] }
   /** Binds no address to the actor any more. */
   | { kind: 'unbind'; actor: Address }
-  /** Deletes what is kept of an actor, but the marks of its messages; cancels the events that others have sent it. */
-  | { kind: 'erase'; actor: Address }
+  /**
+   * Deletes what is kept of an actor, but the marks of its messages; cancels the events that others have sent it.
+   * `left`: only what is left of one that has no row; nothing where it has one.
+   */
+  | { kind: 'erase'; actor: Address; left?: true }
   /** Changes an open dead letter. Fails with {@link NothingToChangeError} where it is open no more. */
   | { kind: 'letter'; id: number; set: { status?: 'retried' | 'discarded'; error?: string; resolved_at?: number } }
   /** Has an undelivered message sent again; fails with {@link NothingToChangeError} where it is undelivered no more. */

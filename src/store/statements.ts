@@ -21,7 +21,7 @@ function update(table: string, columns: readonly string[], match: string): Group
 }
 
 /** The tables whose ids this process gives out, in time order. */
-const SEQUENCES = ['flow_states', 'inbox', 'outbox_messages', 'flow_journal'] as const;
+export const SEQUENCES = ['flow_states', 'inbox', 'outbox_messages', 'flow_journal'] as const;
 export type Sequence = (typeof SEQUENCES)[number];
 
 /** The last id that was given out, of each: of a row that is there, or was the last one when it was deleted (by triggers). */

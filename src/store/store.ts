@@ -186,7 +186,7 @@ export class Store {
       if (late) await late;
     } catch (cause) {
       const clash = CLASH.exec((cause as Error).message);
-      if (clash) Object.assign(this.#last, await lastIds(this.knex).catch(() => ({})));
+      if (clash) await this.#catchUp();
       const error = clash ? new StoreError('constraint', clashed(clash[1]!), { cause }) : (cause as Error);
       if (group.length === 1 || isGeneral(error)) return group.map(() => ({ result: 'failed', error }));
       const outcomes: Outcome[] = [];
@@ -203,6 +203,12 @@ export class Store {
     // Who lost to one of the group that then failed may have lost to nobody.
     if (others.some((commit) => outcomes.get(commit)!.result === 'failed')) await again([...losers.keys()]);
     return group.map((commit) => outcomes.get(commit)!);
+  }
+
+  /** Somebody else has given ids: goes on behind theirs, and behind those that were given here and are not written yet. */
+  async #catchUp(): Promise<void> {
+    const last = await lastIds(this.knex).catch(() => undefined);
+    if (last) for (const table of sql.SEQUENCES) this.#last[table] = Math.max(this.#last[table], last[table]);
   }
 
   /** The rows of these actors, in their order; `undefined` of one that does not exist. */
@@ -593,8 +599,8 @@ const lastIds = async (knex: Knex) => {
   return last!;
 };
 
-/** An id that this process gave was there already. */
-const CLASH = /UNIQUE constraint failed: (\w+)\.id\b/;
+/** An id that this process gave was there already: not one that the application gave in a table of its own. */
+const CLASH = new RegExp(`UNIQUE constraint failed: (${sql.SEQUENCES.join('|')})\\.id\\b`);
 
 const clashed = (table: string) =>
   `A row of ${table} was not written, since its id is there already: another process writes to this database. Stop one of the two; nothing was lost, and what was asked for may be asked for again.`;

@@ -104,6 +104,23 @@ describe('a group of turns in one transaction', () => {
     expect(await knex('inbox').orderBy('id').pluck('message_id')).toEqual(['x', 'y']);
   });
 
+  it('gives no id again where one is taken: what has one may not be written yet', async () => {
+    const other = await Store.open(knex); // of another process
+    const given = [other.nextId('outbox_messages'), other.nextId('outbox_messages'), other.nextId('inbox')];
+    await store.commit([{ inbound: mark('x') }]);
+    await other.commit([{ inbound: { ...mark('y'), id: given[2]! } }]);
+    expect(other.nextId('outbox_messages')).toBe(3);
+    expect(other.nextId('inbox')).toBe(2);
+  });
+
+  it("takes an id that is taken in the application's own table for the application's", async () => {
+    await knex.schema.createTable('diary', (table) => void table.increments('id'));
+    await knex('diary').insert({ id: 1 });
+    const [outcome] = await store.commit([{ records: [{ table: 'diary', row: { id: 1 } }] }]);
+    expect(outcome).toMatchObject({ error: { reason: 'constraint', message: expect.stringContaining('diary.id') } });
+    expect((outcome as { error: Error }).error.message).not.toContain('another process');
+  });
+
   it('gives no id again whose row was deleted', async () => {
     const rows = [actor('a'), actor('b')];
     await store.commit([

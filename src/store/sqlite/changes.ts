@@ -66,6 +66,8 @@ export async function writeChange(connection: Connection, knex: Knex, change: Ch
       await run(knex('response_handlers').where(rowsOf(change.actor)).delete());
       break;
     case 'erase': {
+      const row = knex('flow_states').where(rowsOf(change.actor)).first('id');
+      if (change.left && (await connection.query(row))) break;
       for (const table of ['dead_letters', 'response_handlers', 'outbox_messages', 'flow_journal', 'flow_states'])
         await run(knex(table).where(rowsOf(change.actor)).delete());
       // What other actors have sent it is theirs, and does not reach a later one at its address.
