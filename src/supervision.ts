@@ -60,15 +60,16 @@ export class Failures {
   #times: number[] = [];
 
   /**
-   * Counts a failure.
+   * Counts a failure after which the actor is tried again.
    * @param chance in [0, 1), for the jitter
    * @returns how long to wait before trying again, in ms; `undefined` when it has failed too often
    */
   another(policy: Policy, now: number, chance: number): number | undefined {
     this.#times = this.#times.filter((time) => time > now - policy.within);
+    // One that gives the actor up does not count: where that cannot be written, it is decided anew.
+    if (this.#times.length >= policy.maxRestarts) return undefined;
     this.#times.push(now);
-    const count = this.#times.length;
-    return count > policy.maxRestarts ? undefined : backoff(policy, count, chance);
+    return backoff(policy, this.#times.length, chance);
   }
 
   /** It never failed, or that is forgiven. */

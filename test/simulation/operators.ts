@@ -18,6 +18,8 @@ export class Operators {
   readonly #chance: Chance;
   /** Actors that were put aside and are to be given up. */
   readonly discarding = new Set<string>();
+  /** The process that is discarding an actor, until it answers. */
+  readonly #discarded = new Map<string, Runtime>();
   /** Poison harms nobody any more. */
   withoutPoison = false;
   /** What is wrong with the code of actors, or with their tables. */
@@ -109,7 +111,10 @@ export class Operators {
       if (isGivenUp) this.#discard(runtime, flow_type, participant_id);
       if (isGivenUp && !calm) continue;
       const whole = this.#damaged.get(id);
-      if (whole !== undefined && (status === 'quarantined' || calm)) {
+      // A discard that is under way may have read it as it is, and ends it so.
+      const isDiscarded = this.#discarded.get(`${flow_type}/${participant_id}`) === runtime;
+      const isMended = status === 'quarantined' ? !isDiscarded : calm;
+      if (whole !== undefined && isMended) {
         tell(`the row ${id} is mended`);
         database.write('UPDATE flow_states SET state_data = ? WHERE id = ?', [whole, id]);
         this.#damaged.delete(id);
@@ -138,16 +143,19 @@ export class Operators {
     const version = followed?.row.version;
     const text = `the discard of ${address}`;
     this.discarding.add(address);
+    this.#discarded.set(address, runtime);
     const isThere = () => ledger.actors.get(address) === followed;
     this.#questions.ask(
       text,
       () => runtime.quarantine.discard({ flowType, participantId }, 'hopeless'),
       () => {
+        this.#discarded.delete(address);
         if (isThere() && followed?.row.status !== 'stopped')
           this.#world.broken('G9', `${address} was told to be discarded, and is '${followed?.row.status}'`);
         return undefined;
       },
       (error) => {
+        this.#discarded.delete(address);
         const isAside = isThere() && followed?.row.status === 'quarantined' && followed.row.version === version;
         if (isAside && !isGeneral(error) && error.code !== 'NOT_RUNNING')
           this.#world.broken('G9', `${text} is refused: ${error.message}`);
