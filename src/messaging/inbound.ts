@@ -409,7 +409,7 @@ export class Inbound {
   #optOut(address: string, out: boolean, { channel, text }: InboundMessage): Change {
     const forms = formsOf(address);
     if (!out) return { kind: 'optIn', forms };
-    const source = `${channel}: ${text.slice(0, 100).replace(/\p{Surrogate}$/u, '')}`;
+    const source = `${channel}: ${text}`;
     return { kind: 'optOut', forms, address, source, at: this.#options.clock.now() };
   }
 
