@@ -29,7 +29,7 @@ export interface Schedule {
 
 const START = Date.UTC(2026, 2, 28, 22); // the night in which summer time begins in Europe
 /** Beyond this many, a schedule does not come to rest. */
-const MOST_STEPS = 50_000;
+const MOST_STEPS = 200_000;
 /** After the last fault, in ms. */
 const AFTERMATH = 10 * MINUTE;
 
