@@ -114,13 +114,14 @@ export class Operators {
       // A discard that is under way may have read it as it is, and ends it so.
       const isDiscarded = this.#discarded.get(`${flow_type}/${participant_id}`) === runtime;
       const isMended = status === 'quarantined' ? !isDiscarded : calm;
+      const looksAgain = () => scheduler.after(10 * SECOND, 'the operator looks again', () => this.operate(), OUTSIDE);
+      if (whole !== undefined && isDiscarded) looksAgain();
       if (whole !== undefined && isMended) {
         tell(`the row ${id} is mended`);
         database.write('UPDATE flow_states SET state_data = ? WHERE id = ?', [whole, id]);
         this.#damaged.delete(id);
         // The process may have read it before, and puts the actor aside for what it read.
-        if (status !== 'quarantined')
-          scheduler.after(10 * SECOND, 'the operator looks again', () => this.operate(), OUTSIDE);
+        if (status !== 'quarantined') looksAgain();
       }
       if (status !== 'quarantined' || this.#damaged.has(id)) continue;
       this.#flaws.delete(participant_id);
