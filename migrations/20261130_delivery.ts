@@ -32,9 +32,14 @@ export async function up(knex: Knex): Promise<void> {
   await knex.schema.raw(
     "CREATE INDEX outbox_undelivered ON outbox_messages (id) WHERE status IN ('failed', 'held', 'waiting')",
   );
+  // When somebody was last answered whom no actor knows.
+  await knex.schema.raw(
+    'CREATE INDEX outbox_answers ON outbox_messages (recipient, created_at) WHERE participant_id IS NULL',
+  );
 }
 
 export async function down(knex: Knex): Promise<void> {
+  await knex.schema.raw('DROP INDEX outbox_answers');
   await knex.schema.raw('DROP INDEX outbox_undelivered');
   await knex.schema.raw('DROP INDEX outbox_waiting');
   await knex.schema.raw('DROP INDEX outbox_unsent');

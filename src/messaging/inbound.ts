@@ -297,15 +297,7 @@ export class Inbound {
     if (this.#hasOptedOut(sender)) return false;
     const now = this.#options.clock.now();
     let last = this.#lastDefaultReply.get(lineOf(sender));
-    if (last === undefined) {
-      const row = await this.#store
-        .knex('outbox_messages')
-        .whereNull('participant_id')
-        .whereIn('recipient', formsOf(sender))
-        .max('created_at as at')
-        .first();
-      last = Number(row?.at ?? 0);
-    }
+    last ??= await this.#store.lastAnswer(formsOf(sender));
     if (now - last < HOUR) return false;
     this.#lastDefaultReply.set(lineOf(sender), now);
     const { inbound, after } = this.#within ?? {};

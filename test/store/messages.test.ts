@@ -45,3 +45,17 @@ it('what was said comes by the page, in whole turns, from the first one or from 
   await expect(runtime.messages('ada', { limit: -1 })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
   await expect(runtime.messages('ada', { after: 1.5 })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
 });
+
+it('who writes, and is known to no actor, is told so once an hour, by the index of such answers alone', async () => {
+  test = await createTestRuntime({ flows: [talk] });
+  const asked: { sql: string; bindings: unknown[] }[] = [];
+  test.knex.on('query', (query) => asked.push(query));
+  for (let i = 0; i < 3; i++) await test.receive({ from: ADA, text: 'Hello?' });
+  expect(test.delivered).toHaveLength(1);
+  const { sql, bindings } = asked.find(({ sql }) => sql.includes('max(`created_at`)'))!;
+  const [plan] = await test.knex.raw(`EXPLAIN QUERY PLAN ${sql}`, bindings as never);
+  expect(plan.detail).toMatch(/SEARCH outbox_messages USING (COVERING )?INDEX outbox_answers/);
+  await test.advance('1h');
+  await test.receive({ from: ADA, text: 'Hello?' });
+  expect(test.delivered).toHaveLength(2);
+});
