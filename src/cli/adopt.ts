@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
-import { InvalidArgumentError } from '../errors.ts';
 import { type AdoptedRow, adopt, formatAdoption } from '../flows/adoption/index.ts';
 import { loadSystemPrompt } from '../flows/generator.ts';
-import { isCountry } from '../messaging/phone-numbers.ts';
+import type { CountryCode } from '../messaging/phone-numbers.ts';
+import { country } from './country.ts';
 
 interface AdoptCommand {
   into?: string;
   dryRun: boolean;
-  defaultCountry?: string;
+  defaultCountry?: CountryCode;
   systemPrompt?: string;
   json: boolean;
 }
@@ -23,16 +23,13 @@ export function registerAdopt(program: Command): void {
     .argument('<file>', "PromptPipe's SQLite file; PromptPipe must not run")
     .option('--into <file>', 'write a new file, and only read the old one (default: in place, with a backup beside it)')
     .option('--dry-run', 'only tell what would become of every row', false)
-    .option('--default-country <code>', 'for phone numbers in national form, e.g. US')
+    .option('--default-country <code>', 'for phone numbers in national form, e.g. US', country)
     .option('--system-prompt <file>', 'for conversations that have no system prompt of their own')
     .option('--json', 'print the report as JSON, with every row', false)
     .action(run);
 }
 
 async function run(file: string, { into, dryRun, defaultCountry, systemPrompt, json }: AdoptCommand): Promise<void> {
-  const country = defaultCountry?.toUpperCase();
-  if (country !== undefined && !isCountry(country))
-    throw new InvalidArgumentError(`There is no country '${defaultCountry}'. Write two letters, like US or DE.`);
   const prompt = systemPrompt === undefined ? undefined : loadSystemPrompt(systemPrompt);
   let rows = 0;
   const onRow = (row: AdoptedRow) => {
@@ -46,7 +43,7 @@ async function run(file: string, { into, dryRun, defaultCountry, systemPrompt, j
     dryRun,
     onRow,
     ...(into !== undefined && { into }),
-    ...(country !== undefined && { defaultCountry: country }),
+    ...(defaultCountry !== undefined && { defaultCountry }),
     ...(prompt !== undefined && { systemPrompt: prompt }),
   });
   if (!json && process.stderr.isTTY) process.stderr.write('\r\x1b[K');

@@ -7,6 +7,7 @@ import { agesOf, type Retention } from '../retention.ts';
 import { registerAdopt } from './adopt.ts';
 import { registerBackup } from './backup.ts';
 import { chat } from './chat.ts';
+import { country } from './country.ts';
 import { DATABASE } from './database.ts';
 import { registerDeadLetters } from './dead-letters.ts';
 import { registerEvolution } from './evolution.ts';
@@ -91,6 +92,11 @@ program
   )
   .option('--wait <duration>', 'wait for another process to let go of the file and the port, e.g. 10s', duration, '0ms')
   .option('--verify', 'restore every participant once before any traffic, and put aside those that cannot be', false)
+  .addOption(
+    new Option('--default-country <code>', 'for phone numbers in national form, e.g. US')
+      .argParser(country)
+      .env('PERDURE_DEFAULT_COUNTRY'),
+  )
   .option('--system-prompt <file>', "the conversation's system prompt")
   .option(
     '--retention <what=age...>',

@@ -6,6 +6,7 @@ import { microHealthInterventionFlow } from '../flows/micro-health-intervention.
 import { Participants } from '../flows/participants.ts';
 import { ConversationFlowRecovery, MicroHealthInterventionRecovery } from '../flows/recovery.ts';
 import type { StudyOptions } from '../http/plugin.ts';
+import type { CountryCode } from '../messaging/phone-numbers.ts';
 import { simulator } from '../messaging/transports/simulator.ts';
 import type { RecoveryMode } from '../recovery/index.ts';
 import type { Retention } from '../retention.ts';
@@ -13,6 +14,8 @@ import { createRuntime } from '../runtime.ts';
 
 export interface ServiceOptions {
   database: string;
+  /** For numbers in national form. Without it, each needs its country. */
+  defaultCountry?: CountryCode;
   systemPrompt?: string;
   logger?: Logger;
   wait?: Duration;
@@ -26,6 +29,7 @@ export interface ServiceOptions {
 /** The runtime with both flows, not started yet. */
 export function createService({
   database,
+  defaultCountry,
   systemPrompt,
   logger,
   wait,
@@ -49,6 +53,7 @@ export function createService({
     database: `sqlite:${database}`,
     flows: [microHealthInterventionFlow, conversation],
     transport: simulator,
+    ...(defaultCountry && { defaultCountry }),
     ...(logger && { logger }),
     ...(wait !== undefined && { lock: { wait } }),
     ...(timeScale !== undefined && { timeScale }),
@@ -57,5 +62,11 @@ export function createService({
   });
   runtime.recovery.registerRecoverable(new MicroHealthInterventionRecovery());
   runtime.recovery.registerRecoverable(new ConversationFlowRecovery(conversation));
-  return { runtime, participants: new Participants({ runtime, conversation, systemPrompt: prompt }) };
+  const participants = new Participants({
+    runtime,
+    conversation,
+    systemPrompt: prompt,
+    ...(defaultCountry && { defaultCountry }),
+  });
+  return { runtime, participants };
 }

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Duration } from '../duration.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import { createHttpService } from '../http/index.ts';
+import type { CountryCode } from '../messaging/phone-numbers.ts';
 import { assertInstalled } from '../packages.ts';
 import type { Retention } from '../retention.ts';
 import type { Runtime } from '../runtime.ts';
@@ -24,6 +25,7 @@ export interface StartOptions {
   wait: Duration;
   verify: boolean;
   retention?: Retention;
+  defaultCountry?: CountryCode;
   systemPrompt?: string;
   logLevel: string;
   /** A port; true: the usual one. */

@@ -139,6 +139,7 @@ describe('the command line, for real', { timeout: 60_000 }, () => {
     for (const [args, message] of [
       [['start', '--port', '99999'], /port/],
       [['start', '--time-scale', '0'], /above 0/],
+      [['start', '--default-country', 'Narnia'], /There is no country 'Narnia'/],
       [['start', '--database', join(folder, 'no', 'such', 'folder.db'), '--port', '0'], /folder of the database/],
       [['start', '--database', database, '--port', '0', '--system-prompt', join(folder, 'none.txt')], /none\.txt/],
       [['chat', '+15551234567', '--url', 'http://127.0.0.1:1'], /There is no server at/],

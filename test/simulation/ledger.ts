@@ -38,6 +38,8 @@ export interface Followed {
 
 export class Ledger {
   readonly actors = new Map<string, Followed>();
+  /** Of who was deleted, what they called, by their ids: as long as nobody has the answer, the process may not know that this is over. */
+  readonly #lastCalls = new Map<string, string[]>();
   /** How often a custom action may still run, by key. */
   readonly actions = new Map<string, number>();
   readonly causes: Causes;
@@ -109,7 +111,7 @@ export class Ledger {
 
   /** Who is gone was to be deleted, with all that is kept of them. */
   #bury(heads: Pick<ActorRow, 'id'>[]): void {
-    for (const [address, { row }] of this.actors) {
+    for (const [address, { row, reference }] of this.actors) {
       if (heads.some(({ id }) => id === row.id)) continue;
       if (!this.#doings.isLeaving(row.participant_id))
         throw new Violation('G9', `${address} is gone, and nobody has removed it.`);
@@ -121,8 +123,14 @@ export class Ledger {
       if (left.length > 0) throw new Violation('G9', `${address} was removed, and something of it is left.`);
       for (const id of this.#messagesOf(address)) this.#outboxSeen.delete(id);
       this.#removed.add(address);
+      this.#lastCalls.set(row.participant_id, reference.pendingCalls);
       this.actors.delete(address);
     }
+  }
+
+  /** Who is deleted, without an answer yet, may still have called this. */
+  mayStillCall(participantId: string, key: string): boolean {
+    return this.#doings.isLeaving(participantId) && (this.#lastCalls.get(participantId)?.includes(key) ?? false);
   }
 
   #messagesOf(address: string): number[] {

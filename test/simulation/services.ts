@@ -51,7 +51,8 @@ export class Services {
     const { life } = scheduler;
     const broken = (what: string) => this.#world.broken('G7', what);
     const followed = this.#followed(actor);
-    if (![...(followed?.reference.pendingCalls ?? []), ...(followed?.formerCalls ?? [])].includes(key))
+    const calls = [...(followed?.reference.pendingCalls ?? []), ...(followed?.formerCalls ?? [])];
+    if (!calls.includes(key) && !this.#world.ledger.mayStillCall(actor, key))
       broken(`${key} of ${actor} was started, and no committed state invokes it`);
     if (this.#calls.some((call) => call.key === key && call.life === life && !call.over))
       broken(`${key} was started twice`);
