@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 
 const SEQUENCES = ['flow_states', 'inbox', 'outbox_messages', 'flow_journal'];
+const PARTICIPANTS = ['intervention_participants', 'conversation_participants'];
 
 /**
  * Ids that are never given twice, message ids that count per sender, and an outbox that is read by its recipients. No row is
@@ -36,9 +37,16 @@ export async function up(knex: Knex): Promise<void> {
   await knex.schema.raw(
     'CREATE INDEX outbox_answers ON outbox_messages (recipient, created_at) WHERE participant_id IS NULL',
   );
+
+  // A number that was enrolled anew stands with the former participant's id behind it: that one does not come back with it.
+  for (const table of PARTICIPANTS)
+    await knex.schema.raw(`CREATE TRIGGER ${table}_number BEFORE UPDATE OF status ON ${table}
+      WHEN NEW.status IN ('active', 'paused') AND OLD.status NOT IN ('active', 'paused') AND instr(NEW.phone_number, ' (') > 0
+      BEGIN SELECT RAISE(ABORT, 'the number was enrolled anew, and belongs to that participant'); END`);
 }
 
 export async function down(knex: Knex): Promise<void> {
+  for (const table of PARTICIPANTS) await knex.schema.raw(`DROP TRIGGER ${table}_number`);
   await knex.schema.raw('DROP INDEX outbox_answers');
   await knex.schema.raw('DROP INDEX outbox_undelivered');
   await knex.schema.raw('DROP INDEX outbox_waiting');

@@ -138,6 +138,17 @@ describe('a number belongs to one active participant of a flow', () => {
     expect([await statusOf(old.id), await statusOf(anew.id)]).toEqual(['withdrawn', 'active']);
   });
 
+  it('also where the event that brings somebody back is sent to the actor itself', async () => {
+    const old = await enrol();
+    await set(old.id, 'withdrawn');
+    const anew = await enrol();
+    await expect(test.actor(flow, old.id).send({ type: 'rejoin' })).rejects.toMatchObject({
+      message: expect.stringContaining('the number was enrolled anew'),
+    });
+    expect([await statusOf(old.id), await statusOf(anew.id)]).toEqual(['withdrawn', 'active']);
+    expect((await test.actor(flow, old.id).describe()).state).toBe('WITHDRAWN');
+  });
+
   it('and a change is made whole, or not at all', async () => {
     const old = await enrol();
     await set(old.id, 'withdrawn');
