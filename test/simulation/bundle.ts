@@ -17,7 +17,7 @@ const IN_SMALL: readonly Change[] = [
 ];
 
 /** Two folders up, from here as from the module. */
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
  * @param name of the module's file

@@ -4,6 +4,7 @@ import type { Runtime } from '../../src/index.ts';
 import { isGeneral } from '../../src/store/store.ts';
 import type { Chance } from './chance.ts';
 import type { Leftovers } from './leftovers.ts';
+import { GENERATED } from './machines.ts';
 import type { Flaw } from './outside.ts';
 import type { Questions } from './questions.ts';
 import { OUTSIDE } from './scheduler.ts';
@@ -72,6 +73,18 @@ export class Operators {
     if (this.#flaws.delete(participantId)) return;
     this.#world.tell(`the flow of ${participantId} has a bug from now on: ${flaw}`);
     this.#flaws.set(participantId, flaw);
+  }
+
+  /** A part of the flow of the actor whose deadline is the next one fails from now on. */
+  flawNext(flaw: Flaw): void {
+    const { database, people } = this.#world;
+    const [next] = database.read<{ participant_id: string }>(
+      `SELECT participant_id FROM flow_states WHERE flow_type = ? AND status = 'active' AND next_due_at IS NOT NULL
+      ORDER BY next_due_at LIMIT 1`,
+      [GENERATED],
+    );
+    const person = people.find(({ participantId }) => participantId === next?.participant_id);
+    if (person && !this.#flaws.has(person.participantId)) this.flaw(person, flaw);
   }
 
   fails(actor: string, part: Flaw): boolean {

@@ -90,14 +90,14 @@ export const PLANTED: readonly PlantedBug[] = [
   {
     name: 'messages of a commit whose answer was lost are forgotten',
     file: 'src/engine/commits.ts',
-    find: 'if (outbox) this.#options.outbox.doubt(outbox, committed);',
-    replace: '',
+    find: 'if (outbox)\n      this.#options.outbox.doubt(',
+    replace: 'if (outbox && !committed)\n      this.#options.outbox.doubt(',
   },
   {
-    name: 'who has opted out is forgotten at a restart',
+    name: 'who has opted out before a restart is not asked for after it',
     file: 'src/messaging/inbound.ts',
-    find: "for (const address of await this.#store.knex('opt_outs').pluck('address')) this.#setOptedOut(address, true);",
-    replace: '',
+    find: 'this.#setOptedOut(address, await store.hasOptedOut(formsOf(address)));',
+    replace: 'this.#setOptedOut(address, false);',
     rare: true,
   },
   {
@@ -265,14 +265,14 @@ export const PLANTED: readonly PlantedBug[] = [
   {
     name: 'an actor that fails is tried once too often',
     file: 'src/supervision.ts',
-    find: 'return count > policy.maxRestarts ?',
-    replace: 'return count > policy.maxRestarts + 1 ?',
+    find: 'this.#times.length >= policy.maxRestarts',
+    replace: 'this.#times.length > policy.maxRestarts',
   },
   {
     name: 'an actor that fails is tried again without its pause',
     file: 'src/supervision.ts',
-    find: 'undefined : backoff(policy, count, chance);',
-    replace: 'undefined : 0;',
+    find: 'return backoff(policy, this.#times.length, chance);',
+    replace: 'return 0;',
   },
   {
     name: 'what is given up leaves no dead letter',
@@ -306,7 +306,7 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'an actor that is removed leaves its journal behind',
-    file: 'src/runtime.ts',
+    file: 'src/store/sqlite/changes.ts',
     find: "'outbox_messages', 'flow_journal', 'flow_states'",
     replace: "'outbox_messages', 'flow_states'",
   },

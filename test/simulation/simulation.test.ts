@@ -1,7 +1,9 @@
 /** Thousands of lives of the whole runtime, with all that goes wrong in them; see docs/simulation.md. */
 import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { bundle } from './bundle.ts';
+import { bundle, ROOT } from './bundle.ts';
 import { findBug, PLANTED } from './planted.ts';
 
 const simulator = bundle('simulate');
@@ -32,6 +34,10 @@ describe('simulation', { timeout: 300_000 }, () => {
 
   const quick = PLANTED.filter(({ rare }) => !rare);
   it.each(quick.map((bug) => [bug.name, bug] as const))('finds a planted bug: %s', async (_, bug) => {
-    expect(await findBug(bug, 1_000)).toMatchObject({ message: expect.stringMatching(/^(G\d|STOP): /) });
+    expect(await findBug(bug, 1_000)).toMatchObject({ message: expect.stringMatching(/^(G\d|STOP|rest): /) });
+  });
+
+  it.each(PLANTED.map((bug) => [bug.name, bug] as const))('has a place for the bug: %s', async (_, { file, find }) => {
+    expect((await readFile(join(ROOT, file), 'utf8')).split(find)).toHaveLength(2);
   });
 });

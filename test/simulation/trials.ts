@@ -54,4 +54,10 @@ export function planTrials(world: World, chance: Chance, wait: number): void {
   }
   if (chance.happens(0.4))
     for (let i = chance.between(1, 3); i > 0; i--) later('operator', () => world.operators.operate());
+  // Of what fails where nobody outside can repeat it, a supervisor decides: that is mostly a deadline.
+  if (chance.happens(0.4))
+    for (let i = chance.between(1, 4); i > 0; i--) {
+      const flaw = chance.pick(FELT);
+      later('flaw before a deadline', () => !world.calm && world.operators.flawNext(flaw));
+    }
 }
