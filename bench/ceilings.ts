@@ -2,8 +2,8 @@
 import createKnex from 'knex';
 import sqlite3 from 'sqlite3';
 import { createActor } from 'xstate';
-import { openDatabase } from '../src/store/database.ts';
-import * as sql from '../src/store/statements.ts';
+import { openDatabase } from '../src/store/sqlite/open.ts';
+import * as sql from '../src/store/sqlite/statements.ts';
 import { benchMachine } from './machine.ts';
 import { load, type Measured, withDatabase } from './measure.ts';
 

@@ -7,8 +7,8 @@ import { fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { ConversationFlowRecovery, MicroHealthInterventionRecovery } from '../src/flows/recovery.ts';
 import { createRuntime, type RecoveryOptions, type Runtime } from '../src/index.ts';
+import { ConversationFlowRecovery, MicroHealthInterventionRecovery } from '../src/study/recovery.ts';
 import { percentiles, withDatabase } from './measure.ts';
 import { conversation, flows, makeRush, makeStudy, phoneOf } from './study.ts';
 

@@ -3,9 +3,9 @@
  * are multiplied by SQL, each with an id, a phone number and a deadline of its own.
  */
 import type { Knex } from 'knex';
-import { createConversationFlow } from '../src/flows/conversation.ts';
-import { microHealthInterventionFlow as intervention } from '../src/flows/micro-health-intervention.ts';
-import { Participants } from '../src/flows/participants.ts';
+import { createConversationFlow } from '../src/study/conversation.ts';
+import { microHealthInterventionFlow as intervention } from '../src/study/micro-health-intervention.ts';
+import { Participants } from '../src/study/participants.ts';
 import { createTestRuntime, type TestRuntime } from '../src/testing/index.ts';
 
 const DAY = 86_400_000;

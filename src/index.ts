@@ -7,24 +7,8 @@ export type { ContextSchema } from './actor/fit.ts';
 export type { InvocationPolicy } from './actor/invocations.ts';
 export type { StoredTimer } from './actor/live-actor.ts';
 export type { AfterTimer, MigratingTimer } from './actor/migrating-timers.ts';
-export {
-  type ActorDescription,
-  ActorHandle,
-  type Committed,
-  type PendingTimer,
-  type SendOptions,
-  type Subscription,
-} from './actor-handle.ts';
 export { type Clock, SimulatedClock, scaledClock, systemClock } from './clock.ts';
 export type { Duration } from './duration.ts';
-export type {
-  Inspected,
-  InspectedActor,
-  InspectedSnapshot,
-  InspectionObserver,
-  InspectOptions,
-  StatelyInspector,
-} from './engine/inspection.ts';
 export { type OutgoingMessage, PermanentSendError, type SendPolicy, type Transport } from './engine/outbox.ts';
 export {
   ActorEndedError,
@@ -87,9 +71,19 @@ export {
   type InputOf,
   type Overdue,
   type SnapshotOf,
-} from './flow.ts';
+} from './flow/flow.ts';
+export type { FormerContext, MigratingActor, Migration, PersistedSnapshot } from './flow/migrate.ts';
+export type { FlowRetention, Retention } from './flow/retention-periods.ts';
+export type { Supervision } from './flow/supervision.ts';
+export type {
+  Inspected,
+  InspectedActor,
+  InspectedSnapshot,
+  InspectionObserver,
+  InspectOptions,
+  StatelyInspector,
+} from './inspection/inspection.ts';
 export type { DirectMessage, Receipt } from './messaging/inbound.ts';
-export type { FormerContext, MigratingActor, Migration, PersistedSnapshot } from './migrations.ts';
 export type { DeadLetter, DeadLetterFilter, DeadLetters } from './operations/dead-letters.ts';
 export type { Page } from './operations/page.ts';
 export type { Quarantine, QuarantinedActor, QuarantinedDetails, QuarantineFilter } from './operations/quarantine.ts';
@@ -110,8 +104,17 @@ export {
   type ResponseHandlerRecoveryInfo,
   type TimerRecoveryInfo,
 } from './recovery/index.ts';
-export type { FlowFigures, RuntimeFigures, RuntimeRegistry } from './registry.ts';
-export type { FlowRetention, Retention } from './retention.ts';
+export type { FlowFigures, RuntimeFigures, RuntimeRegistry } from './runtime/figures.ts';
+export {
+  type ActorDescription,
+  ActorHandle,
+  type Committed,
+  type PendingTimer,
+  type SendOptions,
+  type Subscription,
+} from './runtime/handle.ts';
+export type { Health } from './runtime/lifecycle.ts';
+export type { RecoveryOptions, RuntimeOptions } from './runtime/options.ts';
 export {
   createRuntime,
   type JournalLine,
@@ -122,10 +125,7 @@ export {
   type SpawnArguments,
   type SpawnedActor,
   type SpawnOptions,
-} from './runtime.ts';
-export type { RecoveryOptions, RuntimeOptions } from './runtime-options.ts';
-export type { BackupOptions, BackupProgress, BackupReport } from './store/backup.ts';
+} from './runtime/runtime.ts';
 export type { ActorStatus } from './store/rows.ts';
-export type { Supervision } from './supervision.ts';
-export type { Health } from './supervisor.ts';
-export type { ActorInTransaction, SpawnedInTransaction, Transaction, TransactionOptions } from './transaction.ts';
+export type { BackupOptions, BackupProgress, BackupReport } from './store/sqlite/backup.ts';
+export type { ActorInTransaction, SpawnedInTransaction, Transaction, TransactionOptions } from './transaction/api.ts';

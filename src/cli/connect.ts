@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { DatabaseInUseError, InvalidArgumentError } from '../errors.ts';
 import { createHttpService } from '../http/index.ts';
 import { assertInstalled } from '../packages.ts';
-import { createRuntime, type Runtime } from '../runtime.ts';
+import { createRuntime, type Runtime } from '../runtime/runtime.ts';
 import { type Method, resultOf, send } from './client.ts';
 import { databaseIn, OR_URL } from './database.ts';
 import { adviceOf, runtimeOf } from './flows-module.ts';

@@ -1,8 +1,8 @@
 /** The database file that a command works on. */
 import { statSync } from 'node:fs';
 import { InvalidArgumentError } from '../errors.ts';
-import { presenceIn } from '../store/presence.ts';
 import type { Server } from '../store/rows.ts';
+import { presenceIn } from '../store/sqlite/server-address.ts';
 
 /** Where it is, if nothing else is said. */
 export const DATABASE = 'perdure.db';

@@ -1,12 +1,12 @@
 /** What a command is about: the flows that a module of the user's exports, or the two that Perdure brings. */
 import type { Command } from 'commander';
 import { InvalidArgumentError } from '../errors.ts';
-import type { AnyFlow } from '../flow.ts';
-import { createConversationFlow } from '../flows/conversation.ts';
-import { offlineResponder } from '../flows/generator.ts';
-import { microHealthInterventionFlow } from '../flows/micro-health-intervention.ts';
+import type { AnyFlow } from '../flow/flow.ts';
 import type { Recoverable } from '../recovery/index.ts';
-import { createRuntime, type Runtime } from '../runtime.ts';
+import { createRuntime, type Runtime } from '../runtime/runtime.ts';
+import { createConversationFlow } from '../study/conversation.ts';
+import { offlineResponder } from '../study/generator.ts';
+import { microHealthInterventionFlow } from '../study/micro-health-intervention.ts';
 import { importModule } from './module.ts';
 import { createService } from './service.ts';
 

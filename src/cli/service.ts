@@ -1,16 +1,16 @@
 import type { Logger } from 'pino';
 import type { Duration } from '../duration.ts';
-import { createConversationFlow } from '../flows/conversation.ts';
-import { createGenerator, loadSystemPrompt, offlineResponder } from '../flows/generator.ts';
-import { microHealthInterventionFlow } from '../flows/micro-health-intervention.ts';
-import { Participants } from '../flows/participants.ts';
-import { ConversationFlowRecovery, MicroHealthInterventionRecovery } from '../flows/recovery.ts';
+import type { Retention } from '../flow/retention-periods.ts';
 import type { StudyOptions } from '../http/plugin.ts';
 import type { CountryCode } from '../messaging/phone-numbers.ts';
 import { simulator } from '../messaging/transports/simulator.ts';
 import type { RecoveryMode } from '../recovery/index.ts';
-import type { Retention } from '../retention.ts';
-import { createRuntime } from '../runtime.ts';
+import { createRuntime } from '../runtime/runtime.ts';
+import { createConversationFlow } from '../study/conversation.ts';
+import { createGenerator, loadSystemPrompt, offlineResponder } from '../study/generator.ts';
+import { microHealthInterventionFlow } from '../study/micro-health-intervention.ts';
+import { Participants } from '../study/participants.ts';
+import { ConversationFlowRecovery, MicroHealthInterventionRecovery } from '../study/recovery.ts';
 
 export interface ServiceOptions {
   database: string;

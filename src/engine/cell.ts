@@ -3,9 +3,9 @@ import type { AnyEventObject } from 'xstate';
 import type { LiveActor, Stimulus } from '../actor/live-actor.ts';
 import { Processes, type ProcessHost } from '../actor/processes.ts';
 import { type Address, formatAddress } from '../errors.ts';
-import type { AnyFlow } from '../flow.ts';
+import type { AnyFlow } from '../flow/flow.ts';
+import { Failures } from '../flow/supervision.ts';
 import type { ActorRow, Commit } from '../store/rows.ts';
-import { Failures } from '../supervision.ts';
 
 /** What a turn is asked to do besides its stimulus, and who waits for it. */
 export interface Item {

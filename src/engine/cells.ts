@@ -20,10 +20,10 @@ import { LRUCache, upTo } from '../cache.ts';
 import type { Clock } from '../clock.ts';
 import { type Address, formatAddress, UnknownFlowError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
-import type { AnyFlow } from '../flow.ts';
-import type { Failures } from '../supervision.ts';
+import type { AnyFlow } from '../flow/flow.ts';
+import type { Failures } from '../flow/supervision.ts';
+import type { Inspection } from '../inspection/inspection.ts';
 import { Cell } from './cell.ts';
-import type { Inspection } from './inspection.ts';
 import type { Phase } from './phase.ts';
 
 /** So many actors that failed are remembered at most. */

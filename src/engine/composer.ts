@@ -7,7 +7,7 @@ import { keepableEvent, stringify } from '../actor/codec.ts';
 import type { Stimulus, Turn } from '../actor/live-actor.ts';
 import { describeState } from '../actor/state.ts';
 import { type Address, formatAddress, InvalidArgumentError } from '../errors.ts';
-import { boundUntil, type FlowRecord } from '../flow.ts';
+import { boundUntil, type FlowRecord } from '../flow/flow.ts';
 import {
   type ActorRow,
   type ActorUpdate,

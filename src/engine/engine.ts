@@ -8,7 +8,10 @@ import type { LiveActor } from '../actor/live-actor.ts';
 import type { Clock } from '../clock.ts';
 import { type Address, NotRunningError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
-import type { AnyFlow } from '../flow.ts';
+import type { AnyFlow } from '../flow/flow.ts';
+import type { FlowVersions } from '../flow/versions.ts';
+import type { Inspection } from '../inspection/inspection.ts';
+import { Observers } from '../inspection/observers.ts';
 import type { Change } from '../store/changes.ts';
 import {
   type ActorRow,
@@ -19,30 +22,27 @@ import {
   type Outcome,
 } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
-import type { FlowVersions } from '../versions.ts';
-import { Alarms } from './alarms.ts';
+import { Transactions } from '../transaction/place.ts';
+import type { TransactionTurns } from '../transaction/turns.ts';
+import { Commits } from './after-commit.ts';
 import { Backlog, type Pace } from './backlog.ts';
 import type { Done, Row, SpawnOptions, Work } from './cell.ts';
 import { Cells } from './cells.ts';
-import { Commits } from './commits.ts';
-import { Committer } from './committer.ts';
+import { Operator } from './commands.ts';
 import { Composer } from './composer.ts';
-import { FailedTurns } from './failed-turns.ts';
-import type { Inspection } from './inspection.ts';
+import { Alarms } from './deadlines.ts';
+import { FailedTurns } from './failure.ts';
+import { Committer } from './group-commit.ts';
 import { Loader } from './loader.ts';
-import { Observers } from './observers.ts';
-import { Operator } from './operator.ts';
+import { TurnLoop } from './loop.ts';
 import { Outbox, type Transport } from './outbox.ts';
 import { Pacer } from './pacer.ts';
 import { Patience } from './patience.ts';
 import { Pauses } from './pauses.ts';
 import { Phase } from './phase.ts';
-import { Restorer } from './restorer.ts';
-import { Rewriter } from './rewriter.ts';
-import { Sweeper } from './sweeper.ts';
-import type { TransactionTurns } from './transaction.ts';
-import { Transactions } from './transactions.ts';
-import { TurnLoop } from './turn-loop.ts';
+import { Restorer } from './restore.ts';
+import { Rewriter } from './rewrite.ts';
+import { Sweeper } from './sweep.ts';
 import { TurnMaker } from './turn-maker.ts';
 
 export interface EngineOptions {

@@ -1,6 +1,6 @@
 /** What a flow may write into tables of the application: rows of values that a column can hold. */
 import { type Address, formatAddress, InvalidArgumentError } from '../errors.ts';
-import type { FlowRecord } from '../flow.ts';
+import type { FlowRecord } from '../flow/flow.ts';
 import { isWellFormed } from '../well-formed.ts';
 
 /**

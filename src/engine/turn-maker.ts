@@ -8,17 +8,17 @@ import {
   InvalidArgumentError,
   TurnFailedError,
 } from '../errors.ts';
-import type { AnyFlow } from '../flow.ts';
+import type { AnyFlow } from '../flow/flow.ts';
 import type { Ambient } from '../machine/ambient.ts';
 import { sentence } from '../sentence.ts';
 import { addressOf, type Commit, lifeOf } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { errorOf } from '../thrown.ts';
-import type { Alarms } from './alarms.ts';
 import type { Cell, Row, SpawnOptions, Work } from './cell.ts';
 import type { Cells } from './cells.ts';
 import { chanceOf } from './chance.ts';
 import { type Composer, eventOf } from './composer.ts';
+import type { Alarms } from './deadlines.ts';
 import type { Phase } from './phase.ts';
 
 /** A turn that was made, and is not committed yet. */

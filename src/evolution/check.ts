@@ -3,12 +3,12 @@
  * that runs on the file.
  */
 import { differences, fingerprintOf, shapeOf } from '../actor/shape.ts';
-import type { AnyFlow } from '../flow.ts';
+import type { AnyFlow } from '../flow/flow.ts';
+import { type FlowVersions, versionsOf } from '../flow/versions.ts';
 import { immediate } from '../immediate.ts';
-import type { DatabaseOption } from '../store/location.ts';
 import type { ShapeRow } from '../store/rows.ts';
+import type { DatabaseOption } from '../store/sqlite/location.ts';
 import { Store } from '../store/store.ts';
-import { type FlowVersions, versionsOf } from '../versions.ts';
 import { loadShapes } from './fingerprint.ts';
 import {
   type CheckReport,
@@ -54,7 +54,7 @@ async function checkFile(
   older: boolean,
 ): Promise<CheckReport> {
   const versions = versionsOf(flows);
-  const { openDatabaseForReading } = await import('../store/database.ts'); // with Knex and the driver, which few need
+  const { openDatabaseForReading } = await import('../store/sqlite/open.ts'); // with Knex and the driver, which few need
   const open = await openDatabaseForReading(database, {});
   try {
     await open.migrate();

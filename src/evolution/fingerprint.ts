@@ -4,8 +4,8 @@
  */
 import { differences, fingerprintOf, type Shape, shapeOf } from '../actor/shape.ts';
 import type { EventChannel } from '../events.ts';
+import type { FlowVersions } from '../flow/versions.ts';
 import type { Store } from '../store/store.ts';
-import type { FlowVersions } from '../versions.ts';
 
 interface Recorded {
   fingerprint: string;

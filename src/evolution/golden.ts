@@ -10,7 +10,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Shape } from '../actor/shape.ts';
 import { GoldenSnapshotError, InvalidArgumentError } from '../errors.ts';
-import type { FlowVersions } from '../versions.ts';
+import type { FlowVersions } from '../flow/versions.ts';
 import { type CheckOptions, comparison, judgeRow } from './check.ts';
 import { type CheckReport, type FlowCheck, isOk, noteFlowless, versionCheck } from './report.ts';
 

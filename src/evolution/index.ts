@@ -1,4 +1,5 @@
 export { type CheckOptions, checkDatabase, migrateDryRun } from './check.ts';
+export { type MigrateOptions, type MigrationReport, migrateAll } from './eager.ts';
 export { loadShapes, recordShapes } from './fingerprint.ts';
 export {
   checkGoldens,
@@ -13,7 +14,6 @@ export {
   shapeFileOf,
   versionsIn,
 } from './golden.ts';
-export { type MigrateOptions, type MigrationReport, migrateAll } from './migrate.ts';
 export { type NewerRows, newerRows, tellNewer } from './newer.ts';
 export {
   type CheckFinding,

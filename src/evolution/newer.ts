@@ -5,8 +5,8 @@
  */
 import { InvalidArgumentError, NewerFlowError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
+import type { FlowVersions } from '../flow/versions.ts';
 import type { Store } from '../store/store.ts';
-import type { FlowVersions } from '../versions.ts';
 
 export interface NewerRows {
   flowType: string;

@@ -3,11 +3,11 @@ import { decodeState } from '../actor/codec.ts';
 import { misfitsOf } from '../actor/fit.ts';
 import { LiveActor } from '../actor/live-actor.ts';
 import { onlooker } from '../actor/onlooker.ts';
-import { type MigratedRow, migrateRow } from '../engine/migration.ts';
+import { type MigratedRow, migrateRow } from '../engine/migrate-row.ts';
 import { type Misfit, SnapshotIncompatibleError } from '../errors.ts';
+import type { FlowVersions } from '../flow/versions.ts';
 import { addressOf } from '../store/rows.ts';
 import { errorOf } from '../thrown.ts';
-import type { FlowVersions } from '../versions.ts';
 
 /**
  * `goesOn`: in the newest version, as it is. `migrates`: through `migrate`. `finishes`: on its own, older version.

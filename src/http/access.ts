@@ -4,7 +4,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { isForeignHost, isForeignOrigin } from './origin.ts';
+import { isForeignHost, isForeignOrigin } from '../origin.ts';
 
 /** Who may ask. */
 export interface AccessOptions {

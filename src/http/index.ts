@@ -4,9 +4,9 @@
  *
  * @module perdure/http
  */
-export { type ConversationFlow, createConversationFlow, type Generate } from '../flows/conversation.ts';
-export { createGenerator, type GeneratorOptions, loadSystemPrompt, offlineResponder } from '../flows/generator.ts';
-export { microHealthInterventionFlow } from '../flows/micro-health-intervention.ts';
+export { type ConversationFlow, createConversationFlow, type Generate } from '../study/conversation.ts';
+export { createGenerator, type GeneratorOptions, loadSystemPrompt, offlineResponder } from '../study/generator.ts';
+export { microHealthInterventionFlow } from '../study/micro-health-intervention.ts';
 export {
   type ConversationEnrolment,
   type InterventionEnrolment,
@@ -14,8 +14,8 @@ export {
   type ParticipantChange,
   Participants,
   type ParticipantsOptions,
-} from '../flows/participants.ts';
-export { ConversationFlowRecovery, MicroHealthInterventionRecovery } from '../flows/recovery.ts';
+} from '../study/participants.ts';
+export { ConversationFlowRecovery, MicroHealthInterventionRecovery } from '../study/recovery.ts';
 export type { AccessOptions } from './access.ts';
 export { type HttpOptions, perdureHttp } from './plugin.ts';
 export { createHttpService } from './server.ts';

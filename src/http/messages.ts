@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { describeState } from '../actor/state.ts';
-import type { InboundMessage } from '../flow.ts';
+import type { InboundMessage } from '../flow/flow.ts';
 import { notFound, ok } from './answers.ts';
 import type { HttpOptions } from './plugin.ts';
 import { pageOf } from './queries.ts';

@@ -3,20 +3,20 @@
  * a write is answered only after its turn has committed.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { pageRoutes } from '../console/console.ts';
 import { type Duration, milliseconds } from '../duration.ts';
 import { PerdureError, StoreError } from '../errors.ts';
-import type { Participants } from '../flows/participants.ts';
-import type { Runtime } from '../runtime.ts';
+import type { Runtime } from '../runtime/runtime.ts';
 import { isGeneral } from '../store/store.ts';
+import { interventionRoutes } from '../study/http/intervention.ts';
+import { participantRoutes } from '../study/http/participants.ts';
+import type { Participants } from '../study/participants.ts';
 import { type AccessOptions, guard, HEADERS } from './access.ts';
 import { Admission, admit } from './admission.ts';
 import { notFound, RETRY_AFTER } from './answers.ts';
 import { deadLetterRoutes } from './dead-letters.ts';
-import { interventionRoutes } from './intervention.ts';
 import { messageRoutes } from './messages.ts';
 import { operationRoutes } from './operations.ts';
-import { pageRoutes } from './page.ts';
-import { participantRoutes } from './participants.ts';
 import { quarantineRoutes } from './quarantine.ts';
 import { responseRoutes } from './responses.ts';
 import { timerRoutes } from './timers.ts';

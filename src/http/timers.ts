@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { isStoredTimer } from '../actor/live-actor.ts';
-import type { PendingTimer } from '../actor-handle.ts';
 import { formatInstant } from '../clock.ts';
+import type { PendingTimer } from '../runtime/handle.ts';
 import type { ActorRow } from '../store/rows.ts';
 import { notFound, ok } from './answers.ts';
 import type { HttpOptions } from './plugin.ts';

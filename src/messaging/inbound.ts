@@ -10,7 +10,6 @@ import { type Clock, formatInstant } from '../clock.ts';
 import type { Done, Work } from '../engine/cell.ts';
 import type { Engine } from '../engine/engine.ts';
 import { takesNoEvents } from '../engine/refusal.ts';
-import type { TransactionTurns } from '../engine/transaction.ts';
 import type { Turns } from '../engine/turns.ts';
 import {
   ActorNotFoundError,
@@ -19,10 +18,11 @@ import {
   InvalidArgumentError,
   InvalidMessageError,
 } from '../errors.ts';
-import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow.ts';
-import type { Keyword } from '../keyword-rules.ts';
+import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow/flow.ts';
+import type { Keyword } from '../flow/keyword-rules.ts';
 import type { Change } from '../store/changes.ts';
 import type { Store } from '../store/store.ts';
+import type { TransactionTurns } from '../transaction/turns.ts';
 import { isWellFormed } from '../well-formed.ts';
 import { formsOf, lineOf, normalizeAddress } from './address.ts';
 import { type Binding, type Handler, Handlers } from './handlers.ts';

@@ -1,6 +1,6 @@
 /** The words that are understood in every state, before a machine sees them, and what is said then. */
 import { InvalidArgumentError } from '../errors.ts';
-import type { AnyFlow, InboundMessage } from '../flow.ts';
+import type { AnyFlow, InboundMessage } from '../flow/flow.ts';
 import {
   assertKeywordRules,
   fold,
@@ -8,7 +8,7 @@ import {
   type KeywordOptions,
   type KeywordTable,
   keywordTable,
-} from '../keyword-rules.ts';
+} from '../flow/keyword-rules.ts';
 
 /** What a word means: to whoever is in no flow, or in one without rules of its own; and in flows where it is something else. */
 export interface SaidWord {

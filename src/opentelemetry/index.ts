@@ -16,7 +16,7 @@ import {
 } from '@opentelemetry/api';
 import type { Address } from '../errors.ts';
 import type { Attempt, RuntimeEvents, Tracing } from '../events.ts';
-import type { Runtime } from '../runtime.ts';
+import type { Runtime } from '../runtime/runtime.ts';
 
 /** What is traced, and with what. */
 export interface TracingOptions {

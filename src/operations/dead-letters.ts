@@ -21,7 +21,7 @@ import {
   TurnFailedError,
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
-import { eventFor, type InboundMessage, replyOf } from '../flow.ts';
+import { eventFor, type InboundMessage, replyOf } from '../flow/flow.ts';
 import { sentence } from '../sentence.ts';
 import { type Change, NothingToChangeError } from '../store/changes.ts';
 import { addressOf, type DeadLetterRow, type LetterRow, type LetterStatus } from '../store/rows.ts';

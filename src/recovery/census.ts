@@ -1,5 +1,5 @@
 /** Counts by flow, from the indexes alone: no row's snapshot is read, so that a million participants take about a second. */
-import { HORIZON } from '../engine/alarms.ts';
+import { HORIZON } from '../engine/deadlines.ts';
 import type { Store } from '../store/store.ts';
 import type { ComponentReport } from './report.ts';
 

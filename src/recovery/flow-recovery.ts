@@ -6,15 +6,15 @@ import { asText } from '../actor/codec.ts';
 import type { LiveActor } from '../actor/live-actor.ts';
 import { formatInstant } from '../clock.ts';
 import { ActorNotFoundError } from '../errors.ts';
-import { type AnyFlow, boundUntil } from '../flow.ts';
+import { type AnyFlow, boundUntil } from '../flow/flow.ts';
 import { immediate } from '../immediate.ts';
 import { addressFault } from '../messaging/address.ts';
 import { sentence } from '../sentence.ts';
 import { type ActorRow, addressOf, type BoundRow, isEnded } from '../store/rows.ts';
 import { errorOf } from '../thrown.ts';
 import type { ParticipantRecoverable, Recoverable } from './recoverable.ts';
-import type { RecoveryRegistry } from './registry.ts';
 import { MOST_FINDINGS } from './report.ts';
+import type { RecoveryRegistry } from './services.ts';
 
 /** Rows that are read at once: of the size of a snapshot each, so that memory stays small. */
 const PAGE = 500;

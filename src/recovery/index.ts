@@ -8,5 +8,5 @@ export type {
   TimerRecovery,
   TimerRecoveryInfo,
 } from './recoverable.ts';
-export { type RecoveryMode, RecoveryRegistry } from './registry.ts';
 export { type ComponentReport, type Finding, formatReport, type RecoveryReport } from './report.ts';
+export { type RecoveryMode, RecoveryRegistry } from './services.ts';

@@ -10,8 +10,8 @@ import { errorOf } from '../thrown.ts';
 import { type Census, takeCensus } from './census.ts';
 import { StrangerRecovery } from './flow-recovery.ts';
 import { type HandlerRecovery, isParticipantRecoverable, type Recoverable, type TimerRecovery } from './recoverable.ts';
-import { type RecoveryMode, RecoveryRegistry, type Repairs } from './registry.ts';
 import { type ComponentReport, emptyReport, type RecoveryReport, summary } from './report.ts';
+import { type RecoveryMode, RecoveryRegistry, type Repairs } from './services.ts';
 
 /** What recovery works on. */
 export interface RecoveryGround {

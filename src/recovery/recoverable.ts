@@ -1,6 +1,6 @@
 /** What takes part in recovery: the vocabulary in which components and the runtime speak of it. */
 import type { AnyEventObject } from 'xstate';
-import type { RecoveryRegistry } from './registry.ts';
+import type { RecoveryRegistry } from './services.ts';
 
 /** A component that has something to recover before the runtime takes messages. */
 export interface Recoverable {

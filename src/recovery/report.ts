@@ -1,5 +1,5 @@
 /** What recovery found and did, for those who have to believe it. */
-import type { RecoveryMode } from './registry.ts';
+import type { RecoveryMode } from './services.ts';
 
 /** One participant of whom there is something to say. */
 export interface Finding {

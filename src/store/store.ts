@@ -8,10 +8,7 @@
  */
 import type { Knex } from 'knex';
 import { type Address, formatAddress, StoreError, TransactionError } from '../errors.ts';
-import type { Kind } from '../retention.ts';
-import { Connection, isSqlite, storeError } from './connection.ts';
-import type { FileWatch } from './file-watch.ts';
-import { type Cutoffs, prune } from './pruning.ts';
+import type { Kind } from '../flow/retention-periods.ts';
 import {
   type ActorRow,
   type ActorsOf,
@@ -38,9 +35,12 @@ import {
   type VersionCount,
 } from './rows.ts';
 import { writeChange } from './sqlite/changes.ts';
+import { Connection, isSqlite, storeError } from './sqlite/connection.ts';
+import type { FileWatch } from './sqlite/file-watch.ts';
 import * as lists from './sqlite/lists.ts';
+import { type Cutoffs, prune } from './sqlite/pruning.ts';
+import * as sql from './sqlite/statements.ts';
 import * as survey from './sqlite/survey.ts';
-import * as sql from './statements.ts';
 
 const UNSENT: OutboxRow['status'][] = ['pending', 'sending'];
 

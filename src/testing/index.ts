@@ -3,29 +3,30 @@
  *
  * @module perdure/testing
  */
-export { ActorView, formatSnapshot, type ViewOptions } from './actor-view.ts';
-export { assertThat } from './assert-that.ts';
-export { type Coverage, CoverageError, type Covered, type MinimumCoverage } from './coverage.ts';
-export { type CrashOptions, type CrashReport, crashEverywhere } from './crash-everywhere.ts';
-export { DivergenceError, type DivergenceKind } from './divergence.ts';
-export { type ExploreOptions, type ExploreReport, explore } from './explore.ts';
-export { type GoldenOptions, type GoldenResult, goldenSnapshots } from './golden.ts';
-export { type ExpectedMessage, type MatcherResult, matchers, type PerdureMatchers } from './matchers.ts';
-export type { Outcomes, OutcomesByName } from './outcomes.ts';
-export { RunawayError } from './runaway.ts';
-export type { Script, ScriptStep } from './script.ts';
-export type { SentMessage } from './sent-message.ts';
-export { serializer } from './serializer.ts';
-export type { MakeTables } from './stage.ts';
-export type { Stub, StubAnswer, StubCall, StubOptions } from './stubs.ts';
-export { TestActor } from './test-actor.ts';
+
+export { type Coverage, CoverageError, type Covered, type MinimumCoverage } from './crashes/coverage.ts';
+export { type CrashOptions, type CrashReport, crashEverywhere } from './crashes/crash-everywhere.ts';
+export { DivergenceError, type DivergenceKind } from './crashes/divergence.ts';
+export { type ExploreOptions, type ExploreReport, explore } from './crashes/explore.ts';
+export type { Outcomes, OutcomesByName } from './crashes/outcomes.ts';
+export { RunawayError } from './crashes/runaway.ts';
+export type { WalkOptions } from './crashes/walk.ts';
+export { type GoldenOptions, type GoldenResult, goldenSnapshots } from './golden/golden.ts';
+export { ActorView, formatSnapshot, type ViewOptions } from './kit/actor-view.ts';
+export { assertThat } from './kit/assert-that.ts';
+export { type ExpectedMessage, type MatcherResult, matchers, type PerdureMatchers } from './kit/matchers.ts';
+export type { Script, ScriptStep } from './kit/script.ts';
+export type { SentMessage } from './kit/sent-message.ts';
+export { serializer } from './kit/serializer.ts';
+export type { MakeTables } from './kit/stage.ts';
+export type { Stub, StubAnswer, StubCall, StubOptions } from './kit/stubs.ts';
+export { TestActor } from './kit/test-actor.ts';
 export {
   createTestRuntime,
   type Instant,
   type TestMessage,
   TestRuntime,
   type TestRuntimeOptions,
-} from './test-runtime.ts';
-export type { TestTimer, When } from './test-timer.ts';
-export type { WalkOptions } from './walk.ts';
-export type { Who } from './who.ts';
+} from './kit/test-runtime.ts';
+export type { TestTimer, When } from './kit/test-timer.ts';
+export type { Who } from './kit/who.ts';

@@ -4,8 +4,8 @@
  * @module perdure/testing/jest
  */
 import { expect } from '@jest/globals';
-import { matchers, type PerdureMatchers } from './matchers.ts';
-import { serializer } from './serializer.ts';
+import { matchers, type PerdureMatchers } from './kit/matchers.ts';
+import { serializer } from './kit/serializer.ts';
 
 expect.extend(matchers);
 expect.addSnapshotSerializer(serializer);

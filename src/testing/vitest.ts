@@ -5,8 +5,8 @@
  */
 import 'vitest'; // in the types, too: without it they would add matchers to nothing where a setup file comes first
 import { expect } from 'vitest';
-import { matchers, type PerdureMatchers } from './matchers.ts';
-import { serializer } from './serializer.ts';
+import { matchers, type PerdureMatchers } from './kit/matchers.ts';
+import { serializer } from './kit/serializer.ts';
 
 expect.extend(matchers);
 expect.addSnapshotSerializer(serializer);

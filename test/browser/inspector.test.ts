@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type InspectorServer, serveInspector } from '../../src/stately/inspector.ts';
+import { type InspectorServer, serveInspector } from '../../src/inspection/inspector.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 import { counter } from '../guarantees/machines.ts';
 

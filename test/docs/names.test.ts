@@ -85,12 +85,12 @@ describe('the reference', () => {
   };
 
   it.each([
-    ['src/runtime-options.ts', 'RuntimeOptions', ''],
-    ['src/runtime-options.ts', 'RecoveryOptions', 'recovery.'],
-    ['src/store/database.ts', 'SqliteOptions', 'sqlite.'],
-    ['src/flow.ts', 'FlowDefinition', ''],
+    ['src/runtime/options.ts', 'RuntimeOptions', ''],
+    ['src/runtime/options.ts', 'RecoveryOptions', 'recovery.'],
+    ['src/store/sqlite/open.ts', 'SqliteOptions', 'sqlite.'],
+    ['src/flow/flow.ts', 'FlowDefinition', ''],
     ['src/actor/invocations.ts', 'InvocationPolicy', ''],
-    ['src/supervision.ts', 'Supervision', ''],
+    ['src/flow/supervision.ts', 'Supervision', ''],
   ])('has all of %s, %s', (file, name, prefix) => {
     const fields = fieldsOf(file, name);
     expect(fields.length).toBeGreaterThan(1);

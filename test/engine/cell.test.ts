@@ -6,8 +6,8 @@ import { SimulatedClock } from '../../src/clock.ts';
 import { Cell, type Row } from '../../src/engine/cell.ts';
 import { Pauses } from '../../src/engine/pauses.ts';
 import { Phase } from '../../src/engine/phase.ts';
+import { Failures } from '../../src/flow/supervision.ts';
 import { defineFlow, type InvocationPolicy } from '../../src/index.ts';
-import { Failures } from '../../src/supervision.ts';
 
 const tick = () => new Promise(setImmediate);
 const address = { flowType: 'desk', participantId: 'ada' };

@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../src/clock.ts';
 import type { Cell } from '../../src/engine/cell.ts';
 import { Cells } from '../../src/engine/cells.ts';
-import { Inspection } from '../../src/engine/inspection.ts';
 import { Phase } from '../../src/engine/phase.ts';
 import { EventChannel } from '../../src/events.ts';
+import { Inspection } from '../../src/inspection/inspection.ts';
 import { counter } from '../guarantees/machines.ts';
 
 const cellsOf = (capacity: number) =>

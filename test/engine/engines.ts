@@ -2,12 +2,12 @@
 import createKnex, { type Knex } from 'knex';
 import { SimulatedClock } from '../../src/clock.ts';
 import { Engine, type EngineOptions } from '../../src/engine/engine.ts';
-import { Inspection } from '../../src/engine/inspection.ts';
 import { EventChannel } from '../../src/events.ts';
+import { FlowVersions } from '../../src/flow/versions.ts';
 import type { AnyFlow } from '../../src/index.ts';
-import { migrate } from '../../src/store/migrate.ts';
+import { Inspection } from '../../src/inspection/inspection.ts';
+import { migrate } from '../../src/store/sqlite/schema.ts';
 import { Store } from '../../src/store/store.ts';
-import { FlowVersions } from '../../src/versions.ts';
 
 /** A database with its tables, which outlives the engines on it. */
 export async function databaseInMemory(): Promise<Knex> {

@@ -4,8 +4,8 @@ import { SimulatedClock } from '../../src/clock.ts';
 import { Outbox, type OutgoingMessage } from '../../src/engine/outbox.ts';
 import { ActorNotFoundError, type Address } from '../../src/errors.ts';
 import { EventChannel } from '../../src/events.ts';
-import { migrate } from '../../src/store/migrate.ts';
 import type { ActorRow, Commit, OutboxRow } from '../../src/store/rows.ts';
+import { migrate } from '../../src/store/sqlite/schema.ts';
 import { Store } from '../../src/store/store.ts';
 
 describe('the outbox', () => {

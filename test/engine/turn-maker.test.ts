@@ -2,16 +2,16 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { assign, emit, setup } from 'xstate';
 import { SimulatedClock } from '../../src/clock.ts';
-import type { Alarms } from '../../src/engine/alarms.ts';
 import type { Cell, SpawnOptions } from '../../src/engine/cell.ts';
 import { Cells } from '../../src/engine/cells.ts';
 import { Composer } from '../../src/engine/composer.ts';
-import { Inspection } from '../../src/engine/inspection.ts';
+import type { Alarms } from '../../src/engine/deadlines.ts';
 import type { Outbox } from '../../src/engine/outbox.ts';
 import { Phase } from '../../src/engine/phase.ts';
 import { isOvertaking, TurnMaker } from '../../src/engine/turn-maker.ts';
 import { EventChannel } from '../../src/events.ts';
 import { defineFlow, type Overdue } from '../../src/index.ts';
+import { Inspection } from '../../src/inspection/inspection.ts';
 import type { Store } from '../../src/store/store.ts';
 
 const MINUTE = 60_000;

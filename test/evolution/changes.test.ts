@@ -5,8 +5,8 @@ import { LiveActor, type Stimulus } from '../../src/actor/live-actor.ts';
 import { onlooker } from '../../src/actor/onlooker.ts';
 import { shapeOf } from '../../src/actor/shape.ts';
 import { verdictOf } from '../../src/evolution/index.ts';
+import { versionsOf } from '../../src/flow/versions.ts';
 import { defineFlow } from '../../src/index.ts';
-import { versionsOf } from '../../src/versions.ts';
 
 const inner = (states: object = { x: { on: { go: 'y' }, after: { 50: 'y' } }, y: { type: 'final' } }) =>
   createMachine({ id: 'inner', initial: Object.keys(states)[0], states } as never);

@@ -5,12 +5,12 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createMachine, fromTransition, setup } from 'xstate';
 import { checkGoldens } from '../../src/evolution/index.ts';
-import { createConversationFlow } from '../../src/flows/conversation.ts';
-import { offlineResponder } from '../../src/flows/generator.ts';
-import { microHealthInterventionFlow } from '../../src/flows/micro-health-intervention.ts';
+import { versionsOf } from '../../src/flow/versions.ts';
 import { defineFlow } from '../../src/index.ts';
+import { createConversationFlow } from '../../src/study/conversation.ts';
+import { offlineResponder } from '../../src/study/generator.ts';
+import { microHealthInterventionFlow } from '../../src/study/micro-health-intervention.ts';
 import { goldenSnapshots } from '../../src/testing/index.ts';
-import { versionsOf } from '../../src/versions.ts';
 import { bookingV1, bookingV2, machineV1, machineV2, toV2 } from './booking.ts';
 
 describe('golden snapshots of the two flows', () => {

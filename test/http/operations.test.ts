@@ -1,9 +1,9 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createConversationFlow } from '../../src/flows/conversation.ts';
-import { microHealthInterventionFlow } from '../../src/flows/micro-health-intervention.ts';
-import { Participants } from '../../src/flows/participants.ts';
 import { perdureHttp } from '../../src/http/index.ts';
+import { createConversationFlow } from '../../src/study/conversation.ts';
+import { microHealthInterventionFlow } from '../../src/study/micro-health-intervention.ts';
+import { Participants } from '../../src/study/participants.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 
 const FLOW = 'micro_health_intervention';

@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { setup } from 'xstate';
+import { keywordLanguages } from '../../src/flow/keyword-languages.ts';
+import { fold, type KeywordOptions, type KeywordRules } from '../../src/flow/keyword-rules.ts';
 import { createRuntime, defineFlow } from '../../src/index.ts';
-import { keywordLanguages } from '../../src/keyword-languages.ts';
-import { fold, type KeywordOptions, type KeywordRules } from '../../src/keyword-rules.ts';
 import { keywordOf } from '../../src/messaging/keywords.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 

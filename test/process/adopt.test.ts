@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { LegacyFile, MINUTE } from '../adoption/promptpipe.ts';
+import { LegacyFile, MINUTE } from '../study/adoption/promptpipe.ts';
 import { Server } from './server.ts';
 
 const BIN = new URL('../../dist/src/cli/perdure.js', import.meta.url).pathname;

@@ -1,12 +1,12 @@
 import type { Knex } from 'knex';
 import { afterEach, describe, expect, it } from 'vitest';
 import { encodeState } from '../../src/actor/codec.ts';
-import { createConversationFlow } from '../../src/flows/conversation.ts';
-import { offlineResponder } from '../../src/flows/generator.ts';
-import { microHealthInterventionFlow as flow } from '../../src/flows/micro-health-intervention.ts';
-import { Participants } from '../../src/flows/participants.ts';
-import { ConversationFlowRecovery, MicroHealthInterventionRecovery } from '../../src/flows/recovery.ts';
 import { formatReport, type RecoveryMode, type RecoveryReport, type Runtime } from '../../src/index.ts';
+import { createConversationFlow } from '../../src/study/conversation.ts';
+import { offlineResponder } from '../../src/study/generator.ts';
+import { microHealthInterventionFlow as flow } from '../../src/study/micro-health-intervention.ts';
+import { Participants } from '../../src/study/participants.ts';
+import { ConversationFlowRecovery, MicroHealthInterventionRecovery } from '../../src/study/recovery.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 
 const conversation = createConversationFlow({ generate: offlineResponder });

@@ -3,7 +3,7 @@
  * is what it bought in a transaction.
  */
 import type { AnyEventObject } from 'xstate';
-import type { FlowRecord } from '../../src/flow.ts';
+import type { FlowRecord } from '../../src/flow/flow.ts';
 import type { JournalRow } from '../../src/store/rows.ts';
 import type { SimulatedDatabase } from './database.ts';
 import type { Followed } from './ledger.ts';

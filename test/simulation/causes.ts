@@ -4,7 +4,7 @@
  */
 import type { AnyEventObject } from 'xstate';
 import { parse } from '../../src/actor/codec.ts';
-import { type AnyFlow, eventFor, type InboundMessage } from '../../src/flow.ts';
+import { type AnyFlow, eventFor, type InboundMessage } from '../../src/flow/flow.ts';
 import { keywordOf } from '../../src/messaging/keywords.ts';
 import type { ActorRow, DeadLetterRow, InboxRow, JournalRow } from '../../src/store/rows.ts';
 import type { SimulatedDatabase } from './database.ts';

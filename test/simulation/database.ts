@@ -6,7 +6,7 @@
 import createKnex, { type Knex } from 'knex';
 import { LRUCache } from 'lru-cache';
 import initSqlJs, { type Database, type Statement } from 'sql.js';
-import { migrate } from '../../src/store/migrate.ts';
+import { migrate } from '../../src/store/sqlite/schema.ts';
 import { TABLES } from './application.ts';
 import type { Scheduler } from './scheduler.ts';
 

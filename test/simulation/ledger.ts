@@ -7,7 +7,7 @@ import type { AnyActorRef } from 'xstate';
 import { decodeState } from '../../src/actor/codec.ts';
 import { chanceOf } from '../../src/engine/chance.ts';
 import { formatAddress } from '../../src/errors.ts';
-import type { AnyFlow } from '../../src/flow.ts';
+import type { AnyFlow } from '../../src/flow/flow.ts';
 import type { ActorRow, DeadLetterRow, JournalRow, OutboxRow } from '../../src/store/rows.ts';
 import { Books } from './books.ts';
 import { Causes, type Doings, isGivenUp } from './causes.ts';

@@ -23,7 +23,7 @@ export interface Finding {
 export const PLANTED: readonly PlantedBug[] = [
   {
     name: 'a turn counts as committed before it is',
-    file: 'src/engine/committer.ts',
+    file: 'src/engine/group-commit.ts',
     find: 'this.#open.add(commit);',
     replace: "this.#open.add(commit); resolve({ result: 'committed' });",
   },
@@ -53,7 +53,7 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'deadlines are not looked for at a start',
-    file: 'src/engine/alarms.ts',
+    file: 'src/engine/deadlines.ts',
     find: 'await this.#look();\n    this.#backlog.start();',
     replace: '',
   },
@@ -89,7 +89,7 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'messages of a commit whose answer was lost are forgotten',
-    file: 'src/engine/commits.ts',
+    file: 'src/engine/after-commit.ts',
     find: 'if (outbox)\n      this.#options.outbox.doubt(',
     replace: 'if (outbox && !committed)\n      this.#options.outbox.doubt(',
   },
@@ -142,19 +142,19 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'a bad row ends its recovery, and the start',
-    file: 'src/engine/restorer.ts',
+    file: 'src/engine/restore.ts',
     find: 'await rewriter.quarantine(cell, rest, error);\n        return;',
     replace: 'throw error;',
   },
   {
     name: 'a turn whose commit failed goes on from memory',
-    file: 'src/engine/turn-loop.ts',
+    file: 'src/engine/loop.ts',
     find: '        cell.forget();\n        if (isGeneral(outcome.error))',
     replace: '        if (isGeneral(outcome.error))',
   },
   {
     name: 'a transaction that was rolled back keeps its turns in memory',
-    file: 'src/engine/transaction.ts',
+    file: 'src/transaction/turns.ts',
     find: 'this.#open = false;\n    this.#doom ??=',
     replace: 'this.#open = false;\n    this.carryOut();\n    this.#doom ??=',
   },
@@ -208,14 +208,14 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'an alarm that is set late counts as one that comes late',
-    file: 'src/engine/alarms.ts',
+    file: 'src/engine/deadlines.ts',
     find: 'this.#expected = Math.max(now, at);',
     replace: 'this.#expected = at;',
     rare: true,
   },
   {
     name: 'the database is looked into for deadlines after they have passed',
-    file: 'src/engine/alarms.ts',
+    file: 'src/engine/deadlines.ts',
     find: 'const LEAD = HORIZON / 2;',
     replace: 'const LEAD = -3 * HORIZON;',
   },
@@ -239,7 +239,7 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'a row is led over to the next version twice',
-    file: 'src/engine/migration.ts',
+    file: 'src/engine/migrate-row.ts',
     find: '    last--;\n',
     replace:
       '    last--;\n    ({ snapshot: stored.snapshot } = understood(flow.migrate![last]!(stored.snapshot, {} as never), timers));\n',
@@ -258,19 +258,19 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'a turn whose rows a constraint refuses is tried for ever',
-    file: 'src/engine/turn-loop.ts',
+    file: 'src/engine/loop.ts',
     find: 'return await failedTurns.settle(cell, item, overdue, outcome.error);',
     replace: 'return undefined;',
   },
   {
     name: 'an actor that fails is tried once too often',
-    file: 'src/supervision.ts',
+    file: 'src/flow/supervision.ts',
     find: 'this.#times.length >= policy.maxRestarts',
     replace: 'this.#times.length > policy.maxRestarts',
   },
   {
     name: 'an actor that fails is tried again without its pause',
-    file: 'src/supervision.ts',
+    file: 'src/flow/supervision.ts',
     find: 'return backoff(policy, this.#times.length, chance);',
     replace: 'return 0;',
   },
@@ -300,7 +300,7 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'a reader sees a turn before it is committed',
-    file: 'src/engine/turn-loop.ts',
+    file: 'src/engine/loop.ts',
     find: 'if (cell.live && !cell.busy) return readOf(cell);',
     replace: 'if (cell.live) return readOf(cell);',
   },
@@ -318,19 +318,19 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'of two who ensure an actor at once, one is refused',
-    file: 'src/engine/turn-loop.ts',
+    file: 'src/engine/loop.ts',
     find: 'if (error instanceof ActorExistsError) return false; // somebody else was faster',
     replace: '',
   },
   {
     name: 'who ensures an actor that is there is told to have made it',
-    file: 'src/engine/turn-loop.ts',
+    file: 'src/engine/loop.ts',
     find: '(cell) => this.#exists(cell))) return false;',
     replace: '(cell) => this.#exists(cell))) return true;',
   },
   {
     name: 'an actor that is discarded counts as put aside in memory',
-    file: 'src/engine/operator.ts',
+    file: 'src/engine/commands.ts',
     find: '    this.#leave(address);\n    this.#options.outbox.wake(',
     replace: '    this.#options.outbox.wake(',
   },
@@ -384,7 +384,7 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'an actor that runs away is told of, and not slowed down',
-    file: 'src/engine/turn-loop.ts',
+    file: 'src/engine/loop.ts',
     find: 'if (notBefore > clock.now()) return alarms',
     replace: 'if (notBefore === 0) return alarms',
   },

@@ -1,9 +1,9 @@
 /** One schedule: a world drawn from a seed, lived through step by step. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { createConversationFlow } from '../../src/flows/conversation.ts';
-import { microHealthInterventionFlow } from '../../src/flows/micro-health-intervention.ts';
 import { eventLoop } from '../../src/immediate.ts';
 import type { AnyFlow } from '../../src/index.ts';
+import { createConversationFlow } from '../../src/study/conversation.ts';
+import { microHealthInterventionFlow } from '../../src/study/micro-health-intervention.ts';
 import { Chance } from './chance.ts';
 import { SimulatedDatabase } from './database.ts';
 import { Ledger } from './ledger.ts';

@@ -3,7 +3,7 @@
  * tried again so often, with such pauses, and then put aside, ended, or goes on without the event; never for ever.
  */
 import type { RuntimeEvents } from '../../src/events.ts';
-import type { AnyFlow } from '../../src/flow.ts';
+import type { AnyFlow } from '../../src/flow/flow.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** So often is one and the same version of an actor tried at the most: by supervision, and by all who send it something. */

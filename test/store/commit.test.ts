@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import createKnex, { type Knex } from 'knex';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { migrate } from '../../src/store/migrate.ts';
 import type { ActorRow, Commit } from '../../src/store/rows.ts';
+import { migrate } from '../../src/store/sqlite/schema.ts';
 import { Store } from '../../src/store/store.ts';
 
 describe('a group of turns in one transaction', () => {

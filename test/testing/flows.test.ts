@@ -1,8 +1,8 @@
 /** Both flows: a life with a death at every point, and what the explorer finds within a few steps. */
 import { describe, expect, it } from 'vitest';
 import type { InterventionEvent, InterventionState } from '../../machines/micro-health-intervention.ts';
-import { createConversationFlow } from '../../src/flows/conversation.ts';
-import { microHealthInterventionFlow } from '../../src/flows/micro-health-intervention.ts';
+import { createConversationFlow } from '../../src/study/conversation.ts';
+import { microHealthInterventionFlow } from '../../src/study/micro-health-intervention.ts';
 import { crashEverywhere, explore } from '../../src/testing/index.ts';
 
 const ADA = '+15551234567';

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { assign, createMachine, fromObservable, sendTo, setup } from 'xstate';
 import { defineFlow } from '../../src/index.ts';
 import { crashEverywhere, createTestRuntime, explore } from '../../src/testing/index.ts';
-import { promiseNames } from '../../src/testing/stubs.ts';
+import { promiseNames } from '../../src/testing/kit/stubs.ts';
 import { approval } from './machines/approval.ts';
 import { auction } from './machines/auction.ts';
 import { booking } from './machines/booking.ts';

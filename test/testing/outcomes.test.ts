@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { emit, fromPromise, setup } from 'xstate';
 import { defineFlow } from '../../src/index.ts';
+import { outcomesOf } from '../../src/testing/crashes/outcomes.ts';
 import { explore, goldenSnapshots } from '../../src/testing/index.ts';
-import { outcomesOf } from '../../src/testing/outcomes.ts';
 
 const machine = setup({ actors: { ask: fromPromise<number>(async () => 1) } }).createMachine({
   initial: 'asking',

@@ -2,7 +2,7 @@
 import type { Knex } from 'knex';
 import { formatAddress } from '../../errors.ts';
 import { type Change, NothingToChangeError } from '../changes.ts';
-import type { Connection } from '../connection.ts';
+import type { Connection } from './connection.ts';
 
 /** A literal, so that the partial index serves. */
 export const UNSENT = "status IN ('pending', 'sending')";
