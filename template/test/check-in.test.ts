@@ -1,7 +1,7 @@
 import { createTestRuntime, type TestRuntime } from 'perdure/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { moods, texts } from '../machines/texts.ts';
-import { checkInFlow } from '../src/flow/flow.ts';
+import { checkInFlow } from '../src/flow.ts';
 
 let runtime: TestRuntime;
 beforeEach(async () => {

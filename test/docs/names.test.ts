@@ -54,8 +54,10 @@ describe.each(all)('%s', (document) => {
   });
 });
 
-const cli = readdirSync(join(ROOT, 'src/cli'))
-  .map((file) => read(`src/cli/${file}`))
+const cli = ['src/cli', 'src/study/cli']
+  .flatMap((folder) => readdirSync(join(ROOT, folder), { recursive: true }).map((file) => `${folder}/${file}`))
+  .filter((file) => file.endsWith('.ts'))
+  .map(read)
   .join('\n');
 const options = new Set(
   [...cli.matchAll(/ption\(\s*'(?:-\w, )?(--[a-z][a-z-]*)/g)].map(([, option]) => option!).concat('--help'),

@@ -21,6 +21,8 @@ export class Operators {
   readonly discarding = new Set<string>();
   /** The process that is discarding an actor, until it answers. */
   readonly #discarded = new Map<string, Runtime>();
+  /** The process that retries a participant's actor, until it answers. */
+  readonly #retried = new Map<string, Runtime>();
   /** Poison harms nobody any more. */
   withoutPoison = false;
   /** What is wrong with the code of actors, or with their tables. */
@@ -87,6 +89,12 @@ export class Operators {
     if (person && !this.#flaws.has(person.participantId)) this.flaw(person, flaw);
   }
 
+  /** The retry of a participant's actor has begun, and is not answered: the actor may be put aside still in memory. */
+  isRetried(participantId: string): boolean {
+    const { process } = this.#world;
+    return process !== undefined && this.#retried.get(participantId) === process;
+  }
+
   fails(actor: string, part: Flaw): boolean {
     return this.#flaws.get(actor) === part;
   }
@@ -140,10 +148,12 @@ export class Operators {
       this.#flaws.delete(participant_id);
       this.#services.beginAnew(participant_id);
       tell(`retry ${participant_id}`);
+      this.#retried.set(participant_id, runtime);
       runtime
         .actor(flow_type, participant_id)
         .retry()
-        .catch((error) => tell(`the retry of ${participant_id} failed: ${error.message}`));
+        .catch((error) => tell(`the retry of ${participant_id} failed: ${error.message}`))
+        .finally(() => this.#retried.delete(participant_id));
     }
     this.withoutPoison ||= this.#chance.happens(0.3);
     this.#leftovers.seeTo();

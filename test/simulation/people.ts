@@ -247,7 +247,7 @@ export class People {
     const { life } = scheduler;
     const actor = ledger.actors.get(address);
     const version = actor?.row.version;
-    const wasAside = actor?.row.status === 'quarantined';
+    const wasAside = actor?.row.status === 'quarantined' || this.#world.isRetried(participantId);
     const answer = bought
       ? this.application.buy(runtime, serial, async (trx) => {
           const actor = trx.actor(flowType, participantId);

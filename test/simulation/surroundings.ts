@@ -56,6 +56,8 @@ export interface Surroundings {
   readonly calm: boolean;
   /** The clock was set. */
   readonly clockSet: boolean;
+  /** The retry of a participant's actor has begun, and is not answered. */
+  isRetried(participantId: string): boolean;
   /** A number that nothing else has. */
   number(): number;
   readonly tell: (text: string) => void;

@@ -170,6 +170,10 @@ export class World implements Surroundings, Outside, Doings {
     return this.operators.discarding.has(address);
   }
 
+  isRetried(participantId: string): boolean {
+    return this.operators.isRetried(participantId);
+  }
+
   get mayEndAsItWas(): boolean {
     return this.operators.mayEndAsItWas;
   }
