@@ -60,6 +60,9 @@ export class People {
       return;
     }
     later(4 * MINUTE); // without an answer
+    // Answered late, it may still come to be after a later life was enrolled and deleted.
+    const { name } = input as { name?: string };
+    if (name !== undefined) (person.names ??= new Set()).add(name);
     tell(`spawn ${participantId}`);
     runtime.spawn(runtime.flows.get(flowType)!, participantId, { input: input as never, phoneNumber }).then(
       () => {

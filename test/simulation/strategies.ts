@@ -13,6 +13,8 @@ const MOST_ATTEMPTS = 60;
 interface Failing {
   /** When it was told to be tried again, on the wall clock. */
   restarts: number[];
+  /** When its last turn failed, on the wall clock: then it is decided, however long that takes to be written. */
+  failedAt?: number;
   /** Not before this much time has passed is it tried again. */
   pausesUntil: number;
   /** How often its code failed at this version. */
@@ -44,6 +46,11 @@ export class Strategies {
       this.#world.broken('G9', `${address} was tried ${failing.attempts} times at version ${version}, and fails`);
   }
 
+  /** A turn of the actor has failed. */
+  turnFailed(address: string): void {
+    this.#of(address).failedAt = this.#world.scheduler.clock.now();
+  }
+
   restarting(address: string, flow: AnyFlow, { after }: RuntimeEvents['restarting']): void {
     const { scheduler, clockSet } = this.#world;
     const { strategy, maxRestarts, within, initial, max } = flow.supervision;
@@ -64,9 +71,8 @@ export class Strategies {
   /** Its code kept failing, and it is put aside. */
   gaveUp(address: string, flow: AnyFlow): void {
     const { strategy, maxRestarts, within } = flow.supervision;
-    const { restarts } = this.#of(address);
-    const now = this.#world.scheduler.clock.now();
-    const count = restarts.filter((at) => at > now - within).length;
+    const { restarts, failedAt = this.#world.scheduler.clock.now() } = this.#of(address);
+    const count = restarts.filter((at) => at > failedAt - within).length;
     if (strategy === 'restart' && count < maxRestarts)
       this.#world.broken('G9', `${address} was put aside after ${count} restarts, and its flow says ${maxRestarts}`);
     if (strategy === 'stop') this.#world.broken('G9', `${address} was put aside, and its flow says to end it`);

@@ -312,6 +312,7 @@ export class World implements Surroundings, Outside, Doings {
       if ((error as StoreError).reason === 'timeout') this.#mishap = true;
     });
     runtime.on('turnFailed', ({ address, event, error }) => {
+      this.#strategies.turnFailed(formatAddress(address));
       // A rejection that throws as well comes again with the error that it was made from.
       if (event !== 'xstate.promise.reject') this.thrown.set(formatAddress(address), error);
     });
