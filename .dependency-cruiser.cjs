@@ -10,8 +10,8 @@ const floors = [
   ['services', '^src/(messaging|operations|evolution|transaction)/'],
   ['recovery', '^src/recovery/'],
   ['runtime', '^src/runtime/|^src/index\\.ts$'],
-  ['faces', '^src/(http|console|testing|exports|opentelemetry)/'],
-  ['study', '^src/study/(?!cli)'],
+  ['faces', '^src/(http(?!/index)|console|testing|exports|opentelemetry)/'],
+  ['study', '^src/study/(?!cli)|^src/http/index\\.ts$'],
   ['cli', '^src/cli/|^src/study/cli/'],
 ];
 

@@ -6,9 +6,9 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { DatabaseInUseError, InvalidArgumentError } from '../errors.ts';
+import { createHttpService } from '../http/index.ts';
 import { assertInstalled } from '../packages.ts';
 import { createRuntime, type Runtime } from '../runtime/runtime.ts';
-import { createHttpService } from '../study/index.ts';
 import { type Method, resultOf, send } from './client.ts';
 import { databaseIn, OR_URL } from './database.ts';
 import { adviceOf, runtimeOf } from './flows-module.ts';

@@ -6,14 +6,14 @@ import { join } from 'node:path';
 import Fastify from 'fastify';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createRuntime } from '../../src/index.ts';
 import {
   createConversationFlow,
   microHealthInterventionFlow,
   offlineResponder,
   Participants,
   perdureHttp,
-} from '../../src/study/index.ts';
+} from '../../src/http/index.ts';
+import { createRuntime } from '../../src/index.ts';
 import { Server } from '../process/server.ts';
 
 const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';

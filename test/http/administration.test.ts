@@ -1,7 +1,7 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { perdureHttp } from '../../src/http/index.ts';
 import { createConversationFlow } from '../../src/study/conversation.ts';
-import { perdureHttp } from '../../src/study/index.ts';
 import { microHealthInterventionFlow } from '../../src/study/micro-health-intervention.ts';
 import { Participants } from '../../src/study/participants.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';

@@ -1,7 +1,7 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Admission, admit } from '../../src/http/admission.ts';
-import { perdureHttp } from '../../src/study/index.ts';
+import { perdureHttp } from '../../src/http/index.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 import { appointment } from '../testing/appointment.ts';
 

@@ -1,6 +1,6 @@
 import { afterEach, expect, it } from 'vitest';
+import { createHttpService } from '../../src/http/index.ts';
 import { PermanentSendError } from '../../src/index.ts';
-import { createHttpService } from '../../src/study/index.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 import { counter } from '../guarantees/machines.ts';
 

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { perdureHttp } from '../../src/http/index.ts';
 import { type AnyFlow, createRuntime, type Runtime } from '../../src/index.ts';
-import { perdureHttp } from '../../src/study/index.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const BIN = here('../../dist/src/cli/perdure.js');
