@@ -62,7 +62,8 @@ export class People {
     later(4 * MINUTE); // without an answer
     // Answered late, it may still come to be after a later life was enrolled and deleted.
     const { name } = input as { name?: string };
-    if (name !== undefined) (person.names ??= new Set()).add(name);
+    person.names ??= new Set();
+    if (name !== undefined) person.names.add(name);
     tell(`spawn ${participantId}`);
     runtime.spawn(runtime.flows.get(flowType)!, participantId, { input: input as never, phoneNumber }).then(
       () => {
