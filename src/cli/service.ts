@@ -1,13 +1,13 @@
 import type { Logger } from 'pino';
 import type { Duration } from '../duration.ts';
 import type { Retention } from '../flow/retention-periods.ts';
-import type { StudyOptions } from '../http/plugin.ts';
 import type { CountryCode } from '../messaging/phone-numbers.ts';
 import { simulator } from '../messaging/transports/simulator.ts';
 import type { RecoveryMode } from '../recovery/index.ts';
 import { createRuntime } from '../runtime/runtime.ts';
 import { createConversationFlow } from '../study/conversation.ts';
 import { createGenerator, loadSystemPrompt, offlineResponder } from '../study/generator.ts';
+import type { StudyOptions } from '../study/http/options.ts';
 import { microHealthInterventionFlow } from '../study/micro-health-intervention.ts';
 import { Participants } from '../study/participants.ts';
 import { ConversationFlowRecovery, MicroHealthInterventionRecovery } from '../study/recovery.ts';

@@ -2,12 +2,12 @@ import type { FastifyInstance } from 'fastify';
 import { formatInstant } from '../clock.ts';
 import type { DeadLetter, DeadLetterFilter } from '../operations/dead-letters.ts';
 import { ok } from './answers.ts';
-import type { HttpOptions } from './plugin.ts';
+import type { ServiceOptions } from './options.ts';
 import { filterOf } from './queries.ts';
 import * as is from './schemas.ts';
 
 /** Events that could not be applied. */
-export async function deadLetterRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
+export async function deadLetterRoutes(app: FastifyInstance, { runtime }: ServiceOptions): Promise<void> {
   type Named = { Params: { id: string } };
   type List = { Querystring: is.ListQuery & { status?: NonNullable<DeadLetterFilter['status']> } };
   const status = is.oneOf('open', 'retried', 'discarded', 'all');

@@ -7,6 +7,8 @@
 
 export { type ConversationFlow, createConversationFlow, type Generate } from '../study/conversation.ts';
 export { createGenerator, type GeneratorOptions, loadSystemPrompt, offlineResponder } from '../study/generator.ts';
+export type { HttpOptions } from '../study/http/options.ts';
+export { createHttpService, perdureHttp } from '../study/http/plugin.ts';
 export { microHealthInterventionFlow } from '../study/micro-health-intervention.ts';
 export {
   type ConversationEnrolment,
@@ -18,5 +20,3 @@ export {
 } from '../study/participants.ts';
 export { ConversationFlowRecovery, MicroHealthInterventionRecovery } from '../study/recovery.ts';
 export type { AccessOptions } from './access.ts';
-export { type HttpOptions, perdureHttp } from './plugin.ts';
-export { createHttpService } from './server.ts';

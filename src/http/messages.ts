@@ -2,12 +2,12 @@ import type { FastifyInstance } from 'fastify';
 import { describeState } from '../actor/state.ts';
 import type { InboundMessage } from '../flow/flow.ts';
 import { notFound, ok } from './answers.ts';
-import type { HttpOptions } from './plugin.ts';
+import type { ServiceOptions } from './options.ts';
 import { pageOf } from './queries.ts';
 import * as is from './schemas.ts';
 
 /** Messages from people, and what was said. */
-export async function messageRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
+export async function messageRoutes(app: FastifyInstance, { runtime }: ServiceOptions): Promise<void> {
   app.post<{ Body: InboundMessage }>(
     '/messages',
     { schema: { body: message }, config: { perdure: 'traffic' } },

@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify';
 import type { RuntimeEvents } from '../events.ts';
 import { notFound, ok, RETRY_AFTER } from './answers.ts';
-import type { HttpOptions } from './plugin.ts';
+import type { ServiceOptions } from './options.ts';
 import * as is from './schemas.ts';
 
 /** What an operator looks at: health, where an actor stands and how it came there. */
-export async function operationRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
+export async function operationRoutes(app: FastifyInstance, { runtime }: ServiceOptions): Promise<void> {
   const now = () => (runtime.health().status === 'running' ? new Date(runtime.clock.now()).toISOString() : undefined);
 
   app.get('/health', { schema: { querystring: is.anything }, config: { perdure: 'open' } }, async (_, reply) => {

@@ -3,41 +3,22 @@
  * a write is answered only after its turn has committed.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { pageRoutes } from '../console/console.ts';
-import { type Duration, milliseconds } from '../duration.ts';
+import { milliseconds } from '../duration.ts';
 import { PerdureError, StoreError } from '../errors.ts';
-import type { Runtime } from '../runtime/runtime.ts';
 import { isGeneral } from '../store/store.ts';
-import { interventionRoutes } from '../study/http/intervention.ts';
-import { participantRoutes } from '../study/http/participants.ts';
-import type { Participants } from '../study/participants.ts';
-import { type AccessOptions, guard, HEADERS } from './access.ts';
+import { guard, HEADERS } from './access.ts';
 import { Admission, admit } from './admission.ts';
 import { notFound, RETRY_AFTER } from './answers.ts';
 import { deadLetterRoutes } from './dead-letters.ts';
 import { messageRoutes } from './messages.ts';
 import { operationRoutes } from './operations.ts';
+import type { ServiceOptions } from './options.ts';
 import { quarantineRoutes } from './quarantine.ts';
 import { responseRoutes } from './responses.ts';
 import { timerRoutes } from './timers.ts';
 import { trafficRoutes } from './traffic.ts';
 import { undeliveredRoutes } from './undelivered.ts';
 import { validate } from './validation.ts';
-
-/** What the HTTP service works on. */
-export interface HttpOptions extends AccessOptions {
-  runtime: Runtime;
-  /** Those of the two flows that Perdure brings. Default: the service has neither their endpoints nor the page. */
-  participants?: Participants;
-  /**
-   * How long a message or an enrolment may wait until it is at work, where more comes than can be done; what would wait longer is
-   * refused at once with 503 and `retry-after`. Default: `'2s'`.
-   */
-  maxWait?: Duration;
-}
-
-/** What the endpoints of the two flows work on. */
-export type StudyOptions = Required<Pick<HttpOptions, 'runtime' | 'participants'>>;
 
 /** HTTP statuses of errors by their code; anything else is 500. */
 const STATUSES: Record<string, number> = {
@@ -75,8 +56,8 @@ const WORDS: Record<string, [code: string, message: string]> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: ['INVALID_MEDIA_TYPE', 'Send the body as application/json.'],
 };
 
-/** The HTTP service as a Fastify plugin: `app.register(perdureHttp, { runtime, participants, prefix })`. */
-export async function perdureHttp(app: FastifyInstance, options: HttpOptions): Promise<void> {
+/** Registers the endpoints of a runtime, and how all requests are guarded, validated and answered. */
+export async function serviceRoutes(app: FastifyInstance, options: ServiceOptions): Promise<void> {
   app.addHook('onRoute', (route) => {
     route.bodyLimit ??= 64 * 1024;
   });
@@ -97,7 +78,7 @@ export async function perdureHttp(app: FastifyInstance, options: HttpOptions): P
   await validate(app);
   app.setErrorHandler<Error>((error, request, reply) => answerError(options, error, request, reply));
   app.setNotFoundHandler((request, reply) => notFound(reply, `There is nothing at ${request.method} ${request.url}.`));
-  const { runtime, participants } = options; // a prefix counts once
+  const { runtime } = options; // a prefix counts once
   for (const routes of [
     messageRoutes,
     trafficRoutes,
@@ -109,9 +90,6 @@ export async function perdureHttp(app: FastifyInstance, options: HttpOptions): P
     undeliveredRoutes,
   ])
     await app.register(routes, { runtime });
-  if (!participants) return;
-  for (const routes of [participantRoutes, interventionRoutes, pageRoutes])
-    await app.register(routes, { runtime, participants });
 }
 
 /** A client that keeps its connection is told that this server ends. */
@@ -132,7 +110,7 @@ function refuseOnceClosing(app: FastifyInstance): void {
 
 /** @internal */
 export function answerError(
-  { runtime }: HttpOptions,
+  { runtime }: ServiceOptions,
   error: Error & { code?: string; statusCode?: number },
   request: FastifyRequest<any, any, any, any, any, any, any>,
   reply: FastifyReply<any, any, any, any, any, any, any>,

@@ -2,12 +2,12 @@ import type { FastifyInstance } from 'fastify';
 import type { Address } from '../errors.ts';
 import type { QuarantinedActor } from '../operations/quarantine.ts';
 import { ok } from './answers.ts';
-import type { HttpOptions } from './plugin.ts';
+import type { ServiceOptions } from './options.ts';
 import { filterOf } from './queries.ts';
 import * as is from './schemas.ts';
 
 /** Actors that were put aside. */
-export async function quarantineRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
+export async function quarantineRoutes(app: FastifyInstance, { runtime }: ServiceOptions): Promise<void> {
   type Named = { Params: { flow: string; participant: string } };
   const one = '/quarantine/:flow/:participant';
   const params = is.object({ flow: is.id, participant: is.id });

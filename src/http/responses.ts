@@ -5,7 +5,7 @@
  */
 import type { FastifyInstance } from 'fastify';
 import { ok } from './answers.ts';
-import type { HttpOptions } from './plugin.ts';
+import type { ServiceOptions } from './options.ts';
 import * as is from './schemas.ts';
 
 interface Written {
@@ -20,7 +20,7 @@ interface Written {
 /** The ids of the last entries in the journal and in the inbox; 0: none yet. */
 const PLACE = '^(\\d{1,15})-(\\d{1,15})$';
 
-export async function responseRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
+export async function responseRoutes(app: FastifyInstance, { runtime }: ServiceOptions): Promise<void> {
   const after = { type: 'string', pattern: PLACE, description: is.AFTER };
 
   app.get<{ Querystring: is.PageQuery }>(

@@ -1,8 +1,9 @@
 /** A server of its own with nothing but the service. A client that sends or reads too slowly, or nothing at all, is let go. */
 import type { Socket } from 'node:net';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import { assertInstalled } from '../packages.ts';
-import { answerError, type HttpOptions, perdureHttp } from './plugin.ts';
+import type { ServiceOptions } from './options.ts';
+import { answerError } from './plugin.ts';
 
 /** How long a client may take, in ms. */
 const TIMES = {
@@ -19,12 +20,14 @@ const TIMES = {
 };
 
 /**
- * Creates the server; it does not listen yet. Other than the plugin, it also answers in the service's form what is no HTTP, and a path
- * that is no URL.
- * @param options.allowedHosts default: the names of the loopback and the address that a connection comes to
+ * Creates a server for a plugin; it does not listen yet. Other than the plugin, it also answers in the service's form what is no HTTP,
+ * and a path that is no URL.
  * @throws {PackageMissingError} `fastify` or `ajv` is not installed
  */
-export async function createHttpService(options: HttpOptions): Promise<FastifyInstance> {
+export async function createServerFor<O extends ServiceOptions>(
+  plugin: FastifyPluginAsync<O>,
+  options: O,
+): Promise<FastifyInstance> {
   const { headersTimeout, connectionsCheckingInterval, ...times } = TIMES;
   assertInstalled('The HTTP service', 'fastify', 'ajv');
   const { default: createServer } = await import('fastify');
@@ -36,7 +39,7 @@ export async function createHttpService(options: HttpOptions): Promise<FastifyIn
     frameworkErrors: (error, request, reply) => answerError(options, error, request, reply),
     clientErrorHandler: answerNoHttp,
   });
-  await app.register(perdureHttp, { allowedHosts: [], ...options });
+  await app.register(plugin as FastifyPluginAsync<ServiceOptions>, { allowedHosts: [], ...options });
   return app;
 }
 

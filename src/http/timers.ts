@@ -4,7 +4,7 @@ import { formatInstant } from '../clock.ts';
 import type { PendingTimer } from '../runtime/handle.ts';
 import type { ActorRow } from '../store/rows.ts';
 import { notFound, ok } from './answers.ts';
-import type { HttpOptions } from './plugin.ts';
+import type { ServiceOptions } from './options.ts';
 import * as is from './schemas.ts';
 
 /** How many rows are read at a time. */
@@ -18,7 +18,7 @@ const LENGTH = 600;
 const after = { type: 'string', maxLength: LENGTH, pattern: NAME.source, description: is.AFTER };
 
 /** Pending deadlines. */
-export async function timerRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
+export async function timerRoutes(app: FastifyInstance, { runtime }: ServiceOptions): Promise<void> {
   const pending = () => runtime.knex('flow_states').whereNotNull('next_due_at').where({ status: 'active' });
   const find = async (id: string) => {
     const [, flow_type, participant_id] = NAME.exec(id) ?? [];

@@ -4,12 +4,12 @@ import { describeState } from '../actor/state.ts';
 import { payloadOf } from '../engine/payload.ts';
 import type { DirectMessage } from '../messaging/inbound.ts';
 import { ok } from './answers.ts';
-import type { HttpOptions } from './plugin.ts';
+import type { ServiceOptions } from './options.ts';
 import { pageOf } from './queries.ts';
 import * as is from './schemas.ts';
 
 /** Messages by hand, and what went in and out. */
-export async function trafficRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
+export async function trafficRoutes(app: FastifyInstance, { runtime }: ServiceOptions): Promise<void> {
   const send = { body: is.object({ to: is.sender, text: is.words, id: is.id }, ['to', 'text']) };
   app.post<{ Body: DirectMessage }>(
     '/send',

@@ -2,12 +2,12 @@ import type { FastifyInstance } from 'fastify';
 import { formatInstant } from '../clock.ts';
 import type { UndeliveredMessage } from '../operations/undelivered.ts';
 import { ok } from './answers.ts';
-import type { HttpOptions } from './plugin.ts';
+import type { ServiceOptions } from './options.ts';
 import { filterOf } from './queries.ts';
 import * as is from './schemas.ts';
 
 /** Messages that did not arrive. */
-export async function undeliveredRoutes(app: FastifyInstance, { runtime }: HttpOptions): Promise<void> {
+export async function undeliveredRoutes(app: FastifyInstance, { runtime }: ServiceOptions): Promise<void> {
   type Named = { Params: { id: string } };
   type List = { Querystring: is.ListQuery & { status?: UndeliveredMessage['status'] } };
   const status = is.oneOf('failed', 'held', 'waiting');

@@ -4,12 +4,12 @@ import type { InterventionState } from '../../../machines/micro-health-intervent
 import { describeState } from '../../actor/state.ts';
 import { InvalidArgumentError } from '../../errors.ts';
 import { notFound, ok } from '../../http/answers.ts';
-import type { StudyOptions } from '../../http/plugin.ts';
 import { pageOf } from '../../http/queries.ts';
 import * as is from '../../http/schemas.ts';
 import { microHealthInterventionFlow as flow } from '../micro-health-intervention.ts';
 import { type Participant, plainNumber } from '../participants.ts';
 import { interventionStats } from '../stats.ts';
+import type { StudyOptions } from './options.ts';
 
 /** So many participants at a time get their summary. */
 const ABREAST = 50;

@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import { notFound, ok } from '../../http/answers.ts';
-import type { StudyOptions } from '../../http/plugin.ts';
 import * as is from '../../http/schemas.ts';
 import type { ParticipantChange, ParticipantTable } from '../participants.ts';
+import type { StudyOptions } from './options.ts';
 
 interface StudyFlow {
   path: string;
