@@ -105,6 +105,7 @@ export {
   type TimerRecoveryInfo,
 } from './recovery/index.ts';
 export type { FlowFigures, RuntimeFigures, RuntimeRegistry } from './runtime/figures.ts';
+export type { SpawnArguments, SpawnedActor, SpawnOptions } from './runtime/handle.ts';
 export {
   type ActorDescription,
   ActorHandle,
@@ -122,9 +123,6 @@ export {
   type MessagesPage,
   Runtime,
   type SaidMessage,
-  type SpawnArguments,
-  type SpawnedActor,
-  type SpawnOptions,
 } from './runtime/runtime.ts';
 export type { ActorStatus } from './store/rows.ts';
 export type { BackupOptions, BackupProgress, BackupReport } from './store/sqlite/backup.ts';

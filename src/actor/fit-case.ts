@@ -1,9 +1,14 @@
 /** One stored actor, held against a machine: where it stands, what is pending, and what the machine that wrote it was like. */
 import type { AnyStateMachine, StateNode } from 'xstate';
-import type { StoredActorState } from './fit.ts';
 import type { StoredTimer } from './live-actor.ts';
 import { pathOfNode } from './nodes.ts';
 import { type Shape, type StateShape, shapeOf, takes } from './shape.ts';
+
+/** What is stored of an actor, or of a child. */
+export interface StoredActorState {
+  snapshot: any;
+  timers?: readonly StoredTimer[];
+}
 
 export class FitCase {
   readonly machine: AnyStateMachine;

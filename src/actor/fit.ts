@@ -6,10 +6,9 @@
  */
 import type { AnyActorLogic, AnyStateMachine } from 'xstate';
 import type { Misfit } from '../errors.ts';
-import { FitCase } from './fit-case.ts';
+import { FitCase, type StoredActorState } from './fit-case.ts';
 import { misfitsOfPending } from './fit-pending.ts';
 import { enter, misfitsOfHistory, misfitsOfStates } from './fit-states.ts';
-import type { StoredTimer } from './live-actor.ts';
 import { isMachine, kindOf, resolveActor } from './logic.ts';
 import { contextFields, type Shape } from './shape.ts';
 
@@ -30,12 +29,6 @@ export interface FitOptions {
   context?: ContextSchema | undefined;
   /** Events of deadlines that it is to be without. */
   waived?: ReadonlySet<string>;
-}
-
-/** What is stored of an actor, or of a child. */
-export interface StoredActorState {
-  snapshot: any;
-  timers?: readonly StoredTimer[];
 }
 
 /** What does not fit; nothing, where all does. */

@@ -13,7 +13,7 @@ import {
 } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import type { Observers } from '../inspection/observers.ts';
-import type { Change } from '../store/changes.ts';
+import type { Change } from '../store/rows.ts';
 import { type ActorRow, type ActorStatus, addressOf, type Commit } from '../store/rows.ts';
 import { isGeneral } from '../store/store.ts';
 import { errorOf } from '../thrown.ts';

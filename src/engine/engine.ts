@@ -1,8 +1,3 @@
-/**
- * The engine: takes turns of durable actors, and sees to what follows from them. It puts its parts together, and starts and
- * stops them; the turns themselves are in turn-loop.ts.
- */
-import type { Knex } from 'knex';
 import type { InspectionEvent } from 'xstate';
 import type { LiveActor } from '../actor/live-actor.ts';
 import type { Clock } from '../clock.ts';
@@ -12,7 +7,7 @@ import type { AnyFlow } from '../flow/flow.ts';
 import type { FlowVersions } from '../flow/versions.ts';
 import type { Inspection } from '../inspection/inspection.ts';
 import { Observers } from '../inspection/observers.ts';
-import type { Change } from '../store/changes.ts';
+import type { Change } from '../store/rows.ts';
 import {
   type ActorRow,
   type ActorStatus,
@@ -22,8 +17,6 @@ import {
   type Outcome,
 } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
-import { Transactions } from '../transaction/place.ts';
-import type { TransactionTurns } from '../transaction/turns.ts';
 import { Commits } from './after-commit.ts';
 import { Backlog, type Pace } from './backlog.ts';
 import type { Done, Row, SpawnOptions, Work } from './cell.ts';
@@ -74,6 +67,33 @@ export interface EngineOptions {
   inspect: ((event: InspectionEvent) => void) | undefined;
 }
 
+/** The parts of an engine that a transaction of the application uses too. */
+export interface EngineParts {
+  store: Store;
+  phase: Phase;
+  events: EventChannel;
+  cells: Cells;
+  composer: Composer;
+  maker: TurnMaker;
+  commits: Commits;
+  restorer: Restorer;
+  operator: Operator;
+  outbox: Outbox;
+  committer: Committer;
+  loop: TurnLoop;
+  sweeper: Sweeper;
+  /** Transactions that are open: what they have written, nobody has been told of yet. */
+  shared: Set<{ readonly commits: Commit[] }>;
+  /** How long the lock for writing is waited for at most, in ms. */
+  answerWithin: number;
+}
+
+/** Where turns are taken: the engine itself, or a transaction that is open on it. */
+export type Turns = Pick<
+  Engine,
+  'post' | 'read' | 'row' | 'spawn' | 'ensure' | 'remove' | 'write' | 'retry' | 'observe' | 'after' | 'composer'
+>;
+
 export class Engine {
   readonly #options: EngineOptions;
   readonly #phase = new Phase();
@@ -90,7 +110,8 @@ export class Engine {
   readonly #restorer: Restorer;
   readonly #loop: TurnLoop;
   readonly #operator: Operator;
-  readonly #transactions: Transactions;
+  /** What transactions of the application are made with; see transaction/place.ts. */
+  readonly parts: EngineParts;
   readonly outbox: Outbox;
   readonly composer: Composer;
   readonly commits: Commits;
@@ -98,6 +119,7 @@ export class Engine {
   constructor(options: EngineOptions) {
     const { store, flows, versions, clock, events, random, pace, seed, inspection, answerWithin } = options;
     const phase = this.#phase;
+    const shared = new Set<{ readonly commits: Commit[] }>();
     const chance = () => pace.chance();
     const fault = (during: string) => (error: unknown) => events.emit('fault', { during, error });
 
@@ -161,7 +183,7 @@ export class Engine {
       transport: options.transport,
       eventPatience: options.eventPatience,
       commit: (commit) => committer.add(commit),
-      open: () => [...committer.open, ...this.#transactions.commits],
+      open: () => [...committer.open, ...[...shared].flatMap(({ commits }) => commits)],
       deliver: (address, event, key) => loop.deliver(address, event, key),
       policy: (flowType) => flows.get(flowType ?? '')?.uncertain ?? 'resend',
     });
@@ -209,7 +231,7 @@ export class Engine {
     this.#restorer = restorer;
     this.#loop = loop;
     this.#operator = operator;
-    this.#transactions = new Transactions({ ...parts, operator, loop, sweeper, answerWithin });
+    this.parts = { ...parts, operator, loop, sweeper, shared, answerWithin };
     this.outbox = outbox;
     this.composer = composer;
     this.commits = commits;
@@ -391,24 +413,6 @@ export class Engine {
   /** Writes what belongs to no actor, e.g. an inbound message from an unknown sender. */
   write(commit: Commit): Promise<Outcome> {
     return this.commits.write(commit);
-  }
-
-  /**
-   * Runs `body` in a transaction on a connection of its own, while nothing else is written; see transaction.ts.
-   * @throws {StoreError} it could not be begun or committed
-   */
-  transaction<T>(body: (turns: TransactionTurns, trx: Knex.Transaction) => Promise<T>): Promise<T> {
-    return this.#transactions.run(body);
-  }
-
-  /** Lets actors take turns in a transaction that the application has opened; see {@link Transactions.join}. */
-  join(trx: Knex.Transaction): ReturnType<Transactions['join']> {
-    return this.#transactions.join(trx);
-  }
-
-  /** See {@link Transactions.lostSight}. */
-  lostSight(turns: TransactionTurns, error: Error): void {
-    this.#transactions.lostSight(turns, error);
   }
 
   /**

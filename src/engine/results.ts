@@ -5,7 +5,7 @@
  */
 import type { AnyEventObject } from 'xstate';
 import { keepableEvent, parse, stringify } from '../actor/codec.ts';
-import type { Change } from '../store/changes.ts';
+import type { Change } from '../store/rows.ts';
 import type { Item } from './cell.ts';
 
 /** A result, and the session id of the child whose promise it is of. */

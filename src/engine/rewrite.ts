@@ -8,7 +8,7 @@ import type { Clock } from '../clock.ts';
 import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow/flow.ts';
 import type { Observers } from '../inspection/observers.ts';
-import type { Change } from '../store/changes.ts';
+import type { Change } from '../store/rows.ts';
 import { type ActorRow, type ActorUpdate, addressOf, type JournalRow } from '../store/rows.ts';
 import { isGeneral } from '../store/store.ts';
 import type { Commits } from './after-commit.ts';

@@ -9,7 +9,6 @@
 import type { AnyActorRef, AnyEventObject } from 'xstate';
 import type { LiveActor, Turn } from '../actor/live-actor.ts';
 import { machineConfigOf } from '../actor/logic.ts';
-import type { Cell } from '../engine/cell.ts';
 import { type Address, formatAddress } from '../errors.ts';
 import { catchRejection, harmless } from '../thrown.ts';
 import { Mask, plain } from './mask.ts';
@@ -108,18 +107,24 @@ export class Inspection {
   }
 
   /** The actor stands where its last commit left it: those who do not know it yet are told. */
-  introduce({ address, live }: Cell): void {
+  introduce({ address, live }: InMemory): void {
     if (live && !this.idle) this.#tell((looker) => looker.introduce(address, live));
   }
 
   /** A turn has committed. */
-  committed({ address, live }: Cell, turn: Turn): void {
+  committed({ address, live }: InMemory, turn: Turn): void {
     if (live && !this.idle) this.#tell((looker) => looker.committed(address, live, turn));
   }
 
   #tell(tell: (looker: Looker) => void): void {
     for (const looker of this.#lookers) harmless(() => tell(looker), this.#fault);
   }
+}
+
+/** An actor as the engine holds it. */
+interface InMemory {
+  address: Address;
+  live: LiveActor | undefined;
 }
 
 /** What an observer was last told of an actor. */

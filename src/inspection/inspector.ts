@@ -13,7 +13,7 @@ import type { WebSocket } from 'ws';
 import { InvalidArgumentError } from '../errors.ts';
 import { isForeignHost, isForeignOrigin } from '../origin.ts';
 import { assertInstalled } from '../packages.ts';
-import type { Runtime } from '../runtime/runtime.ts';
+import type { InspectOptions, StatelyInspector } from './inspection.ts';
 import { inspectorPage } from './inspector-page.ts';
 
 /** Where the window is, and what it shows. */
@@ -37,13 +37,19 @@ export interface InspectorServer {
 /** A listener that is so many bytes behind is let go: it has to look again. */
 const PATIENCE = 32 * 1024 * 1024;
 
+/** A runtime, as far as the inspector needs it. */
+export interface Inspectable {
+  /** Begins to tell an observer of the live actors; call the result to end it. */
+  inspect(inspector: StatelyInspector, options?: InspectOptions): () => void;
+}
+
 /**
  * Opens the window; resolves once it listens.
  * @throws {InvalidArgumentError} the port is taken
  * @throws {PackageMissingError} `ws` or `@statelyai/inspect` is not installed
  */
 export async function serveInspector(
-  runtime: Pick<Runtime, 'inspect'>,
+  runtime: Inspectable,
   { port = 8080, host = '127.0.0.1', unmasked = false }: InspectorOptions = {},
 ): Promise<InspectorServer> {
   assertInstalled('The inspector', 'ws', '@statelyai/inspect');

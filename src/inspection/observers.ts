@@ -1,6 +1,5 @@
 /** Who is told of the commits of which actor. */
 import type { AnyEventObject } from 'xstate';
-import type { Cell } from '../engine/cell.ts';
 import { type Address, formatAddress, type PerdureError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import { harmless } from '../thrown.ts';
@@ -37,7 +36,8 @@ export class Observers {
     };
   }
 
-  tell({ key, committed }: Cell, emitted: AnyEventObject[]): void {
+  /** @param actor its address as one text, and its snapshot as of this commit */
+  tell({ key, committed }: { key: string; committed: any }, emitted: AnyEventObject[]): void {
     const failed = (error: unknown) => this.#events.emit('fault', { during: `a subscriber of ${key}`, error });
     for (const { observer } of this.#entries.get(key) ?? []) harmless(() => observer(committed, emitted), failed);
   }

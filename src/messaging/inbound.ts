@@ -8,9 +8,8 @@ import { inspect } from 'node:util';
 import { LRUCache, upTo } from '../cache.ts';
 import { type Clock, formatInstant } from '../clock.ts';
 import type { Done, Work } from '../engine/cell.ts';
-import type { Engine } from '../engine/engine.ts';
+import type { Engine, Turns } from '../engine/engine.ts';
 import { takesNoEvents } from '../engine/refusal.ts';
-import type { Turns } from '../engine/turns.ts';
 import {
   ActorNotFoundError,
   type Address,
@@ -20,7 +19,7 @@ import {
 } from '../errors.ts';
 import { type AnyFlow, eventFor, type InboundMessage, replyOf } from '../flow/flow.ts';
 import type { Keyword } from '../flow/keyword-rules.ts';
-import type { Change } from '../store/changes.ts';
+import type { Change } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { TransactionTurns } from '../transaction/turns.ts';
 import { isWellFormed } from '../well-formed.ts';

@@ -23,8 +23,14 @@ import {
 import type { EventChannel } from '../events.ts';
 import { eventFor, type InboundMessage, replyOf } from '../flow/flow.ts';
 import { sentence } from '../sentence.ts';
-import { type Change, NothingToChangeError } from '../store/changes.ts';
-import { addressOf, type DeadLetterRow, type LetterRow, type LetterStatus } from '../store/rows.ts';
+import {
+  addressOf,
+  type Change,
+  type DeadLetterRow,
+  type LetterRow,
+  type LetterStatus,
+  NothingToChangeError,
+} from '../store/rows.ts';
 import { isGeneral, type Store } from '../store/store.ts';
 import { checkReason, type Page, pageOf } from './page.ts';
 

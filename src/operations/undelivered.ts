@@ -12,8 +12,8 @@ import { payloadOf } from '../engine/payload.ts';
 import { type Address, InvalidArgumentError, UndeliveredNotFoundError } from '../errors.ts';
 import type { EventChannel } from '../events.ts';
 import { formsOf } from '../messaging/address.ts';
-import { type Change, NothingToChangeError } from '../store/changes.ts';
 import type { OutboxRow } from '../store/rows.ts';
+import { type Change, NothingToChangeError } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { checkReason, type Page, pageOf } from './page.ts';
 

@@ -12,9 +12,8 @@ import { addressFault } from '../messaging/address.ts';
 import { sentence } from '../sentence.ts';
 import { type ActorRow, addressOf, type BoundRow, isEnded } from '../store/rows.ts';
 import { errorOf } from '../thrown.ts';
-import type { ParticipantRecoverable, Recoverable } from './recoverable.ts';
 import { MOST_FINDINGS } from './report.ts';
-import type { RecoveryRegistry } from './services.ts';
+import type { ParticipantRecoverable, Recoverable, RecoveryRegistry } from './services.ts';
 
 /** Rows that are read at once: of the size of a snapshot each, so that memory stays small. */
 const PAGE = 500;

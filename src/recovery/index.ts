@@ -1,5 +1,7 @@
 export { FlowRecovery, type FlowRecoveryOptions } from './flow-recovery.ts';
 export { type RecoverOptions, RecoveryManager } from './manager.ts';
+export type { RecoveryMode } from './report.ts';
+export { type ComponentReport, type Finding, formatReport, type RecoveryReport } from './report.ts';
 export type {
   HandlerRecovery,
   ParticipantRecoverable,
@@ -7,6 +9,5 @@ export type {
   ResponseHandlerRecoveryInfo,
   TimerRecovery,
   TimerRecoveryInfo,
-} from './recoverable.ts';
-export { type ComponentReport, type Finding, formatReport, type RecoveryReport } from './report.ts';
-export { type RecoveryMode, RecoveryRegistry } from './services.ts';
+} from './services.ts';
+export { RecoveryRegistry } from './services.ts';

@@ -9,9 +9,16 @@ import type { Store } from '../store/store.ts';
 import { errorOf } from '../thrown.ts';
 import { type Census, takeCensus } from './census.ts';
 import { StrangerRecovery } from './flow-recovery.ts';
-import { type HandlerRecovery, isParticipantRecoverable, type Recoverable, type TimerRecovery } from './recoverable.ts';
+import type { RecoveryMode } from './report.ts';
 import { type ComponentReport, emptyReport, type RecoveryReport, summary } from './report.ts';
-import { type RecoveryMode, RecoveryRegistry, type Repairs } from './services.ts';
+import {
+  type HandlerRecovery,
+  isParticipantRecoverable,
+  type Recoverable,
+  RecoveryRegistry,
+  type Repairs,
+  type TimerRecovery,
+} from './services.ts';
 
 /** What recovery works on. */
 export interface RecoveryGround {

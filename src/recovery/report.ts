@@ -1,5 +1,10 @@
 /** What recovery found and did, for those who have to believe it. */
-import type { RecoveryMode } from './services.ts';
+
+/**
+ * `lazy`: finds by indexes what has to be done; the time does not grow with what the rows hold. `verify`: reads and
+ * restores every row, one page at a time, and puts aside those that cannot be.
+ */
+export type RecoveryMode = 'lazy' | 'verify';
 
 /** One participant of whom there is something to say. */
 export interface Finding {

@@ -6,8 +6,8 @@ import { describeState } from '../actor/state.ts';
 import { type Clock, wakeAt } from '../clock.ts';
 import { type Duration, milliseconds } from '../duration.ts';
 import type { Done } from '../engine/cell.ts';
+import type { Turns } from '../engine/engine.ts';
 import { putAside } from '../engine/turn-maker.ts';
-import type { Turns } from '../engine/turns.ts';
 import {
   ActorEndedError,
   type Address,
@@ -17,7 +17,7 @@ import {
   SnapshotIncompatibleError,
   TimeoutError,
 } from '../errors.ts';
-import type { AnyFlow, EmittedOf, EventOf, SnapshotOf } from '../flow/flow.ts';
+import type { AnyFlow, EmittedOf, EventOf, InputOf, SnapshotOf } from '../flow/flow.ts';
 import { type ActorStatus, isEnded } from '../store/rows.ts';
 import { isWellFormed } from '../well-formed.ts';
 
@@ -251,3 +251,23 @@ const endedOtherwise = (address: Address, status: ActorStatus, snapshot: any) =>
 function committed<F extends AnyFlow>({ snapshot, handled }: Done): Committed<F> {
   return Object.assign(Object.create(Object.getPrototypeOf(snapshot)), snapshot, { handled });
 }
+
+/** `input` may be left out only where the flow's logic does without. */
+export type SpawnOptions<F extends AnyFlow> = (undefined extends InputOf<F>
+  ? { input?: InputOf<F> }
+  : { input: InputOf<F> }) & {
+  /** Bound to the actor: its messages go there, and messages from there come to it. */
+  phoneNumber?: string;
+};
+
+/** The handle on an actor that was spawned or ensured, and how it came to be. */
+export type SpawnedActor<F extends AnyFlow> = ActorHandle<F> & {
+  /** It is new; false: `runtime.ensure` has found it. */
+  readonly created: boolean;
+  /** Who had its number until now, and runs: messages from there come to the new actor from now on. */
+  readonly tookNumberFrom?: Address;
+};
+
+/** The options of a spawn, which may be left out where nothing in them is needed. */
+export type SpawnArguments<F extends AnyFlow> =
+  undefined extends InputOf<F> ? [options?: SpawnOptions<F>] : [options: SpawnOptions<F>];

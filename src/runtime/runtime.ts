@@ -4,10 +4,10 @@ import type { Purpose } from '../../machines/supervisor.ts';
 import { type Clock, type ClockAnchor, scaledClock, systemClock } from '../clock.ts';
 import { milliseconds } from '../duration.ts';
 import type { Pace } from '../engine/backlog.ts';
+import type { Turns } from '../engine/engine.ts';
 import { Engine } from '../engine/engine.ts';
 import { sendPolicyOf } from '../engine/outbox.ts';
 import { payloadOf } from '../engine/payload.ts';
-import type { Turns } from '../engine/turns.ts';
 import {
   ActorNotFoundError,
   type Address,
@@ -25,7 +25,7 @@ import {
   recordShapes,
   tellNewer,
 } from '../evolution/index.ts';
-import type { AnyFlow, InboundMessage, InputOf } from '../flow/flow.ts';
+import type { AnyFlow, InboundMessage } from '../flow/flow.ts';
 import { type Ages, agesOf } from '../flow/retention-periods.ts';
 import { type FlowVersions, versionsOf } from '../flow/versions.ts';
 import {
@@ -43,7 +43,7 @@ import { Quarantine, type QuarantinedActor } from '../operations/quarantine.ts';
 import { RetentionRounds } from '../operations/retention.ts';
 import { Undelivered } from '../operations/undelivered.ts';
 import { FlowRecovery, type RecoverOptions, RecoveryManager, type RecoveryReport } from '../recovery/index.ts';
-import type { Change } from '../store/changes.ts';
+import type { Change } from '../store/rows.ts';
 import { type OutboxStatus, SERVER_SETTING, type Server } from '../store/rows.ts';
 import type { BackupOptions, BackupReport } from '../store/sqlite/backup.ts';
 import { absolute } from '../store/sqlite/location.ts';
@@ -55,33 +55,14 @@ import {
   type TransactionOptions,
   Transactions,
 } from '../transaction/api.ts';
+import { TransactionPlace } from '../transaction/place.ts';
 import type { TransactionTurns } from '../transaction/turns.ts';
 import { isWellFormed } from '../well-formed.ts';
 import { createRegistry, type RuntimeRegistry } from './figures.ts';
-import { ActorHandle } from './handle.ts';
+import { ActorHandle, type SpawnArguments, type SpawnedActor } from './handle.ts';
 import { type Health, type Steps, Supervisor } from './lifecycle.ts';
 import { logEvents } from './logging.ts';
 import { answerWithinOf, cacheSizeOf, paceOf, type RuntimeOptions } from './options.ts';
-
-/** `input` may be left out only where the flow's logic does without. */
-export type SpawnOptions<F extends AnyFlow> = (undefined extends InputOf<F>
-  ? { input?: InputOf<F> }
-  : { input: InputOf<F> }) & {
-  /** Bound to the actor: its messages go there, and messages from there come to it. */
-  phoneNumber?: string;
-};
-
-/** The handle on an actor that was spawned or ensured, and how it came to be. */
-export type SpawnedActor<F extends AnyFlow> = ActorHandle<F> & {
-  /** It is new; false: {@link Runtime.ensure} has found it. */
-  readonly created: boolean;
-  /** Who had its number until now, and runs: messages from there come to the new actor from now on. */
-  readonly tookNumberFrom?: Address;
-};
-
-/** The options of a spawn, which may be left out where nothing in them is needed. */
-export type SpawnArguments<F extends AnyFlow> =
-  undefined extends InputOf<F> ? [options?: SpawnOptions<F>] : [options: SpawnOptions<F>];
 
 /** Which of a participant's turns. */
 export interface JournalPage {
@@ -146,6 +127,7 @@ interface Ground {
 /** What there is from the start to the stop. */
 interface Running {
   engine: Engine;
+  transactions: TransactionPlace;
   inbound: Inbound;
   store: Store;
   clock: Clock;
@@ -382,6 +364,7 @@ export class Runtime {
     await inbound.start();
     this.#running = {
       engine,
+      transactions: new TransactionPlace(engine.parts),
       inbound,
       store,
       clock,
@@ -503,8 +486,8 @@ export class Runtime {
    * @throws {StoreError} it could not be begun or committed
    */
   async transaction<T>(body: (trx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
-    const { engine, inbound } = this.#up();
-    return this.#transactions.run(engine, (turns) => this.#commands(turns, inbound.within(turns)), body, options);
+    const { transactions, inbound } = this.#up();
+    return this.#transactions.run(transactions, (turns) => this.#commands(turns, inbound.within(turns)), body, options);
   }
 
   /**
@@ -526,9 +509,9 @@ export class Runtime {
    */
   join(trx: Knex.Transaction, options: TransactionOptions = {}): Promise<Transaction> {
     try {
-      const { engine, inbound, store } = this.#open();
+      const { transactions, inbound, store } = this.#open();
       const commands = (turns: TransactionTurns) => this.#commands(turns, inbound.within(turns));
-      return this.#transactions.join(engine, store.knex, commands, trx, options);
+      return this.#transactions.join(transactions, store.knex, commands, trx, options);
     } catch (error) {
       return Promise.reject(error);
     }

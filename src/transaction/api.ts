@@ -3,11 +3,11 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Knex } from 'knex';
 import { steadyClock, wakeAt } from '../clock.ts';
 import { type Duration, milliseconds } from '../duration.ts';
-import type { Engine } from '../engine/engine.ts';
 import { InvalidArgumentError, NotRunningError, TimeoutError, TransactionError } from '../errors.ts';
-import type { AnyFlow } from '../flow/flow.ts';
-import type { ActorHandle } from '../runtime/handle.ts';
-import type { Runtime, SpawnArguments, SpawnedActor } from '../runtime/runtime.ts';
+import type { AnyFlow, InboundMessage } from '../flow/flow.ts';
+import type { DirectMessage, Receipt } from '../messaging/inbound.ts';
+import type { ActorHandle, SpawnArguments, SpawnedActor } from '../runtime/handle.ts';
+import type { TransactionPlace } from './place.ts';
 import type { TransactionTurns } from './turns.ts';
 
 /**
@@ -15,31 +15,31 @@ import type { TransactionTurns } from './turns.ts';
  * it resolves with is durable only once the whole transaction has committed.
  */
 export interface Transaction extends Knex.Transaction {
-  /** As {@link Runtime.spawn}. */
+  /** As `runtime.spawn`. */
   spawn<F extends AnyFlow>(
     flow: F,
     participantId: string,
     ...options: SpawnArguments<F>
   ): Promise<SpawnedInTransaction<F>>;
-  /** As {@link Runtime.ensure}. */
+  /** As `runtime.ensure`. */
   ensure<F extends AnyFlow>(
     flow: F,
     participantId: string,
     ...options: SpawnArguments<F>
   ): Promise<SpawnedInTransaction<F>>;
-  /** As {@link Runtime.actor}. */
+  /** As `runtime.actor`. */
   actor<F extends AnyFlow>(flow: F, participantId: string): ActorInTransaction<F>;
-  /** As {@link Runtime.actor}. */
+  /** As `runtime.actor`. */
   actor(flow: string, participantId: string): ActorInTransaction;
-  /** As {@link Runtime.actor}. */
+  /** As `runtime.actor`. */
   actor<F extends AnyFlow>(flow: F | string, participantId: string): ActorInTransaction<F>;
-  /** As {@link Runtime.receive}. */
-  receive: Runtime['receive'];
-  /** As {@link Runtime.receiveFor}. */
-  receiveFor: Runtime['receiveFor'];
-  /** As {@link Runtime.sendTo}. */
-  sendTo: Runtime['sendTo'];
-  /** As {@link Runtime.remove}. */
+  /** As `runtime.receive`. */
+  receive(message: InboundMessage): Promise<Receipt>;
+  /** As `runtime.receiveFor`. */
+  receiveFor(flow: AnyFlow | string, participantId: string, message: InboundMessage): Promise<Receipt>;
+  /** As `runtime.sendTo`. */
+  sendTo(message: DirectMessage): Promise<{ status: 'accepted' | 'duplicate'; to: string }>;
+  /** As `runtime.remove`. */
   remove(flow: AnyFlow | string, participantId: string): Promise<void>;
 }
 
@@ -90,7 +90,7 @@ export class Transactions {
   }
 
   async run<T>(
-    engine: Engine,
+    place: TransactionPlace,
     commands: (turns: TransactionTurns) => TransactionCommands,
     body: (trx: Transaction) => Promise<T>,
     { timeout = '5s' }: TransactionOptions,
@@ -105,7 +105,7 @@ export class Transactions {
     const inCallersContext = AsyncLocalStorage.snapshot();
     this.#waiting++;
     try {
-      return await engine.transaction(async (turns, trx) => {
+      return await place.run(async (turns, trx) => {
         const context = { open: true, joined: false };
         const shared = Object.assign(share(trx, turns, commands(turns)), { commit: refuse, rollback: refuse });
         let cutOff = () => {};
@@ -127,7 +127,7 @@ export class Transactions {
 
   /** Adds the commands to a transaction that the application has opened on `knex`. */
   join(
-    engine: Engine,
+    place: TransactionPlace,
     knex: Knex,
     commands: (turns: TransactionTurns) => TransactionCommands,
     trx: Knex.Transaction,
@@ -142,7 +142,7 @@ export class Transactions {
       const context = { open: true, joined: true };
       // From here on in the caller's own context: there is no callback that would tell who runs in the transaction.
       this.#context.enterWith(context);
-      joined = this.#join(engine, commands, trx, milliseconds(timeout), context);
+      joined = this.#join(place, commands, trx, milliseconds(timeout), context);
       this.#joined.set(trx, joined);
       joined.catch(() => this.#joined.delete(trx));
     }
@@ -150,7 +150,7 @@ export class Transactions {
   }
 
   async #join(
-    engine: Engine,
+    place: TransactionPlace,
     commands: (turns: TransactionTurns) => TransactionCommands,
     trx: Knex.Transaction,
     limit: number,
@@ -161,7 +161,7 @@ export class Transactions {
       context.open = false;
       this.#leave();
     };
-    const { turns, seal } = await engine.join(trx).catch((error) => {
+    const { turns, seal } = await place.join(trx).catch((error) => {
       leave();
       throw error;
     });
@@ -184,7 +184,7 @@ export class Transactions {
       cutOff();
       leave();
       if (ended) return;
-      engine.lostSight(
+      place.lostSight(
         turns,
         error ?? new TransactionError('It ended past the trx.commit() and trx.rollback() of its own.'),
       );

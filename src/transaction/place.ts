@@ -1,44 +1,22 @@
 /**
  * Gives transactions of the application their place among the commits. One that the runtime opens is alone; see
- * transaction.ts for those that it joins.
+ * turns.ts for those that it joins.
  */
 import type { Knex } from 'knex';
-import type { Committer } from '../engine/group-commit.ts';
-import type { TurnLoop } from '../engine/loop.ts';
-import type { Outbox } from '../engine/outbox.ts';
-import type { Phase } from '../engine/phase.ts';
-import type { Sweeper } from '../engine/sweep.ts';
+import type { EngineParts } from '../engine/engine.ts';
 import { NotRunningError, TransactionError } from '../errors.ts';
-import type { Commit } from '../store/rows.ts';
-import { generalError, type Store } from '../store/store.ts';
-import { type TransactionParts, TransactionTurns } from './turns.ts';
+import { generalError } from '../store/store.ts';
+import { TransactionTurns } from './turns.ts';
 
-export interface TransactionsOptions extends TransactionParts {
-  store: Store;
-  phase: Phase;
-  outbox: Outbox;
-  committer: Committer;
-  loop: TurnLoop;
-  sweeper: Sweeper;
-  /** How long the lock for writing is waited for at the most, in ms. */
-  answerWithin: number;
-}
+export class TransactionPlace {
+  readonly #options: EngineParts;
 
-export class Transactions {
-  readonly #options: TransactionsOptions;
-  readonly #open = new Set<TransactionTurns>();
-
-  constructor(options: TransactionsOptions) {
-    this.#options = options;
-  }
-
-  /** What the open ones have written, and nobody has been told. */
-  get commits(): Commit[] {
-    return [...this.#open].flatMap(({ commits }) => commits);
+  constructor(parts: EngineParts) {
+    this.#options = parts;
   }
 
   /**
-   * Runs `body` while nothing else is written, in a transaction on a connection of its own; see transaction.ts. It commits
+   * Runs `body` while nothing else is written, in a transaction on a connection of its own; see turns.ts. It commits
    * when `body` has resolved, and is rolled back when it rejects.
    * @throws {StoreError} it could not be begun or committed
    */
@@ -103,8 +81,9 @@ export class Transactions {
 
   #share(trx: Knex.Transaction): TransactionTurns {
     const turns = new TransactionTurns(this.#options, this.#options.store, trx);
-    this.#open.add(turns);
-    void turns.over.then(() => this.#open.delete(turns));
+    const { shared } = this.#options;
+    shared.add(turns);
+    void turns.over.then(() => shared.delete(turns));
     return turns;
   }
 

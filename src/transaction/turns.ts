@@ -22,18 +22,12 @@
  * a turn cannot be written, part of it may be, and the transaction can only be rolled back.
  */
 import type { Knex } from 'knex';
-import type { Commits } from '../engine/after-commit.ts';
 import type { Cell, Done, Row, SpawnOptions, Work } from '../engine/cell.ts';
-import type { Cells } from '../engine/cells.ts';
-import type { Operator } from '../engine/commands.ts';
 import type { Composer } from '../engine/composer.ts';
-import type { Restorer } from '../engine/restore.ts';
-import type { Made, TurnMaker } from '../engine/turn-maker.ts';
-import type { Turns } from '../engine/turns.ts';
+import type { EngineParts, Turns } from '../engine/engine.ts';
+import type { Made } from '../engine/turn-maker.ts';
 import { ActorExistsError, ActorNotFoundError, type Address, formatAddress, TransactionError } from '../errors.ts';
-import type { EventChannel } from '../events.ts';
-import type { Change } from '../store/changes.ts';
-import type { ActorRow, Commit, Outcome } from '../store/rows.ts';
+import type { ActorRow, Change, Commit, Outcome } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 
 /** An actor that a transaction has in hand. */
@@ -48,17 +42,6 @@ interface InHand {
   changed?: true;
 }
 
-/** The parts of the engine that a transaction needs. */
-export interface TransactionParts {
-  events: EventChannel;
-  cells: Cells;
-  composer: Composer;
-  maker: TurnMaker;
-  commits: Commits;
-  restorer: Restorer;
-  operator: Operator;
-}
-
 export class TransactionTurns implements Turns {
   readonly composer: Composer;
   readonly store: Store;
@@ -67,7 +50,7 @@ export class TransactionTurns implements Turns {
   /** Resolves once it has ended, in whichever way. */
   readonly over: Promise<void>;
   #ended = () => {};
-  readonly #parts: TransactionParts;
+  readonly #parts: EngineParts;
   readonly #inHand = new Map<string, InHand>();
   /** Its actors in memory, held. */
   readonly cells = new Set<Cell>();
@@ -84,7 +67,7 @@ export class TransactionTurns implements Turns {
   /** Why it can only be rolled back. */
   #doom: Error | undefined;
 
-  constructor(parts: TransactionParts, store: Store, knex: Knex.Transaction) {
+  constructor(parts: EngineParts, store: Store, knex: Knex.Transaction) {
     this.#parts = parts;
     this.composer = parts.composer;
     this.store = store.within(knex);

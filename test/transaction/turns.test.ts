@@ -6,6 +6,7 @@ import type { Work } from '../../src/engine/cell.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { defineFlow } from '../../src/index.ts';
 import type { Store } from '../../src/store/store.ts';
+import { TransactionPlace } from '../../src/transaction/place.ts';
 import type { TransactionTurns } from '../../src/transaction/turns.ts';
 import { databaseInMemory, engineOn } from '../engine/engines.ts';
 
@@ -82,7 +83,8 @@ describe('turns in a transaction', () => {
   });
 
   const log = async (id: string) => (await engine.read(at(id))).snapshot.context.log;
-  const run = <T>(body: (turns: TransactionTurns, trx: Knex.Transaction) => Promise<T>) => engine.transaction(body);
+  const run = <T>(body: (turns: TransactionTurns, trx: Knex.Transaction) => Promise<T>) =>
+    new TransactionPlace(engine.parts).run(body);
   const ids = () => knex('flow_states').orderBy('participant_id').pluck('participant_id');
   const journal = () => knex('flow_journal').orderBy('id').select('event_type', 'note', 'to_state');
 

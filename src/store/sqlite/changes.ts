@@ -1,7 +1,7 @@
-/** How changes beside turns are written; see ../changes.ts. */
+/** How changes beside turns are written; see ../rows.ts. */
 import type { Knex } from 'knex';
 import { formatAddress } from '../../errors.ts';
-import { type Change, NothingToChangeError } from '../changes.ts';
+import { type Change, NothingToChangeError } from '../rows.ts';
 import type { Connection } from './connection.ts';
 
 /** A literal, so that the partial index serves. */

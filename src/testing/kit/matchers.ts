@@ -11,7 +11,7 @@ import { ActorView } from './actor-view.ts';
 import { differences, show } from './partial.ts';
 import { formatMessage, type SentMessage } from './sent-message.ts';
 import { isSnapshot } from './serializer.ts';
-import { TestActor } from './test-actor.ts';
+import { type ActorsTest, TestActor } from './test-actor.ts';
 import { TestRuntime } from './test-runtime.ts';
 import { isMeant, type TestTimer, type When } from './test-timer.ts';
 
@@ -140,7 +140,7 @@ const result = (pass: boolean, who: string, what: string, instead: string): Matc
 
 /** With what may be why, and is easily overlooked. */
 const mindful =
-  ({ overlooked }: TestRuntime) =>
+  ({ overlooked }: ActorsTest) =>
   (of: MatcherResult): MatcherResult => ({ ...of, message: () => [of.message(), ...overlooked].join('\n') });
 
 const aside = ({ status, lastError }: ActorView) =>

@@ -12,9 +12,9 @@ import { type Address, formatAddress, InvalidArgumentError, NotRunningError, Tim
 import { type AnyFlow, assertFlows, type EventOf, type InboundMessage } from '../../flow/flow.ts';
 import { immediate } from '../../immediate.ts';
 import type { Receipt } from '../../messaging/inbound.ts';
-import type { ActorHandle, Committed, SendOptions } from '../../runtime/handle.ts';
+import type { ActorHandle, Committed, SendOptions, SpawnArguments } from '../../runtime/handle.ts';
 import type { RuntimeOptions } from '../../runtime/options.ts';
-import { createRuntime, type JournalLine, type Runtime, type SpawnArguments } from '../../runtime/runtime.ts';
+import { createRuntime, type JournalLine, type Runtime } from '../../runtime/runtime.ts';
 import { sentence } from '../../sentence.ts';
 import { errorOf } from '../../thrown.ts';
 import { RunawayWatch } from '../crashes/runaway.ts';
