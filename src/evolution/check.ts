@@ -8,7 +8,7 @@ import { type FlowVersions, versionsOf } from '../flow/versions.ts';
 import { immediate } from '../immediate.ts';
 import type { ShapeRow } from '../store/rows.ts';
 import type { DatabaseOption } from '../store/sqlite/location.ts';
-import { Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import { loadShapes } from './fingerprint.ts';
 import {
   type CheckReport,
@@ -58,7 +58,7 @@ async function checkFile(
   const open = await openDatabaseForReading(database, {});
   try {
     await open.migrate();
-    const store = await Store.open(open.knex);
+    const store = await open.store();
     await loadShapes(store, versions);
     return await checkStore(store, versions, { flowType, older, strict, onProgress });
   } finally {

@@ -9,8 +9,7 @@ import type { Clock } from '../clock.ts';
 import type { EventChannel } from '../events.ts';
 import type { AnyFlow } from '../flow/flow.ts';
 import type { Ages, Kind } from '../flow/retention-periods.ts';
-import type { Cutoffs } from '../store/sqlite/pruning.ts';
-import type { Store } from '../store/store.ts';
+import type { Cutoffs, Store } from '../store/store.ts';
 
 export interface RetentionOptions {
   store: Store;

@@ -48,7 +48,7 @@ import { type OutboxStatus, SERVER_SETTING, type Server } from '../store/rows.ts
 import type { BackupOptions, BackupReport } from '../store/sqlite/backup.ts';
 import { absolute } from '../store/sqlite/location.ts';
 import type { OpenDatabase } from '../store/sqlite/open.ts';
-import { Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import {
   type Transaction,
   type TransactionCommands,
@@ -324,7 +324,7 @@ export class Runtime {
     const options = this.#options;
     const { events } = this;
     const flows = this.#flows;
-    const store = await Store.open(database.knex, database.watch);
+    const store = await database.store();
     const clock = options.clock ?? (await clockOf(store, reading ? undefined : options.timeScale));
     const cacheSize = this.#cacheSize;
     const seed = reading ? '' : await seedOf(store);

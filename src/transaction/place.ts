@@ -5,7 +5,6 @@
 import type { Knex } from 'knex';
 import type { EngineParts } from '../engine/engine.ts';
 import { NotRunningError, TransactionError } from '../errors.ts';
-import { generalError } from '../store/store.ts';
 import { TransactionTurns } from './turns.ts';
 
 export class TransactionPlace {
@@ -25,11 +24,11 @@ export class TransactionPlace {
     this.#assertRunning();
     return committer.alone(async (opened) => {
       this.#assertAlive();
-      const trx = await store.knex.transaction();
+      const trx = await store.begin();
       const { rollback } = trx;
       const turns = this.#share(trx);
       const failed = (cause: Error): never => {
-        const error = generalError(cause);
+        const error = store.general(cause);
         if (error) commits.failed(error);
         throw error ?? cause;
       };

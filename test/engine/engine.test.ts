@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { assign, emit, fromPromise, setup } from 'xstate';
 import type { Engine, EngineOptions } from '../../src/engine/engine.ts';
 import { defineFlow } from '../../src/index.ts';
-import { Store } from '../../src/store/store.ts';
+import { SqliteStore } from '../../src/store/sqlite/store.ts';
 import { databaseInMemory, engineOn } from './engines.ts';
 
 const MINUTE = 60_000;
@@ -69,7 +69,7 @@ describe('an engine', () => {
   let begun: Awaited<ReturnType<typeof engineOn>>;
   let engine: Engine;
   let sent: string[];
-  const { commit, unsent } = Store.prototype;
+  const { commit, unsent } = SqliteStore.prototype;
 
   /** Another engine on the database, where the time goes on. */
   const begin = async (options: Partial<EngineOptions> = {}) => {
@@ -85,7 +85,7 @@ describe('an engine', () => {
     await begin();
   });
   afterEach(async () => {
-    Object.assign(Store.prototype, { commit, unsent });
+    Object.assign(SqliteStore.prototype, { commit, unsent });
     await engine.drain();
     await knex.destroy();
   });
@@ -203,7 +203,7 @@ describe('an engine', () => {
     const answered = new Promise<void>((resolve) => {
       answer = resolve;
     });
-    Store.prototype.commit = async function (group) {
+    SqliteStore.prototype.commit = async function (group) {
       const outcomes = await commit.call(this, group);
       await answered;
       return outcomes;
@@ -228,7 +228,7 @@ describe('an engine', () => {
     await gone;
     for (const error of await Promise.all(asked))
       expect(error).toMatchObject({ code: 'NOT_RUNNING', message: expect.stringContaining('is not known') });
-    Store.prototype.commit = commit;
+    SqliteStore.prototype.commit = commit;
     await begin();
     await engine.start();
     await begun.idle();
@@ -236,11 +236,11 @@ describe('an engine', () => {
   });
 
   it('reads its actors anew once a commit has ended of which nobody knew how it would', async () => {
-    await begin({ answerWithin: 10 });
+    await begin({ answerWithin: 1_000 });
     await engine.start();
     await spawn('ada');
     let write = async () => {};
-    Store.prototype.commit = function (group) {
+    SqliteStore.prototype.commit = function (group) {
       return new Promise((resolve) => {
         write = async () => resolve(await commit.call(this, group));
       });
@@ -250,7 +250,7 @@ describe('an engine', () => {
       message: expect.stringContaining('is not known'),
     });
     expect(await said('ada')).toBe(0); // it is still there, and in memory
-    Store.prototype.commit = commit;
+    SqliteStore.prototype.commit = commit;
     await write();
     await begun.idle();
     await expect(said('ada')).rejects.toMatchObject({ code: 'ACTOR_NOT_FOUND' });
@@ -313,12 +313,12 @@ describe('an engine', () => {
       const heard: string[] = [];
       begun.events.on('fault', ({ during }) => heard.push(during));
       begun.events.on('writable', () => heard.push('writable'));
-      Store.prototype.unsent = async () => {
+      SqliteStore.prototype.unsent = async () => {
         throw new Error('the disk is gone');
       };
       await wait(300_000);
       expect(heard).toEqual(['sweeping']);
-      Store.prototype.unsent = unsent;
+      SqliteStore.prototype.unsent = unsent;
       await wait(5_000);
       expect(heard).toEqual(['sweeping', 'writable']);
       expect(await begun.store.setting('probe')).toBe(begun.clock.now());

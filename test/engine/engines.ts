@@ -7,7 +7,7 @@ import { FlowVersions } from '../../src/flow/versions.ts';
 import type { AnyFlow } from '../../src/index.ts';
 import { Inspection } from '../../src/inspection/inspection.ts';
 import { migrate } from '../../src/store/sqlite/schema.ts';
-import { Store } from '../../src/store/store.ts';
+import { SqliteStore } from '../../src/store/sqlite/store.ts';
 
 /** A database with its tables, which outlives the engines on it. */
 export async function databaseInMemory(): Promise<Knex> {
@@ -23,7 +23,7 @@ export async function databaseInMemory(): Promise<Knex> {
 
 /** An engine that has not started. */
 export async function engineOn(knex: Knex, flows: AnyFlow[], options: Partial<EngineOptions> = {}) {
-  const store = await Store.open(knex);
+  const store = await SqliteStore.open(knex);
   const clock = new SimulatedClock();
   const events = new EventChannel();
   const engine = new Engine({

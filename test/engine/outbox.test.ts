@@ -6,11 +6,11 @@ import { ActorNotFoundError, type Address } from '../../src/errors.ts';
 import { EventChannel } from '../../src/events.ts';
 import type { ActorRow, Commit, OutboxRow } from '../../src/store/rows.ts';
 import { migrate } from '../../src/store/sqlite/schema.ts';
-import { Store } from '../../src/store/store.ts';
+import { SqliteStore } from '../../src/store/sqlite/store.ts';
 
 describe('the outbox', () => {
   let knex: Knex;
-  let store: Store;
+  let store: SqliteStore;
   let clock: SimulatedClock;
   let outbox: Outbox;
   let sent: OutgoingMessage[];
@@ -43,7 +43,7 @@ describe('the outbox', () => {
   beforeEach(async () => {
     knex = createKnex({ client: 'sqlite3', connection: ':memory:', useNullAsDefault: true, pool: { min: 1, max: 1 } });
     await migrate(knex);
-    store = await Store.open(knex);
+    store = await SqliteStore.open(knex);
     clock = new SimulatedClock();
     sent = [];
     send = async () => {};

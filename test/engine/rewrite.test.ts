@@ -22,7 +22,7 @@ import { Inspection } from '../../src/inspection/inspection.ts';
 import { Observers } from '../../src/inspection/observers.ts';
 import type { ActorRow, Commit, Outcome } from '../../src/store/rows.ts';
 import { migrate } from '../../src/store/sqlite/schema.ts';
-import { Store } from '../../src/store/store.ts';
+import { SqliteStore } from '../../src/store/sqlite/store.ts';
 
 const START = Date.UTC(2026, 0, 1);
 const logic = setup({
@@ -42,7 +42,7 @@ const bug = new Error('a bug');
 
 describe('the rewriter', () => {
   let knex: Knex;
-  let store: Store;
+  let store: SqliteStore;
   let events: EventChannel;
   let cells: Cells;
   let cell: Cell;
@@ -73,7 +73,7 @@ describe('the rewriter', () => {
   beforeEach(async () => {
     knex = createKnex({ client: 'sqlite3', connection: ':memory:', useNullAsDefault: true, pool: { min: 1, max: 1 } });
     await migrate(knex);
-    store = await Store.open(knex);
+    store = await SqliteStore.open(knex);
     heard = [];
     before = () => undefined;
     events = new EventChannel();

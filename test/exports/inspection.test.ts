@@ -8,7 +8,7 @@ import {
   type InspectionObserver,
   type InspectOptions,
 } from '../../src/index.ts';
-import { Store } from '../../src/store/store.ts';
+import { SqliteStore } from '../../src/store/sqlite/store.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 import { counter } from '../guarantees/machines.ts';
 
@@ -93,9 +93,9 @@ describe('runtime.inspect', () => {
         created.on('fault', ({ during, error }) => faults.push(`${during}: ${(error as Error).message}`)),
     });
   });
-  const { commit } = Store.prototype;
+  const { commit } = SqliteStore.prototype;
   afterEach(async () => {
-    Store.prototype.commit = commit;
+    SqliteStore.prototype.commit = commit;
     await runtime.stop();
   });
 
@@ -151,7 +151,7 @@ describe('runtime.inspect', () => {
     const gate = new Promise<void>((resolve) => {
       open = resolve;
     });
-    Store.prototype.commit = async function (group) {
+    SqliteStore.prototype.commit = async function (group) {
       await gate;
       return commit.call(this, group);
     };
@@ -164,9 +164,9 @@ describe('runtime.inspect', () => {
     expect(notes.take().at(-1)?.snapshot?.context).toMatchObject({ count: 1 });
     expect(late.notes.take()[0]?.snapshot?.context).toMatchObject({ count: 1 });
 
-    Store.prototype.commit = async (group) => group.map(() => ({ result: 'failed', error: new Error('no') }));
+    SqliteStore.prototype.commit = async (group) => group.map(() => ({ result: 'failed', error: new Error('no') }));
     await expect(actor.send({ type: 'inc' })).rejects.toThrow('no');
-    Store.prototype.commit = commit;
+    SqliteStore.prototype.commit = commit;
     await expect(actor.send({ type: 'throw' })).rejects.toThrow();
     await actor.getSnapshot();
     for (const { kind, snapshot } of notes.take()) {

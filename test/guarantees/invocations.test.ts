@@ -10,7 +10,7 @@ import {
   setup,
 } from 'xstate';
 import { defineFlow } from '../../src/index.ts';
-import { Store } from '../../src/store/store.ts';
+import { SqliteStore } from '../../src/store/sqlite/store.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 
 type Asked = {
@@ -138,10 +138,10 @@ describe('invocations: after the commit, again after a crash, one result', () =>
 
   it('starts no more once the runtime stops, also for a turn that commits then; the next process starts it', async () => {
     const actor = await begin();
-    const { commit } = Store.prototype;
+    const { commit } = SqliteStore.prototype;
     let answer = () => {};
     const slow = new Promise<void>((resolve) => (answer = resolve));
-    Store.prototype.commit = async function (group) {
+    SqliteStore.prototype.commit = async function (group) {
       const outcomes = await commit.call(this, group);
       await slow;
       return outcomes;
@@ -150,7 +150,7 @@ describe('invocations: after the commit, again after a crash, one result', () =>
     while ((await test.knex('flow_states').first('version')).version !== 2) await new Promise(setImmediate);
     const stopped = test.runtime.stop();
     while (test.runtime.health().status !== 'draining') await new Promise(setImmediate);
-    Store.prototype.commit = commit;
+    SqliteStore.prototype.commit = commit;
     answer();
     await Promise.all([sent, stopped]);
     expect(asked).toEqual([]);

@@ -10,7 +10,7 @@ import {
   SimulatedClock,
   type Transaction,
 } from '../../src/index.ts';
-import { Store } from '../../src/store/store.ts';
+import { SqliteStore } from '../../src/store/sqlite/store.ts';
 import { counter } from './machines.ts';
 
 const inc = { type: 'inc' } as const;
@@ -160,9 +160,9 @@ describe.each([
   });
 
   it('is told of before a turn that was made of its outcome while it was being committed', async () => {
-    const { seal } = Store.prototype;
+    const { seal } = SqliteStore.prototype;
     const waiting: Promise<{ context: { count: number } }>[] = [];
-    Store.prototype.seal = async function () {
+    SqliteStore.prototype.seal = async function () {
       await seal.call(this);
       if (max > 1) waiting.push(runtime.actor(counter, 'p_1').send(inc)); // reads the row as it is now
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -172,7 +172,7 @@ describe.each([
     await open();
     runtime.actor(counter, 'p_1').subscribe(({ context }) => spoken.push(context.count));
     await buy('o_1', ({ actor }) => actor(counter, 'p_1').send(inc)).finally(() => {
-      Store.prototype.seal = seal;
+      SqliteStore.prototype.seal = seal;
     });
     for (const { context } of await Promise.all(waiting)) expect(context.count).toBe(2);
     expect(spoken).toEqual(max > 1 ? [0, 1, 2] : [0, 1]);
@@ -288,14 +288,14 @@ describe.each([
 
     it('is not called too late where it ends in time, and only its COMMIT takes long', async () => {
       vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-      const { seal } = Store.prototype;
-      Store.prototype.seal = async function () {
+      const { seal } = SqliteStore.prototype;
+      SqliteStore.prototype.seal = async function () {
         await seal.call(this);
         vi.advanceTimersByTime(6_000);
         await ticks();
       };
       const committed = buy('o_1').finally(() => {
-        Store.prototype.seal = seal;
+        SqliteStore.prototype.seal = seal;
         vi.useRealTimers();
       });
       await committed;
@@ -417,13 +417,13 @@ describe.each([
   });
 
   it('is found out where the answer to its COMMIT was lost', async () => {
-    const { seal } = Store.prototype;
-    Store.prototype.seal = async function () {
+    const { seal } = SqliteStore.prototype;
+    SqliteStore.prototype.seal = async function () {
       await seal.call(this);
       throw new Error('the connection is gone');
     };
     const lost = buy('o_1').finally(() => {
-      Store.prototype.seal = seal;
+      SqliteStore.prototype.seal = seal;
     });
     await expect(lost).rejects.toThrow('the connection is gone');
     await idle();

@@ -5,7 +5,7 @@ import createKnex from 'knex';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { assign, fromPromise, setup } from 'xstate';
 import { createRuntime, defineFlow, type OutgoingMessage, SimulatedClock, type Transaction } from '../../src/index.ts';
-import { Store } from '../../src/store/store.ts';
+import { SqliteStore } from '../../src/store/sqlite/store.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 import { counter } from './machines.ts';
 
@@ -234,8 +234,8 @@ describe('transaction: the application’s writes and the turns of actors commit
   });
 
   it('is found out where the answer to its COMMIT was lost', async () => {
-    const { seal } = Store.prototype;
-    Store.prototype.seal = async function () {
+    const { seal } = SqliteStore.prototype;
+    SqliteStore.prototype.seal = async function () {
       await seal.call(this);
       throw new Error('the connection is gone');
     };
@@ -243,7 +243,7 @@ describe('transaction: the application’s writes and the turns of actors commit
       await trx.actor(counter, 'p_2').send({ type: 'say', text: 'paid' });
       await trx.receive({ channel: 'sms', id: 's1', from: '+15551234001', text: 'STOP' });
     }).finally(() => {
-      Store.prototype.seal = seal;
+      SqliteStore.prototype.seal = seal;
     });
     await expect(lost).rejects.toThrow('the connection is gone');
     await test.settle();
@@ -256,13 +256,13 @@ describe('transaction: the application’s writes and the turns of actors commit
 
   it('is known to its actors in memory where the answer to its COMMIT was lost', async () => {
     await test.actor(counter, 'p_1').send(inc);
-    const { seal } = Store.prototype;
-    Store.prototype.seal = async function () {
+    const { seal } = SqliteStore.prototype;
+    SqliteStore.prototype.seal = async function () {
       await seal.call(this);
       throw new Error('the connection is gone');
     };
     const lost = transaction((trx) => trx.actor(counter, 'p_1').send(inc)).finally(() => {
-      Store.prototype.seal = seal;
+      SqliteStore.prototype.seal = seal;
     });
     await expect(lost).rejects.toThrow('the connection is gone');
     expect(await count('p_1')).toBe(2);

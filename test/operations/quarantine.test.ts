@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { assign, emit, fromPromise, setup } from 'xstate';
 import { StoreError } from '../../src/errors.ts';
 import { defineFlow } from '../../src/index.ts';
-import { Store } from '../../src/store/store.ts';
+import { SqliteStore } from '../../src/store/sqlite/store.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 
 let broken = false;
@@ -224,11 +224,11 @@ describe('the quarantine', () => {
   it('asks again what was asked for, also where nobody heard that the actor was put aside', async () => {
     const actor = await spawn('ada');
     await actor.send({ type: 'search' });
-    const { commit } = Store.prototype;
-    Store.prototype.commit = async function (group) {
+    const { commit } = SqliteStore.prototype;
+    SqliteStore.prototype.commit = async function (group) {
       const outcomes = await commit.call(this, group);
       if (!group.some(({ journal }) => journal?.event_type === 'perdure.quarantined')) return outcomes;
-      Store.prototype.commit = commit;
+      SqliteStore.prototype.commit = commit;
       return group.map(() => ({ result: 'failed', error: new StoreError('io', 'the line broke') }));
     };
     broken = true;

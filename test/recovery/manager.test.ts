@@ -11,7 +11,7 @@ import {
   type RecoveryRegistry,
   type Runtime,
 } from '../../src/index.ts';
-import { Store } from '../../src/store/store.ts';
+import { SqliteStore } from '../../src/store/sqlite/store.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 
 const MINUTE = 60_000;
@@ -485,11 +485,11 @@ describe('deadlines that passed while nothing ran', () => {
     test = await createTestRuntime({ flows: [flow] });
     const actor = await test.spawn(flow, 'p_1');
     await test.advance('10m');
-    const { commit } = Store.prototype;
-    Store.prototype.commit = async function (group) {
+    const { commit } = SqliteStore.prototype;
+    SqliteStore.prototype.commit = async function (group) {
       const outcomes = await commit.call(this, group);
       test.clock.moveTo(test.clock.now() + 2_000);
-      Store.prototype.commit = commit;
+      SqliteStore.prototype.commit = commit;
       return outcomes;
     };
     await actor.send({ type: 'ring' });

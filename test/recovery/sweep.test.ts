@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { assign, emit, fromPromise, setup } from 'xstate';
 import { defineFlow, StoreError } from '../../src/index.ts';
-import { Store } from '../../src/store/store.ts';
+import { SqliteStore } from '../../src/store/sqlite/store.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 
 const flow = defineFlow({
@@ -30,9 +30,9 @@ const flow = defineFlow({
 });
 
 let test: TestRuntime;
-const { commit } = Store.prototype;
+const { commit } = SqliteStore.prototype;
 afterEach(async () => {
-  Store.prototype.commit = commit;
+  SqliteStore.prototype.commit = commit;
   await test.stop();
 });
 
@@ -40,12 +40,12 @@ describe('sweep: what a failed step left behind is found without a restart', () 
   it('a commit that went through and was told as failed', async () => {
     test = await createTestRuntime({ flows: [flow] });
     const actor = await test.spawn(flow, 'p_1', { phoneNumber: '+15552000001' });
-    Store.prototype.commit = async function (group) {
+    SqliteStore.prototype.commit = async function (group) {
       await commit.call(this, group);
       return group.map(() => ({ result: 'failed', error: new StoreError('io', 'the connection is gone') }));
     };
     await expect(actor.send({ type: 'order' })).rejects.toThrow('the connection is gone');
-    Store.prototype.commit = commit;
+    SqliteStore.prototype.commit = commit;
     // The outbox asks at once whether its messages were written; the invocation and the deadline wait for the sweep.
     await test.settle();
     expect(test.delivered.map(({ text, maybeSent }) => [text, maybeSent])).toEqual([['Thank you.', false]]);
@@ -76,7 +76,7 @@ describe('sweep: what a failed step left behind is found without a restart', () 
     expect(sent).toEqual(['Thank you.']);
     await test.crash();
     let refusals = 10;
-    Store.prototype.commit = async function (group) {
+    SqliteStore.prototype.commit = async function (group) {
       const isHeld = group.some(({ marks }) => marks?.some(({ status }) => status === 'held'));
       if (!isHeld || refusals-- < 0) return commit.call(this, group);
       return group.map(() => ({ result: 'failed', error: new Error('the disk is full') }));
@@ -109,16 +109,16 @@ describe('sweep: what a failed step left behind is found without a restart', () 
 
   it('goes on sweeping while the database cannot be read', async () => {
     const faults: string[] = [];
-    const { unsent } = Store.prototype;
+    const { unsent } = SqliteStore.prototype;
     test = await createTestRuntime({ flows: [flow], recovery: { sweepEvery: '1m' } });
     test.runtime.on('fault', ({ during }) => faults.push(during));
-    Store.prototype.unsent = async () => {
+    SqliteStore.prototype.unsent = async () => {
       throw new Error('no');
     };
     try {
       await test.advance('70s');
     } finally {
-      Store.prototype.unsent = unsent;
+      SqliteStore.prototype.unsent = unsent;
     }
     expect(faults).toEqual(['sweeping', 'sweeping', 'sweeping']);
     await test.advance('1m');

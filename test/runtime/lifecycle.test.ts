@@ -12,7 +12,7 @@ import {
   SimulatedClock,
   StoreError,
 } from '../../src/index.ts';
-import { Store } from '../../src/store/store.ts';
+import { SqliteStore } from '../../src/store/sqlite/store.ts';
 import { createTestRuntime, type TestRuntime } from '../../src/testing/index.ts';
 
 const flow = defineFlow({
@@ -225,15 +225,15 @@ describe('health and figures', () => {
 
   it('is well again once the database takes writes, though nobody has anything to write', async () => {
     const actor = await test.spawn(flow, 'p_1');
-    const { commit } = Store.prototype;
+    const { commit } = SqliteStore.prototype;
     const refused = new StoreError('full', 'The disk is full.');
-    Store.prototype.commit = async (group) => group.map(() => ({ result: 'failed', error: refused }));
+    SqliteStore.prototype.commit = async (group) => group.map(() => ({ result: 'failed', error: refused }));
     try {
       await expect(actor.send({ type: 'go' })).rejects.toThrow('The disk is full');
       await test.advance('1m');
       expect(test.runtime.health().troubles).toEqual({ database: expect.stringContaining('The disk is full') });
     } finally {
-      Store.prototype.commit = commit;
+      SqliteStore.prototype.commit = commit;
     }
     await test.advance('10s');
     expect(test.runtime.health()).toMatchObject({ health: 'healthy', troubles: {} });

@@ -65,13 +65,13 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'a mark that is there already is no hindrance',
-    file: 'src/store/store.ts',
+    file: 'src/store/sqlite/commit.ts',
     find: "if (commit.inbound && !taken.has(commit.inbound.id)) losers.set(commit, { result: 'duplicate' });",
     replace: '',
   },
   {
     name: 'messages are not written with their turn',
-    file: 'src/store/store.ts',
+    file: 'src/store/sqlite/commit.ts',
     find: '[sql.insertOutbox, every(group, (commit) => commit.outbox)],',
     replace: '',
   },
@@ -123,7 +123,7 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'of a group of turns, only the first one has its line in the journal',
-    file: 'src/store/store.ts',
+    file: 'src/store/sqlite/commit.ts',
     find: '[sql.insertJournal, every(group, (commit) => commit.journal)],',
     replace: '[sql.insertJournal, every(group, (commit) => commit.journal).slice(0, 1)],',
   },
@@ -160,7 +160,7 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'the turns of a transaction are written outside of it',
-    file: 'src/store/store.ts',
+    file: 'src/store/sqlite/store.ts',
     find: 'const former = this.#written++;',
     replace: "const former = this.#written++; if (former === 0) await connection.exec('COMMIT; BEGIN');",
   },
@@ -276,7 +276,7 @@ export const PLANTED: readonly PlantedBug[] = [
   },
   {
     name: 'what is given up leaves no dead letter',
-    file: 'src/store/store.ts',
+    file: 'src/store/sqlite/commit.ts',
     find: '[sql.insertDeadLetters, every(group, (commit) => commit.deadLetter)],',
     replace: '',
   },

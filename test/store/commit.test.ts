@@ -3,15 +3,15 @@ import createKnex, { type Knex } from 'knex';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ActorRow, Commit } from '../../src/store/rows.ts';
 import { migrate } from '../../src/store/sqlite/schema.ts';
-import { Store } from '../../src/store/store.ts';
+import { SqliteStore } from '../../src/store/sqlite/store.ts';
 
 describe('a group of turns in one transaction', () => {
   let knex: Knex;
-  let store: Store;
+  let store: SqliteStore;
   beforeEach(async () => {
     knex = createKnex({ client: 'sqlite3', connection: ':memory:', useNullAsDefault: true, pool: { min: 1, max: 1 } });
     await migrate(knex);
-    store = await Store.open(knex);
+    store = await SqliteStore.open(knex);
   });
   afterEach(() => knex.destroy());
 
@@ -88,7 +88,7 @@ describe('a group of turns in one transaction', () => {
   });
 
   it('fails where an id is taken, since that is no duplicate and no conflict; and goes on behind it', async () => {
-    const other = await Store.open(knex); // of another process
+    const other = await SqliteStore.open(knex); // of another process
     await store.commit([{ insert: actor('a'), inbound: mark('x') }]);
     const clash = { result: 'failed', error: { code: 'STORE_ERROR', reason: 'constraint' } };
     const row = actor('b');
@@ -105,7 +105,7 @@ describe('a group of turns in one transaction', () => {
   });
 
   it('gives no id again where one is taken: what has one may not be written yet', async () => {
-    const other = await Store.open(knex); // of another process
+    const other = await SqliteStore.open(knex); // of another process
     const given = [other.nextId('outbox_messages'), other.nextId('outbox_messages'), other.nextId('inbox')];
     await store.commit([{ inbound: mark('x') }]);
     await other.commit([{ inbound: { ...mark('y'), id: given[2]! } }]);
@@ -130,7 +130,7 @@ describe('a group of turns in one transaction', () => {
     await knex('inbox').where({ message_id: 'x' }).delete();
     await knex('inbox').delete();
     await knex('flow_states').where({ participant_id: 'b' }).delete();
-    const reopened = await Store.open(knex);
+    const reopened = await SqliteStore.open(knex);
     expect(reopened.nextId('inbox')).toBe(3);
     expect(reopened.nextId('flow_states')).toBe(3);
     expect(reopened.nextId('flow_journal')).toBe(1);

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import createKnex, { type Knex } from 'knex';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createRuntime, type Runtime, SimulatedClock, type Transaction } from '../../src/index.ts';
-import { Store } from '../../src/store/store.ts';
+import { SqliteStore } from '../../src/store/sqlite/store.ts';
 import { counter } from '../guarantees/machines.ts';
 
-const { commit, seal } = Store.prototype;
+const { commit, seal } = SqliteStore.prototype;
 const say = (text: string) => ({ type: 'say', text, to: '+15551234001' }) as const;
 const ticks = async (n = 30) => {
   for (let i = 0; i < n; i++) await new Promise(setImmediate);
@@ -52,7 +52,7 @@ describe('beside a group whose COMMIT is slow', () => {
   });
   afterEach(async () => {
     vi.useRealTimers();
-    Object.assign(Store.prototype, { commit, seal });
+    Object.assign(SqliteStore.prototype, { commit, seal });
     await runtime.stop();
     await knex.destroy();
     rmSync(folder, { recursive: true });
@@ -70,8 +70,8 @@ describe('beside a group whose COMMIT is slow', () => {
   /** The next group is begun at once, and written, and answered, when it is told to. */
   const slowCommit = () => {
     const [write, written, answer] = [gate(), gate(), gate()];
-    Store.prototype.commit = async function (group) {
-      Store.prototype.commit = commit;
+    SqliteStore.prototype.commit = async function (group) {
+      SqliteStore.prototype.commit = commit;
       await write.opened;
       const outcomes = await commit.call(this, group);
       written.open();
@@ -122,7 +122,7 @@ describe('beside a group whose COMMIT is slow', () => {
     const first = ada().send(say('first'));
     group.write();
     await group.written;
-    Store.prototype.seal = async function () {
+    SqliteStore.prototype.seal = async function () {
       await seal.call(this);
       throw new Error('the connection is gone');
     };

@@ -3,11 +3,13 @@ import { pathToFileURL } from 'node:url';
 import createKnex, { type Knex } from 'knex';
 import { type Duration, milliseconds } from '../../duration.ts';
 import { InvalidArgumentError, StoreError } from '../../errors.ts';
+import type { Store } from '../store.ts';
 import { Connection, storeError } from './connection.ts';
 import { FileWatch, type OnTrouble } from './file-watch.ts';
 import { assertWhole, type DatabaseOption, filenameOf, MEMORY, trueName } from './location.ts';
 import { DatabaseLock } from './lock.ts';
 import { assertMigrated, assertRoom, migrate } from './schema.ts';
+import { SqliteStore } from './store.ts';
 
 export interface SqliteOptions {
   /** SQLite's `synchronous`. `FULL` (default) survives a power cut; `NORMAL` may lose the last commits in one. */
@@ -24,6 +26,8 @@ export interface OpenDatabase {
    * @throws {InvalidArgumentError} (for reading) it is no database of Perdure's, or has not seen this version
    */
   migrate(): Promise<void>;
+  /** The store on the tables, once they are up to date. */
+  store(): Promise<Store>;
   /** The true name of its file; none where it was opened for reading, or in memory. */
   file?: string | undefined;
   /** Watches that file. */
@@ -85,7 +89,7 @@ export async function openDatabase(
     await migrate(open).catch(rethrow);
     await watch?.start();
   };
-  return { knex: open, migrate: upToDate, file, watch, close };
+  return { knex: open, migrate: upToDate, store: () => SqliteStore.open(open, watch), file, watch, close };
 }
 
 /** Opens a database that another process may run on, and changes nothing in it. */
@@ -104,7 +108,8 @@ export async function openDatabaseForReading(option: DatabaseOption, sqlite: Sql
   const close = async () => {
     if (!given) await knex.destroy();
   };
-  return { knex, migrate: () => assertMigrated(knex).catch((error) => rethrow(unreadable(error))), close };
+  const upToDate = () => assertMigrated(knex).catch((error) => rethrow(unreadable(error)));
+  return { knex, migrate: upToDate, store: () => SqliteStore.open(knex), close };
 }
 
 /** To read beside a writer, SQLite needs files of its own there. */

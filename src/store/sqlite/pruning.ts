@@ -5,6 +5,7 @@
  */
 import type { Knex } from 'knex';
 import type { Kind } from '../../flow/retention-periods.ts';
+import type { Cutoffs, Pruned } from '../store.ts';
 import { Connection } from './connection.ts';
 
 /** So many rows are looked at in a step. */
@@ -49,23 +50,12 @@ const ROWS: Record<Kind, Rows> = {
   },
 };
 
-/** Before which instant rows are too old: those of a flow, and of all others. In ms since the epoch, or -Infinity. */
-export interface Cutoffs {
-  flows: ReadonlyMap<string, number>;
-  others: number;
-}
-
 /**
  * Takes one step.
  * @param after the last id that was looked at; 0 at first
  * @returns how many rows were deleted, and the last id that was looked at; `undefined`: what follows is too young
  */
-export function prune(
-  knex: Knex,
-  kind: Kind,
-  after: number,
-  cutoffs: Cutoffs,
-): Promise<{ deleted: number; last: number | undefined }> {
+export function prune(knex: Knex, kind: Kind, after: number, cutoffs: Cutoffs): Promise<Pruned> {
   const { table, finished, since, made, flow } = ROWS[kind];
   const old = `${finished} AND ${since} < ${instantBy(flow, cutoffs)}`;
   const columns = ['id', ...new Set([made, since, ...(flow === 'NULL' ? [] : [flow]), ...columnsIn(finished)])];

@@ -3,6 +3,7 @@
  * the whole transaction then goes to the driver's thread as one script, in one hop, which costs as much as several rows;
  * and SQLite reads literals faster than it reads JSON.
  */
+import type { Sequence } from '../store.ts';
 
 export interface GroupStatement {
   columns: readonly string[];
@@ -21,8 +22,12 @@ function update(table: string, columns: readonly string[], match: string): Group
 }
 
 /** The tables whose ids this process gives out, in time order. */
-export const SEQUENCES = ['flow_states', 'inbox', 'outbox_messages', 'flow_journal'] as const;
-export type Sequence = (typeof SEQUENCES)[number];
+export const SEQUENCES = [
+  'flow_states',
+  'inbox',
+  'outbox_messages',
+  'flow_journal',
+] as const satisfies readonly Sequence[];
 
 /** The last id that was given out, of each: of a row that is there, or was the last one when it was deleted (by triggers). */
 export const lastIds = `SELECT ${SEQUENCES.map(
