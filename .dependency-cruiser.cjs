@@ -32,6 +32,20 @@ module.exports = {
       from: { pathNot: '^src/(actor|machine|study|testing|exports)/|^machines/|^src/runtime/lifecycle\\.ts$' },
       to: { path: 'node_modules/xstate', dependencyTypesNot: ['type-only'] },
     },
+    {
+      name: 'the-database-behind-one-seam',
+      comment: 'Only src/store speaks to the database; the study has tables of its own, and tests a driver that fails.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(store|study|testing)/' },
+      to: { path: 'node_modules/(knex|sqlite3)/', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'the-database-behind-one-seam-types-too',
+      comment: "An application's transaction and handle are Knex's; nobody else knows of it.",
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(store|study|testing|transaction|runtime)/' },
+      to: { path: 'node_modules/(knex|sqlite3)/' },
+    },
     ...floors.slice(0, -1).map(([name, path], i) => ({
       name: `${name}-imports-downwards`,
       severity: 'error',

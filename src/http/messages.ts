@@ -26,8 +26,7 @@ export async function messageRoutes(app: FastifyInstance, { runtime }: ServiceOp
     '/participants/:id/messages',
     { schema: { params: is.named, querystring: is.listOf() } },
     async ({ params: { id }, query }, reply) => {
-      if (!(await runtime.knex('flow_states').where({ participant_id: id }).first('id')))
-        return notFound(reply, `There is no participant ${id}.`);
+      if ((await runtime.store.flowsOf(id)).length === 0) return notFound(reply, `There is no participant ${id}.`);
       const messages = await runtime.messages(id, { ...pageOf(query), lastFirst: true });
       return ok(messages.reverse().map(({ at, ...message }) => ({ ...message, at: new Date(at).toISOString() })));
     },

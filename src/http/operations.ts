@@ -27,12 +27,12 @@ export async function operationRoutes(app: FastifyInstance, { runtime }: Service
     '/participants/:id/state',
     { schema: { params: is.named } },
     async ({ params: { id } }, reply) => {
-      const row = await runtime.knex('flow_states').where({ participant_id: id }).first('flow_type');
-      if (!row) return notFound(reply, `There is no participant ${id}.`);
-      const actor = runtime.actor(row.flow_type, id);
+      const [flowType] = await runtime.store.flowsOf(id);
+      if (flowType === undefined) return notFound(reply, `There is no participant ${id}.`);
+      const actor = runtime.actor(flowType, id);
       const [described, snapshot, timers] = [await actor.describe(), await actor.getSnapshot(), await actor.timers()];
       return ok({
-        flow: row.flow_type,
+        flow: flowType,
         ...described,
         context: snapshot.context,
         tags: [...(snapshot.tags ?? [])],
@@ -46,9 +46,9 @@ export async function operationRoutes(app: FastifyInstance, { runtime }: Service
     '/participants/:id/retry',
     { schema: { params: is.named } },
     async ({ params: { id } }, reply) => {
-      const rows = await runtime.knex('flow_states').where({ participant_id: id }).select('flow_type');
-      if (rows.length === 0) return notFound(reply, `There is no participant ${id}.`);
-      for (const { flow_type } of rows) await runtime.actor(flow_type, id).retry();
+      const flowTypes = await runtime.store.flowsOf(id);
+      if (flowTypes.length === 0) return notFound(reply, `There is no participant ${id}.`);
+      for (const flowType of flowTypes) await runtime.actor(flowType, id).retry();
       return ok({ retried: id });
     },
   );
@@ -59,7 +59,7 @@ export async function operationRoutes(app: FastifyInstance, { runtime }: Service
     async ({ params: { id }, query }, reply) => {
       const [limit, after] = [Number(query.limit ?? 200), Number(query.after ?? 0)];
       const lines = await runtime.journal(id, { limit, after, lastFirst: true });
-      if (lines.length === 0 && !(await runtime.knex('flow_states').where({ participant_id: id }).first('id')))
+      if (lines.length === 0 && (await runtime.store.flowsOf(id)).length === 0)
         return notFound(reply, `There is no participant ${id}.`);
       return ok(
         lines.map(({ id: line, event, from, to, at, dueAt, note }) => ({

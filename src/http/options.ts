@@ -10,4 +10,6 @@ export interface ServiceOptions extends AccessOptions {
    * refused at once with 503 and `retry-after`. Default: `'2s'`.
    */
   maxWait?: Duration;
+  /** Counts of those who are enrolled, by flow, for `/stats`. @internal */
+  enrolled?: () => Promise<Record<string, number>>;
 }

@@ -78,7 +78,7 @@ export async function serviceRoutes(app: FastifyInstance, options: ServiceOption
   await validate(app);
   app.setErrorHandler<Error>((error, request, reply) => answerError(options, error, request, reply));
   app.setNotFoundHandler((request, reply) => notFound(reply, `There is nothing at ${request.method} ${request.url}.`));
-  const { runtime } = options; // a prefix counts once
+  const { runtime, enrolled } = options; // a prefix counts once
   for (const routes of [
     messageRoutes,
     trafficRoutes,
@@ -89,7 +89,7 @@ export async function serviceRoutes(app: FastifyInstance, options: ServiceOption
     deadLetterRoutes,
     undeliveredRoutes,
   ])
-    await app.register(routes, { runtime });
+    await app.register(routes, { runtime, ...(enrolled && { enrolled }) });
 }
 
 /** A client that keeps its connection is told that this server ends. */

@@ -8,15 +8,6 @@ import { ok } from './answers.ts';
 import type { ServiceOptions } from './options.ts';
 import * as is from './schemas.ts';
 
-interface Written {
-  id: number;
-  at: number;
-  from: string | null;
-  participant: string | null;
-  channel: string | null;
-  text: string;
-}
-
 /** The ids of the last entries in the journal and in the inbox; 0: none yet. */
 const PLACE = '^(\\d{1,15})-(\\d{1,15})$';
 
@@ -29,7 +20,7 @@ export async function responseRoutes(app: FastifyInstance, { runtime }: ServiceO
     async ({ query }) => {
       const limit = Number(query.limit ?? 100);
       const place = query.after?.split('-').map(Number) ?? [0, 0];
-      const logs = await Promise.all([fromJournal(place[0]!, limit), fromInbox(place[1]!, limit)]);
+      const logs = await Promise.all([runtime.store.told(place[0]!, limit), runtime.store.untold(place[1]!, limit)]);
       const heads = [0, 0];
       const page = [];
       while (page.length < limit) {
@@ -44,38 +35,4 @@ export async function responseRoutes(app: FastifyInstance, { runtime }: ServiceO
       return ok(page);
     },
   );
-
-  function fromJournal(before: number, limit: number): Promise<Written[]> {
-    const rows = runtime
-      .knex('flow_journal as j')
-      .leftJoin('flow_states as f', (on) =>
-        on.on('f.participant_id', 'j.participant_id').on('f.flow_type', 'j.flow_type'),
-      )
-      .leftJoin('inbox as i', (on) => on.on('i.id', 'j.inbox_id').on('i.applied_at', 'j.at'))
-      .whereNotNull('j.text')
-      .orderBy('j.id', 'desc')
-      .limit(limit);
-    if (before > 0) rows.where('j.id', '<', before);
-    return rows.select({
-      id: 'j.id',
-      from: 'f.address',
-      participant: 'j.participant_id',
-      channel: 'i.channel',
-      text: 'j.text',
-      at: 'j.at',
-    });
-  }
-
-  function fromInbox(before: number, limit: number): Promise<Written[]> {
-    const rows = runtime.knex('inbox').whereNotNull('text').orderBy('id', 'desc').limit(limit);
-    if (before > 0) rows.where('id', '<', before);
-    return rows.select({
-      id: 'id',
-      from: 'sender',
-      participant: runtime.knex.raw('NULL'),
-      channel: 'channel',
-      text: 'text',
-      at: 'applied_at',
-    });
-  }
 }

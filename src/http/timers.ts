@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { isStoredTimer } from '../actor/live-actor.ts';
 import { formatInstant } from '../clock.ts';
 import type { PendingTimer } from '../runtime/handle.ts';
-import type { ActorRow } from '../store/rows.ts';
+import type { ActorRow, DuePlace } from '../store/rows.ts';
 import { notFound, ok } from './answers.ts';
 import type { ServiceOptions } from './options.ts';
 import * as is from './schemas.ts';
@@ -19,25 +19,22 @@ const after = { type: 'string', maxLength: LENGTH, pattern: NAME.source, descrip
 
 /** Pending deadlines. */
 export async function timerRoutes(app: FastifyInstance, { runtime }: ServiceOptions): Promise<void> {
-  const pending = () => runtime.knex('flow_states').whereNotNull('next_due_at').where({ status: 'active' });
   const find = async (id: string) => {
-    const [, flow_type, participant_id] = NAME.exec(id) ?? [];
-    if (flow_type === undefined) return undefined;
-    const row: ActorRow | undefined = await pending().where({ flow_type, participant_id }).first();
+    const [, flowType, participantId] = NAME.exec(id) ?? [];
+    if (flowType === undefined) return undefined;
+    const [row] = await runtime.store.withDeadlines({ flowType, participantId }, undefined, 1);
     return row && timersOf(row, runtime.clock.now()).find((timer) => timer.id === id);
   };
 
   /** The next deadlines in the order of their instants. Actors are read in the order of their first deadline, as far as needed. */
   const pageOf = async ({ limit: asked, after, flow, participant }: is.ListQuery): Promise<Timer[]> => {
     const limit = Number(asked ?? 100);
-    const rows = pending().orderBy('next_due_at').orderBy('id').limit(ROWS);
-    if (flow !== undefined) rows.where({ flow_type: flow });
-    if (participant !== undefined) rows.where({ participant_id: participant });
+    const of = { flowType: flow, participantId: participant };
     const last = after === undefined ? undefined : positionOf(after);
     let found: Timer[] = [];
     for (let from: ActorRow | undefined, end = false; !end; ) {
-      const next = from && rows.clone().whereRaw('(next_due_at, id) > (?, ?)', [from.next_due_at, from.id]);
-      const read: ActorRow[] = await (next ?? rows.clone());
+      const place: DuePlace | undefined = from && { at: from.next_due_at!, id: from.id };
+      const read = await runtime.store.withDeadlines(of, place, ROWS);
       from = read.at(-1);
       const now = runtime.clock.now();
       const timers = read

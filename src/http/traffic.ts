@@ -9,7 +9,7 @@ import { pageOf } from './queries.ts';
 import * as is from './schemas.ts';
 
 /** Messages by hand, and what went in and out. */
-export async function trafficRoutes(app: FastifyInstance, { runtime }: ServiceOptions): Promise<void> {
+export async function trafficRoutes(app: FastifyInstance, { runtime, enrolled }: ServiceOptions): Promise<void> {
   const send = { body: is.object({ to: is.sender, text: is.words, id: is.id }, ['to', 'text']) };
   app.post<{ Body: DirectMessage }>(
     '/send',
@@ -19,14 +19,9 @@ export async function trafficRoutes(app: FastifyInstance, { runtime }: ServiceOp
 
   const receipts = { querystring: is.listOf({ participant: is.id }) };
   app.get<{ Querystring: is.ListQuery }>('/receipts', { schema: receipts }, async ({ query }) => {
-    const { limit, after } = pageOf(query);
-    const { participant: participantId } = query;
-    const rows = runtime
-      .knex('outbox_messages')
-      .where('id', '>', after)
-      .where({ kind: 'message', ...(participantId !== undefined && { participant_id: participantId }) });
+    const rows = await runtime.store.outgoing(query.participant, pageOf(query));
     return ok(
-      (await rows.orderBy('id').limit(limit)).map((row) => ({
+      rows.map((row) => ({
         id: row.id,
         to: row.recipient,
         participant: row.participant_id,
@@ -59,28 +54,13 @@ export async function trafficRoutes(app: FastifyInstance, { runtime }: ServiceOp
   );
 
   app.get('/stats', async () => {
-    const { knex } = runtime;
-    const count = async (table: string, where?: string) => {
-      const row = await knex(table)
-        .whereRaw(where ?? '1')
-        .count({ count: '*' })
-        .first();
-      return Number(row?.count ?? 0);
-    };
-    const sent: { status: string; count: number }[] = await knex('outbox_messages')
-      .where({ kind: 'message' })
-      .groupBy('status')
-      .select('status')
-      .count({ count: '*' });
+    const { messagesIn, messagesOut, quarantined, deadLetters } = await runtime.store.traffic();
     return ok({
-      participants: {
-        intervention: await count('intervention_participants'),
-        conversation: await count('conversation_participants'),
-      },
-      messages_in: (await count('flow_journal', 'text IS NOT NULL')) + (await count('inbox', 'text IS NOT NULL')),
-      messages_out: Object.fromEntries(sent.map(({ status, count: n }) => [status, n])),
-      quarantined: await count('flow_states', "status = 'quarantined'"),
-      dead_letters: await count('dead_letters', "status = 'open'"),
+      ...(enrolled && { participants: await enrolled() }),
+      messages_in: messagesIn,
+      messages_out: messagesOut,
+      quarantined,
+      dead_letters: deadLetters,
     });
   });
 }

@@ -717,6 +717,11 @@ export class Runtime {
     await this.#ground().store.saveSetting(SERVER_SETTING, { pid: process.pid, url } satisfies Server);
   }
 
+  /** @internal for the HTTP service */
+  get store(): Store {
+    return this.#open().store;
+  }
+
   /** @internal for `perdure/testing` */
   get engine(): Engine {
     return this.#up().engine;

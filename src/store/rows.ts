@@ -178,6 +178,27 @@ export interface LetterRow extends DeadLetterRow {
   resolved_at: number | null;
 }
 
+/** A text that a person wrote, as a log has it. `id` is the log's own. */
+export interface WrittenRow {
+  id: number;
+  at: number;
+  from: string | null;
+  participant: string | null;
+  channel: string | null;
+  text: string;
+}
+
+/** Counts of what went in and out, and of what waits for an operator. */
+export interface TrafficFigures {
+  /** Texts that people wrote. */
+  messagesIn: number;
+  /** Messages to people, by status. */
+  messagesOut: Partial<Record<OutboxStatus, number>>;
+  quarantined: number;
+  /** Dead letters that are open. */
+  deadLetters: number;
+}
+
 /** All actors, or those of a flow, of a participant, or both. */
 export interface ActorsOf {
   flowType?: string | undefined;

@@ -39,7 +39,9 @@ import type {
   QuarantinedRow,
   SaidRow,
   ShapeRow,
+  TrafficFigures,
   VersionCount,
+  WrittenRow,
 } from './rows.ts';
 
 /** Reasons that lie in the database as a whole: every commit of a group fails alike, and each may be tried again. */
@@ -148,6 +150,17 @@ export interface Store {
 
   // Operations.
 
+  /** The flows of a participant's actors, in the order in which these began. */
+  flowsOf(participantId: string): Promise<string[]>;
+  /** Messages to people, whatever their status, in the order in which they were made. */
+  outgoing(participantId: string | undefined, page: PageAfter): Promise<OutboxRow[]>;
+  /** Texts of people that actors were told, the last first: up to `limit` before the line `before` of the journal (0: the last ones). */
+  told(before: number, limit: number): Promise<WrittenRow[]>;
+  /** Texts of people that were for no actor, the last first: up to `limit` before the mark `before` (0: the last ones). */
+  untold(before: number, limit: number): Promise<WrittenRow[]>;
+  traffic(): Promise<TrafficFigures>;
+  /** Active actors that have deadlines, in the order of their first one: up to `limit` behind a place. */
+  withDeadlines(of: ActorsOf, after: DuePlace | undefined, limit: number): Promise<ActorRow[]>;
   /** Actors in quarantine, in the order of their ids. */
   quarantined(of: ActorsOf, page: PageAfter): Promise<QuarantinedRow[]>;
   /** An actor's row, whatever its status, with its last line in the journal. */

@@ -194,6 +194,16 @@ export class Participants {
     return step;
   }
 
+  /** Counts the participants of each flow, whatever their status. */
+  async count(): Promise<{ intervention: number; conversation: number }> {
+    const { knex } = this.#options.runtime;
+    const rows = async (table: ParticipantTable) => Number((await knex(table).count({ n: '*' }).first())?.['n'] ?? 0);
+    return {
+      intervention: await rows('intervention_participants'),
+      conversation: await rows('conversation_participants'),
+    };
+  }
+
   /**
    * Those of a flow in the order of their enrolment, a page at a time.
    * @throws {InvalidArgumentError} `limit` is none, or there is no participant `after`

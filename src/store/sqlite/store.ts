@@ -25,7 +25,9 @@ import {
   type QuarantinedRow,
   type SaidRow,
   type ShapeRow,
+  type TrafficFigures,
   type VersionCount,
+  type WrittenRow,
 } from '../rows.ts';
 import { type Cutoffs, isGeneral, type Pruned, type Sequence, type Store } from '../store.ts';
 import { writeGroup, writeStepwise } from './commit.ts';
@@ -286,6 +288,30 @@ export class SqliteStore implements Store {
 
   async hasOptedOut(forms: readonly string[]): Promise<boolean> {
     return (await this.knex('opt_outs').whereIn('address', forms).first('address')) !== undefined;
+  }
+
+  flowsOf(participantId: string): Promise<string[]> {
+    return this.knex('flow_states').where({ participant_id: participantId }).orderBy('id').pluck('flow_type');
+  }
+
+  outgoing(participantId: string | undefined, page: PageAfter): Promise<OutboxRow[]> {
+    return lists.outgoing(this.knex, participantId, page);
+  }
+
+  told(before: number, limit: number): Promise<WrittenRow[]> {
+    return lists.told(this.knex, before, limit);
+  }
+
+  untold(before: number, limit: number): Promise<WrittenRow[]> {
+    return lists.untold(this.knex, before, limit);
+  }
+
+  traffic(): Promise<TrafficFigures> {
+    return survey.traffic(this.knex);
+  }
+
+  withDeadlines(of: ActorsOf, after: DuePlace | undefined, limit: number): Promise<ActorRow[]> {
+    return lists.withDeadlines(this.knex, of, after, limit);
   }
 
   quarantined(of: ActorsOf, page: PageAfter): Promise<QuarantinedRow[]> {

@@ -1,6 +1,15 @@
 /** What recovery and evolution read: counts from the indexes, and all rows of a flow, a page at a time. */
 import type { Knex } from 'knex';
-import type { ActorRow, BoundRow, DuePlace, FlowFigures, ShapeRow, VersionCount } from '../rows.ts';
+import type {
+  ActorRow,
+  BoundRow,
+  DuePlace,
+  FlowFigures,
+  OutboxStatus,
+  ShapeRow,
+  TrafficFigures,
+  VersionCount,
+} from '../rows.ts';
 
 /** Reads much, and only once. */
 export type Scan = <T>(text: string, parameters?: unknown[]) => Promise<T[]>;
@@ -135,4 +144,22 @@ export function versionsAbove(knex: Knex, flowType: string, version: number): Pr
     .groupBy('flow_version')
     .orderBy('flow_version')
     .select('flow_version as version', knex.raw('COUNT(*) AS actors')) as unknown as Promise<VersionCount[]>;
+}
+
+export async function traffic(knex: Knex): Promise<TrafficFigures> {
+  const count = async (table: string, where: string) => {
+    const row = await knex(table).whereRaw(where).count({ count: '*' }).first();
+    return Number(row?.count ?? 0);
+  };
+  const sent: { status: OutboxStatus; count: number }[] = await knex('outbox_messages')
+    .where({ kind: 'message' })
+    .groupBy('status')
+    .select('status')
+    .count({ count: '*' });
+  return {
+    messagesIn: (await count('flow_journal', 'text IS NOT NULL')) + (await count('inbox', 'text IS NOT NULL')),
+    messagesOut: Object.fromEntries(sent.map(({ status, count: n }) => [status, n])),
+    quarantined: await count('flow_states', "status = 'quarantined'"),
+    deadLetters: await count('dead_letters', "status = 'open'"),
+  };
 }

@@ -9,8 +9,8 @@ import { participantRoutes } from './participants.ts';
 
 /** The HTTP service as a Fastify plugin: `app.register(perdureHttp, { runtime, participants, prefix })`. */
 export async function perdureHttp(app: FastifyInstance, options: HttpOptions): Promise<void> {
-  await serviceRoutes(app, options);
   const { runtime, participants } = options;
+  await serviceRoutes(app, { ...options, ...(participants && { enrolled: () => participants.count() }) });
   if (!participants) return;
   for (const routes of [participantRoutes, interventionRoutes, pageRoutes])
     await app.register(routes, { runtime, participants });
