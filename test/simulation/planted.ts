@@ -9,7 +9,7 @@ import { bundle, type Change } from './bundle.ts';
 
 export interface PlantedBug extends Change {
   name: string;
-  /** It takes more than a few hundred schedules. */
+  /** It takes more than two thousand schedules. */
   rare?: true;
 }
 

@@ -34,7 +34,7 @@ describe('simulation', { timeout: 300_000 }, () => {
 
   const quick = PLANTED.filter(({ rare }) => !rare);
   it.each(quick.map((bug) => [bug.name, bug] as const))('finds a planted bug: %s', async (_, bug) => {
-    expect(await findBug(bug, 1_000)).toMatchObject({ message: expect.stringMatching(/^(G\d|STOP|rest): /) });
+    expect(await findBug(bug, 2_000)).toMatchObject({ message: expect.stringMatching(/^(G\d|STOP|rest): /) });
   });
 
   it.each(PLANTED.map((bug) => [bug.name, bug] as const))('has a place for the bug: %s', async (_, { file, find }) => {
